@@ -1,0 +1,139 @@
+#include "core/adjust.h"
+
+#include <algorithm>
+
+#include "core/arithmetic.h"
+
+namespace damonfs {
+
+namespace {
+
+uint32_t difference(uint32_t a, uint32_t b) { return a > b ? a - b : b - a; }
+
+void update_age(Region& region, uint32_t threshold) {
+  const bool changed = difference(region.nr_accesses, region.last_nr_accesses) > threshold ||
+                       (region.nr_accesses == 0) != (region.last_nr_accesses == 0);
+  region.age = changed ? 0 : region.age + 1;
+}
+
+uint32_t weighted_mean(uint32_t a, uint64_t weight_a, uint32_t b, uint64_t weight_b) {
+  const auto sum = static_cast<uint128>(a) * weight_a + static_cast<uint128>(b) * weight_b;
+  return static_cast<uint32_t>(sum / (weight_a + weight_b));
+}
+
+void merge_regions_of(Target& target, uint64_t threshold, uint64_t sz_limit) {
+  auto left = target.regions().begin();
+  if (left == target.regions().end()) return;
+  for (auto right = std::next(left); right != target.regions().end();) {
+    const bool alike = left->range.end == right->range.start &&
+                       difference(left->nr_accesses, right->nr_accesses) <= threshold &&
+                       left->range.size() + right->range.size() <= sz_limit;
+    if (alike) {
+      right = merge_two_regions(target, left, right);
+    } else {
+      left = right++;
+    }
+  }
+}
+
+// Cuts off the right part of `region` at a random tenth; false when a part would be no region.
+bool split_at_random(Target& target, Region& region, const Context& context, Random& random) {
+  const uint64_t size = region.range.size();
+  const uint64_t left =
+      align_down(mult_frac(size, random.between(1, 10), 10), context.min_region_sz);
+  if (left == 0 || left >= size) return false;
+  target.split_region(region, left);
+  return true;
+}
+
+void split_every_region(Context& context, int pieces) {
+  for (Target& target : context.targets) {
+    for (auto region = target.regions().begin(); region != target.regions().end();) {
+      const auto next = std::next(region);
+      for (int cut = 1; cut < pieces && region->range.size() > 2 * context.min_region_sz; ++cut) {
+        split_at_random(target, *region, context, context.random);
+      }
+      region = next;
+    }
+  }
+}
+
+void split_every_nth_region(Context& context, uint64_t step) {
+  const uint64_t turn = context.nr_partial_splits++ % step;
+  uint64_t index = 0;
+  for (Target& target : context.targets) {
+    for (auto region = target.regions().begin(); region != target.regions().end();) {
+      const auto next = std::next(region);
+      if (index++ % step == turn && region->range.size() >= 2 * context.min_region_sz) {
+        split_at_random(target, *region, context, context.random);
+      }
+      region = next;
+    }
+  }
+}
+
+}  // namespace
+
+RegionList::iterator merge_two_regions(Target& target, RegionList::iterator left,
+                                       RegionList::iterator right) {
+  const uint64_t left_sz = left->range.size();
+  const uint64_t right_sz = right->range.size();
+  left->nr_accesses = weighted_mean(left->nr_accesses, left_sz, right->nr_accesses, right_sz);
+  left->age = weighted_mean(left->age, left_sz, right->age, right_sz);
+  left->range.end = right->range.end;
+  return target.remove_region(right);
+}
+
+uint64_t region_sz_limit(const Context& context) {
+  uint64_t total = 0;
+  for (const Target& target : context.targets) {
+    for (const Region& region : target.regions()) total += region.range.size();
+  }
+  return std::max(total / std::max<uint64_t>(context.attrs.min_nr_regions, 1),
+                  context.min_region_sz);
+}
+
+uint64_t apply_min_nr_regions(Context& context) {
+  const uint64_t limit = align_up(region_sz_limit(context), context.min_region_sz);
+  for (Target& target : context.targets) {
+    for (auto region = target.regions().begin(); region != target.regions().end(); ++region) {
+      if (region->range.size() > limit) target.split_region(*region, limit);
+    }
+  }
+  return limit;
+}
+
+void merge_regions(Context& context, uint32_t threshold, uint64_t sz_limit) {
+  for (Target& target : context.targets) {
+    for (Region& region : target.regions()) update_age(region, threshold);
+  }
+  const uint64_t most = context.samples_in(context.attrs.aggr_us);
+  for (uint64_t limit = threshold;;
+       limit = limit < most / 2 ? std::max<uint64_t>(1, 2 * limit) : most) {
+    for (Target& target : context.targets) merge_regions_of(target, limit, sz_limit);
+    if (context.nr_regions() <= context.attrs.max_nr_regions || limit >= most) return;
+  }
+}
+
+void split_regions(Context& context) {
+  const size_t nr_regions = context.nr_regions();
+  const uint64_t most = context.attrs.max_nr_regions;
+  if (nr_regions < most && nr_regions > most / 2) {
+    split_every_nth_region(context, most / (most - nr_regions));
+  } else if (nr_regions <= most / 2) {
+    const bool stands_still = nr_regions == context.last_nr_regions && nr_regions < most / 3;
+    split_every_region(context, stands_still ? 3 : 2);
+  }
+  context.last_nr_regions = nr_regions;
+}
+
+void reset_aggregated(Context& context) {
+  for (Target& target : context.targets) {
+    for (Region& region : target.regions()) {
+      region.last_nr_accesses = region.nr_accesses;
+      region.nr_accesses = 0;
+    }
+  }
+}
+
+}  // namespace damonfs

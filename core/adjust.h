@@ -1,0 +1,41 @@
+// Adaptive regions adjustment: regions that look alike are merged and regions are split again at
+// random, so that they follow the real borders of access patterns at a bounded cost (design.rst,
+// "Adaptive Regions Adjustment"; SeongJae Park et al., "Profiling Dynamic Data Access Patterns with
+// Controlled Overhead and Quality", Middleware 2019).
+#pragma once
+
+#include <cstdint>
+
+#include "core/context.h"
+
+namespace damonfs {
+
+// The biggest size a region should have, in units of address: the whole monitored size over
+// min_nr_regions, so that there are at least about min_nr_regions; not below min_region_sz.
+[[nodiscard]] uint64_t region_sz_limit(const Context& context);
+
+// Cuts regions above region_sz_limit() (rounded up to min_region_sz) into pieces of just that size,
+// the rest last, and returns it.
+uint64_t apply_min_nr_regions(Context& context);
+
+// Ends an aggregation for every region: its age grows by one when its nr_accesses stayed within
+// `threshold` of the last aggregation's and did not change between none and some; it restarts at
+// zero otherwise. Then merges neighbours whose nr_accesses differ by `threshold` at most, up to
+// `sz_limit`; repeats with twice the threshold while there are more than max_nr_regions. Merged
+// counts and ages are means weighted by size, rounded down. Linear in regions.
+void merge_regions(Context& context, uint32_t threshold, uint64_t sz_limit);
+
+// Splits each region in two at a random tenth of its size (in three while the number of regions
+// stands still below a third of max_nr_regions); above half of max_nr_regions only so many that the
+// bound holds, taking turns. No part is smaller than min_region_sz, and parts start and end at its
+// multiples.
+void split_regions(Context& context);
+
+// Starts a new aggregation: nr_accesses become last_nr_accesses and count from zero.
+void reset_aggregated(Context& context);
+
+// Joins `right` to `left`, its neighbour below, and returns the region behind.
+RegionList::iterator merge_two_regions(Target& target, RegionList::iterator left,
+                                       RegionList::iterator right);
+
+}  // namespace damonfs

@@ -1,0 +1,141 @@
+#include "core/commit.h"
+
+#include <vector>
+
+#include "core/access_rate.h"
+
+namespace damonfs {
+
+namespace {
+
+Result<void> check(const Context& running, const Context& wanted) {
+  if (auto valid = wanted.attrs.validate(); !valid) return valid;
+  size_t index = 0;
+  for (const Target& target : wanted.targets) {
+    if (target.obsolete && index >= running.targets.size()) {
+      return fail(EINVAL, "targets/{}: obsolete, but the kdamond has no such target", index);
+    }
+    ++index;
+  }
+  return {};
+}
+
+// The regions of `target`, adjacent ones joined.
+std::vector<AddrRange> ranges_of(const Target& target) {
+  std::vector<AddrRange> ranges;
+  for (const Region& region : target.regions()) {
+    if (!ranges.empty() && ranges.back().end == region.range.start) {
+      ranges.back().end = region.range.end;
+    } else {
+      ranges.push_back(region.range);
+    }
+  }
+  return ranges;
+}
+
+bool same_process(const Target& a, const Target& b) {
+  if (!a.handle || !b.handle) return a.handle == b.handle;
+  return a.handle->same_as(*b.handle);
+}
+
+// Returns whether the operations must find out what there is to watch.
+bool commit_target(Target& running, const Target& wanted, uint64_t min_region_sz) {
+  const bool same = same_process(running, wanted);
+  if (wanted.nr_regions() > 0) running.set_regions(ranges_of(wanted), min_region_sz);
+  running.handle = wanted.handle;
+  return !same && wanted.nr_regions() == 0;
+}
+
+bool append_target(Context& running, const Target& wanted) {
+  Target& target = running.add_target(wanted.handle);
+  for (const Region& region : wanted.regions()) target.add_region(region.range);
+  return wanted.nr_regions() == 0;
+}
+
+// A quota that stopped in a target that goes has nowhere to continue.
+TargetList::iterator drop_target(Context& running, TargetList::iterator target) {
+  for (Scheme& scheme : running.schemes) {
+    if (scheme.quota.stopped_target == &*target) scheme.quota.stopped_target = nullptr;
+  }
+  return running.remove_target(target);
+}
+
+bool commit_targets(Context& running, const Context& wanted) {
+  bool look_again = false;
+  auto own = running.targets.begin();
+  for (const Target& target : wanted.targets) {
+    if (own == running.targets.end()) {
+      look_again |= append_target(running, target);
+    } else if (target.obsolete) {
+      own = drop_target(running, own);
+    } else {
+      look_again |= commit_target(*own++, target, running.min_region_sz);
+    }
+  }
+  while (own != running.targets.end()) own = drop_target(running, own);
+  return look_again;
+}
+
+// What the quota has spent, measured and learnt stays.
+void commit_scheme(Scheme& running, const Scheme& wanted) {
+  running.params = wanted.params;
+  commit_quota(running.quota, wanted.quota.params);
+  running.active = true;
+}
+
+void commit_schemes(Context& running, const Context& wanted) {
+  auto own = running.schemes.begin();
+  for (const Scheme& scheme : wanted.schemes) {
+    if (own != running.schemes.end()) {
+      commit_scheme(*own++, scheme);
+      continue;
+    }
+    Scheme& added = running.add_scheme(scheme.params);
+    added.quota.params = scheme.quota.params;
+    added.next_apply = running.schedule.passed + running.apply_interval_samples(added);
+  }
+  while (own != running.schemes.end()) own = running.remove_scheme(own);
+}
+
+}  // namespace
+
+void commit_quota(Quota& running, const QuotaParams& wanted) {
+  std::vector<QuotaGoal> goals = wanted.goals;
+  for (size_t i = 0; i < goals.size() && i < running.params.goals.size(); ++i) {
+    goals[i].last_psi_us = running.params.goals[i].last_psi_us;
+  }
+  running.params = wanted;
+  running.params.goals = std::move(goals);
+}
+
+Result<void> commit_context(Context& running, Context& wanted) {
+  if (auto valid = check(running, wanted); !valid) return valid;
+  if (running.ops_id != wanted.ops_id) {
+    running.ops_id = wanted.ops_id;
+    running.operations = std::move(wanted.operations);
+  }
+  running.addr_unit = wanted.addr_unit;
+  running.min_region_sz = wanted.min_region_sz;
+  running.pause = wanted.pause;
+  const bool look_again = commit_targets(running, wanted);
+  commit_schemes(running, wanted);
+  if (running.attrs != wanted.attrs) {
+    running.aggr_samples = wanted.samples_in(wanted.attrs.aggr_us);
+    set_attrs(running, wanted.attrs);
+  }
+  if (look_again) running.operations->update(running);
+  return {};
+}
+
+void set_attrs(Context& running, const MonitoringAttrs& attrs) {
+  const bool aggregating = running.schedule.passed < running.schedule.next_aggregation;
+  for (Target& target : running.targets) {
+    for (Region& region : target.regions()) {
+      rescale_region(region, running.attrs, attrs, aggregating);
+    }
+  }
+  running.attrs = attrs;
+  running.restart_schedule();
+}
+
+}  // namespace damonfs

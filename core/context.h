@@ -1,0 +1,64 @@
+// A context: everything one kdamond watches and does.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "core/attrs.h"
+#include "core/operations.h"
+#include "core/random.h"
+#include "core/schedule.h"
+#include "core/scheme.h"
+#include "core/target.h"
+
+namespace damonfs {
+
+// Targets, attributes and schemes, with the operations that serve them. Built by one thread, then
+// handed to a kdamond, which alone touches it from then on.
+struct Context {
+  Context(OpsId id, std::unique_ptr<Operations> ops, uint64_t seed)
+      : ops_id(id), operations(std::move(ops)), random(seed) {}
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  Target& add_target(std::shared_ptr<TargetHandle> handle);
+  TargetList::iterator remove_target(TargetList::iterator target);
+  Scheme& add_scheme(SchemeParams params);
+  SchemeList::iterator remove_scheme(SchemeList::iterator scheme);
+  [[nodiscard]] size_t nr_regions() const;
+
+  // Sampling intervals that fit into `us` microseconds, the unit of every deadline; a sampling
+  // interval of 0 counts as 1.
+  [[nodiscard]] uint64_t samples_in(uint64_t us) const;
+  // Sampling intervals between two applications of `scheme`.
+  [[nodiscard]] uint64_t apply_interval_samples(const Scheme& scheme) const;
+  // Sets every deadline one interval ahead of now, as a start and new attributes do.
+  void restart_schedule();
+
+  // How often `region` was accessed over the last full aggregation interval, in samples: what the
+  // running aggregation counted, and of the last one as large a share as the running one still
+  // lacks. Exactly nr_accesses at an aggregation's end (design.rst, "Access Frequency").
+  [[nodiscard]] uint32_t moving_nr_accesses(const Region& region) const;
+
+  OpsId ops_id;
+  std::unique_ptr<Operations> operations;
+  Random random;
+  MonitoringAttrs attrs;
+  uint64_t addr_unit = 1;         // bytes a unit of address stands for
+  uint64_t min_region_sz = 4096;  // in units of address
+  bool pause = false;
+  uint64_t aggr_samples = 20;  // samples an aggregation, as the user set it; tuning keeps it
+
+  Metrics* metrics = nullptr;  // the machine's; null where no scheme asks for any
+
+  Schedule schedule;
+  size_t last_nr_regions = 0;      // regions there were at the last split
+  uint64_t nr_partial_splits = 0;  // splits of only some regions so far, which take turns
+
+  RegionPool pool;  // outlives targets: declared before them
+  TargetList targets;
+  SchemeList schemes;
+};
+
+}  // namespace damonfs

@@ -1,0 +1,56 @@
+#include "core/kdamond.h"
+
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <system_error>
+
+#include "core/kdamond_loop.h"
+
+namespace damonfs {
+
+Kdamond::Kdamond(std::unique_ptr<Context> context, Clock& clock)
+    : context_(std::move(context)), clock_(clock) {}
+
+Kdamond::~Kdamond() { stop(); }
+
+Result<std::unique_ptr<Kdamond>> Kdamond::start(std::unique_ptr<Context> context, Clock& clock,
+                                                std::string name) {
+  if (auto valid = context->attrs.validate(); !valid) return tl::unexpected(valid.error());
+  std::unique_ptr<Kdamond> kdamond(new Kdamond(std::move(context), clock));
+  name.resize(std::min<size_t>(name.size(), 15));
+  try {
+    kdamond->thread_ = std::jthread([self = kdamond.get(), name](const std::stop_token& stop) {
+      pthread_setname_np(pthread_self(), name.c_str());
+      self->run(name, stop);
+    });
+  } catch (const std::system_error& error) {
+    return fail(EAGAIN, "no thread for {}: {}", name, error.what());
+  }
+  kdamond->tid_.wait(0);
+  return kdamond;
+}
+
+void Kdamond::run(const std::string& name, const std::stop_token& stop) {
+  tid_ = gettid();
+  tid_.notify_all();
+  KdamondLoop loop(*context_, clock_, requests_);
+  loop.start();
+  while (loop.run_once(stop)) {
+  }
+  spdlog::info("{}: {}", name, stop.stop_requested() ? "stopped" : "ended, no target is left");
+  // Processes are let go with the targets, and nobody finds the kdamond running while it still
+  // holds them.
+  context_.reset();
+  tid_ = -1;
+  requests_.close();
+}
+
+void Kdamond::stop() {
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  thread_.join();
+}
+
+}  // namespace damonfs

@@ -1,0 +1,128 @@
+#include "core/kdamond_loop.h"
+
+#include <algorithm>
+
+#include "core/adjust.h"
+#include "core/damos.h"
+#include "core/intervals_tuning.h"
+
+namespace damonfs {
+
+KdamondLoop::KdamondLoop(Context& context, Clock& clock, RequestQueue& requests)
+    : context_(context), clock_(clock), requests_(requests) {}
+
+void KdamondLoop::start() {
+  context_.schedule = {};
+  context_.aggr_samples = context_.samples_in(context_.attrs.aggr_us);
+  context_.restart_schedule();
+  context_.schedule.next_tune =
+      context_.schedule.next_aggregation * context_.attrs.intervals_goal.aggrs;
+  context_.operations->init(context_);
+  sz_limit_ = apply_min_nr_regions(context_);
+}
+
+bool KdamondLoop::run_once(const std::stop_token& stop) {
+  if (must_end(stop)) return false;
+  Schedule& schedule = context_.schedule;
+  // Deadlines as they stood when this interval began: a commit in its middle moves the next ones,
+  // not these.
+  const Schedule began = schedule;
+  if (!wait_for_activation(stop)) return false;
+  prepare_samples();
+  clock_.sleep_us(context_.attrs.sample_us, stop);
+  ++schedule.passed;
+  const uint32_t max_nr_accesses = check_samples();
+  const bool aggregated = schedule.passed >= began.next_aggregation;
+  if (aggregated) {
+    merge_regions(context_, max_nr_accesses / 10, sz_limit_);
+    sz_limit_ = apply_min_nr_regions(context_);
+  }
+  requests_.serve_calls(context_);
+  if (!wait_while_paused(stop)) return false;
+  serve_schemes();
+  if (aggregated) end_aggregation(began.next_aggregation);
+  if (schedule.passed >= began.next_update) {
+    schedule.next_update = began.next_update + context_.samples_in(context_.attrs.update_us);
+    context_.operations->update(context_);
+  }
+  return !stop.stop_requested();
+}
+
+bool KdamondLoop::must_end(const std::stop_token& stop) {
+  if (stop.stop_requested()) return true;
+  if (context_.ops_id == OpsId::paddr) return false;  // always there, even without targets
+  return std::none_of(
+      context_.targets.begin(), context_.targets.end(),
+      [this](const Target& target) { return context_.operations->target_valid(target); });
+}
+
+bool KdamondLoop::wait_for_activation(const std::stop_token& stop) {
+  while (!must_end(stop)) {
+    const uint64_t wait_us = check_watermarks(context_);
+    if (wait_us == 0) return true;
+    requests_.cancel_walk();
+    clock_.sleep_us(wait_us, stop);
+    requests_.serve_calls(context_);
+  }
+  return false;
+}
+
+void KdamondLoop::prepare_samples() {
+  samples_.clear();
+  for (Target& target : context_.targets) {
+    for (Region& region : target.regions()) {
+      region.sampling_addr = context_.random.between(region.range.start, region.range.end);
+      samples_.push_back({.target = &target, .addr = region.sampling_addr});
+    }
+  }
+  context_.operations->prepare(samples_);
+}
+
+uint32_t KdamondLoop::check_samples() {
+  context_.operations->check(samples_);
+  uint32_t max_nr_accesses = 0;
+  auto sample = samples_.begin();
+  for (Target& target : context_.targets) {
+    for (Region& region : target.regions()) {
+      if ((sample++)->accessed) ++region.nr_accesses;
+      max_nr_accesses = std::max(max_nr_accesses, region.nr_accesses);
+    }
+  }
+  return max_nr_accesses;
+}
+
+bool KdamondLoop::wait_while_paused(const std::stop_token& stop) {
+  while (context_.pause) {
+    requests_.cancel_walk();
+    clock_.sleep_us(context_.attrs.sample_us, stop);
+    requests_.serve_calls(context_);
+    if (must_end(stop)) return false;
+  }
+  return true;
+}
+
+void KdamondLoop::serve_schemes() {
+  if (context_.schemes.empty()) {
+    requests_.cancel_walk();
+    return;
+  }
+  const RequestQueue::Walking walk = requests_.take_walk();
+  apply_schemes(context_, clock_, walk);
+  if (walk.visit != nullptr) requests_.release_walk(walk_finished(context_, walk));
+}
+
+void KdamondLoop::end_aggregation(uint64_t aggregation) {
+  Schedule& schedule = context_.schedule;
+  const uint64_t aggrs = context_.attrs.intervals_goal.aggrs;
+  if (aggrs != 0 && schedule.passed >= schedule.next_tune) {
+    schedule.next_tune += context_.aggr_samples * aggrs;
+    // A commit in this interval may have moved it; counts of a finished aggregation are converted.
+    schedule.next_aggregation = aggregation;
+    tune_intervals(context_);
+  }
+  schedule.next_aggregation = aggregation + context_.samples_in(context_.attrs.aggr_us);
+  reset_aggregated(context_);
+  split_regions(context_);
+}
+
+}  // namespace damonfs

@@ -1,0 +1,47 @@
+// What a kdamond does, one sampling interval after the other (design.rst, "Monitoring"; mm/damon's
+// kdamond_fn in its observable order).
+#pragma once
+
+#include <stop_token>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/context.h"
+#include "core/requests.h"
+
+namespace damonfs {
+
+// The loop of one kdamond, without its thread, so that tests can run it step by step in virtual
+// time. Used by one thread; context, clock and requests outlive it.
+class KdamondLoop {
+ public:
+  KdamondLoop(Context& context, Clock& clock, RequestQueue& requests);
+
+  // Lets the operations find what there is to watch and sets the first deadlines.
+  void start();
+
+  // One sampling interval: watches, and at an aggregation's end adjusts regions; serves requests;
+  // applies schemes. False when it is over: `stop` was requested, or no target is valid any more.
+  bool run_once(const std::stop_token& stop);
+
+ private:
+  // Whether `stop` was requested, or no target is valid any more.
+  [[nodiscard]] bool must_end(const std::stop_token& stop);
+  // Sleeps, serving calls, while the watermarks let every scheme rest; false when it must end.
+  [[nodiscard]] bool wait_for_activation(const std::stop_token& stop);
+  void prepare_samples();
+  // Counts what was accessed; returns the largest nr_accesses of all regions.
+  uint32_t check_samples();
+  // Sleeps, serving calls, while the context is paused; false when it must end.
+  [[nodiscard]] bool wait_while_paused(const std::stop_token& stop);
+  void serve_schemes();
+  void end_aggregation(uint64_t aggregation);
+
+  Context& context_;
+  Clock& clock_;
+  RequestQueue& requests_;
+  uint64_t sz_limit_ = 0;
+  std::vector<Sample> samples_;  // parallel to all regions of all targets
+};
+
+}  // namespace damonfs

@@ -1,0 +1,119 @@
+#include "core/quota.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "core/arithmetic.h"
+#include "core/feedback.h"
+
+namespace damonfs {
+
+namespace {
+
+constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
+
+uint64_t measure(QuotaGoal& goal, Metrics& metrics) {
+  switch (goal.metric) {
+    case GoalMetric::user_input:
+    case GoalMetric::node_eligible_mem_bp:
+      return goal.current_value;
+    case GoalMetric::some_mem_psi_us: {
+      const uint64_t total = metrics.some_mem_psi_us();
+      const uint64_t last = std::exchange(goal.last_psi_us, total);
+      return total - std::min(last, total);
+    }
+    case GoalMetric::node_mem_used_bp:
+      return metrics.node_mem_used_bp(goal.nid);
+    case GoalMetric::node_mem_free_bp:
+      return 10000 - std::min<uint64_t>(metrics.node_mem_used_bp(goal.nid), 10000);
+    case GoalMetric::node_memcg_used_bp:
+      return metrics.node_memcg_used_bp(goal.nid, goal.path);
+    case GoalMetric::node_memcg_free_bp:
+      return 10000 - std::min<uint64_t>(metrics.node_memcg_used_bp(goal.nid, goal.path), 10000);
+    case GoalMetric::active_mem_bp:
+      return metrics.active_mem_bp();
+    case GoalMetric::inactive_mem_bp:
+      return 10000 - std::min<uint64_t>(metrics.active_mem_bp(), 10000);
+  }
+  return 0;
+}
+
+}  // namespace
+
+bool Quota::limited() const {
+  return esz_ != 0 || params.bytes != 0 || params.ms != 0 || !params.goals.empty();
+}
+
+uint64_t Quota::left(uint64_t pending) const {
+  const uint64_t used = charged_ + pending;
+  return used < esz_ ? esz_ - used : 0;
+}
+
+bool Quota::full(uint64_t pending, uint64_t min_region_sz) const {
+  return limited() && left(pending) < min_region_sz;
+}
+
+void Quota::roll_window(uint64_t now_ns, uint64_t min_region_sz, Metrics* metrics,
+                        uint64_t& qt_exceeds) {
+  if (!limited()) return;
+  const uint64_t length_ns = mult_frac(params.reset_interval_ms, 1'000'000, 1);
+  if (opened_ && now_ns - window_start_ns_ < length_ns) return;
+  if (opened_ && full(0, min_region_sz)) ++qt_exceeds;
+  opened_ = true;
+  total_charged_ += std::exchange(charged_, 0);
+  window_start_ns_ = now_ns;
+  set_esz(min_region_sz, metrics);
+}
+
+void Quota::charge(uint64_t sz, uint64_t sz_applied) {
+  if (params.fail_charge_denom == 0 || sz_applied > sz) {
+    charged_ += sz;
+    return;
+  }
+  charged_ +=
+      sz_applied + mult_frac(sz - sz_applied, params.fail_charge_num, params.fail_charge_denom);
+}
+
+void Quota::set_esz(uint64_t min_region_sz, Metrics* metrics) {
+  if (params.ms == 0 && params.goals.empty()) {
+    esz_ = params.bytes;
+    return;
+  }
+  esz_ = params.goals.empty() ? kUnlimited : tune(metrics);
+  if (params.ms != 0) {
+    // Nothing measured yet: a page a microsecond, a start that the first window corrects.
+    const uint64_t bytes_a_ms =
+        spent_ns_ == 0 ? uint64_t{4096} * 1024 : mult_frac(total_charged_, 1'000'000, spent_ns_);
+    esz_ = std::min(esz_, std::max(mult_frac(bytes_a_ms, params.ms, 1), min_region_sz));
+  }
+  if (params.bytes != 0) esz_ = std::min(esz_, params.bytes);
+}
+
+uint64_t Quota::goal_score_bp(Metrics* metrics) {
+  uint64_t best = 0;
+  for (QuotaGoal& goal : params.goals) {
+    if (metrics != nullptr) goal.current_value = measure(goal, *metrics);
+    best = std::max(best, mult_frac(goal.current_value, 10000, goal.target_value));
+  }
+  return best;
+}
+
+uint64_t Quota::tune(Metrics* metrics) {
+  const uint64_t score = goal_score_bp(metrics);
+  switch (params.goal_tuner) {
+    case GoalTuner::consist:
+      tuned_ = feed_loop(std::max<uint64_t>(tuned_, 10000), score);
+      break;
+    case GoalTuner::temporal:
+      if (score >= 10000) {
+        tuned_ = 0;
+      } else {
+        tuned_ = params.bytes != 0 ? mult_frac(params.bytes, 10000, 1) : kUnlimited;
+      }
+      break;
+  }
+  return tuned_ / 10000;
+}
+
+}  // namespace damonfs

@@ -1,0 +1,59 @@
+// Regions: the unit of monitoring. A region is a range of addresses whose pages are believed to be
+// accessed alike, so that one sampled page speaks for all of them
+// (Documentation/mm/damon/design.rst, "Region Based Sampling").
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <cstdint>
+#include <memory_resource>
+
+namespace damonfs {
+
+// A half-open range of addresses, [start, end), in the address space's unit (bytes for virtual
+// memory).
+struct AddrRange {
+  uint64_t start = 0;
+  uint64_t end = 0;
+
+  [[nodiscard]] uint64_t size() const { return end - start; }
+  [[nodiscard]] bool overlaps(const AddrRange& other) const {
+    return start < other.end && other.start < end;
+  }
+  friend bool operator==(const AddrRange&, const AddrRange&) = default;
+};
+
+// One monitored region. Lives in a RegionList of a Target, allocated from its Context's pool;
+// touched only by the kdamond that runs the context (or by its builder before the kdamond starts).
+// Invariants while a context runs: start < end, both multiples of Context::min_region_sz; a
+// target's regions ascend and do not overlap; nr_accesses <= samples in an aggregation interval.
+struct Region : boost::intrusive::list_base_hook<> {
+  explicit Region(AddrRange r) : range(r) {}
+
+  // Takes over everything that is known of `other` but its range.
+  void copy_counts(const Region& other) {
+    nr_accesses = other.nr_accesses;
+    last_nr_accesses = other.last_nr_accesses;
+    age = other.age;
+  }
+
+  AddrRange range;
+  uint64_t sampling_addr = 0;  // the address that is sampled in the current sampling interval
+  uint32_t nr_accesses = 0;  // samples found accessed in the running (or just finished) aggregation
+  uint32_t last_nr_accesses = 0;  // nr_accesses of the last finished aggregation
+  uint32_t age = 0;               // aggregation intervals for which nr_accesses held
+};
+
+using RegionList = boost::intrusive::list<Region, boost::intrusive::constant_time_size<true>>;
+
+// Memory for regions; frees in bulk, reuses in O(1). One a Context, same thread rule as Region.
+class RegionPool {
+ public:
+  Region* make(AddrRange range) { return allocator_.new_object<Region>(range); }
+  void dispose(Region* region) { allocator_.delete_object(region); }
+
+ private:
+  std::pmr::unsynchronized_pool_resource memory_;
+  std::pmr::polymorphic_allocator<> allocator_{&memory_};
+};
+
+}  // namespace damonfs

@@ -1,0 +1,103 @@
+#include "core/requests.h"
+
+#include <algorithm>
+
+namespace damonfs {
+
+namespace {
+
+tl::unexpected<Error> ended() { return fail(ECANCELED, "the kdamond has ended"); }
+tl::unexpected<Error> interrupted() {
+  return fail(EINTR, "the wait for the kdamond was interrupted");
+}
+
+}  // namespace
+
+Result<void> RequestQueue::call(CallFn fn, const std::stop_token& interrupt) {
+  std::unique_lock lock(mutex_);
+  if (closed_) return ended();
+  const auto call = std::make_shared<Call>();
+  call->fn = std::move(fn);
+  calls_.push_back(call);
+  const auto done = [&] { return call->state == State::done; };
+  if (changed_.wait(lock, interrupt, done)) return call->result;
+  if (call->state == State::waiting) {
+    std::erase(calls_, call);
+    return interrupted();
+  }
+  changed_.wait(lock, done);
+  return call->result;
+}
+
+Result<void> RequestQueue::walk(WalkFn visit, const std::stop_token& interrupt) {
+  std::unique_lock lock(mutex_);
+  if (closed_) return ended();
+  if (walk_) return fail(EBUSY, "another walk over the schemes' regions is going on");
+  const auto walk = std::make_shared<Walk>();
+  walk->visit = std::move(visit);
+  walk->id = ++last_walk_id_;
+  walk_ = walk;
+  const auto done = [&] { return walk->state == State::done; };
+  if (changed_.wait(lock, interrupt, done)) return walk->result;
+  // A round that visits regions is short and must not find its visitor gone.
+  changed_.wait(lock, [&] { return walk->state != State::running; });
+  if (done()) return walk->result;
+  walk_.reset();
+  return interrupted();
+}
+
+void RequestQueue::serve_calls(Context& context) {
+  std::unique_lock lock(mutex_);
+  while (!calls_.empty()) {
+    const auto call = calls_.front();
+    calls_.pop_front();
+    call->state = State::running;
+    lock.unlock();
+    auto result = call->fn(context);
+    lock.lock();
+    call->result = std::move(result);
+    call->state = State::done;
+    changed_.notify_all();
+  }
+}
+
+RequestQueue::Walking RequestQueue::take_walk() {
+  const std::lock_guard lock(mutex_);
+  if (!walk_) return {};
+  walk_->state = State::running;
+  return {&walk_->visit, walk_->id};
+}
+
+void RequestQueue::release_walk(bool finished) {
+  const std::lock_guard lock(mutex_);
+  walk_->state = finished ? State::done : State::waiting;
+  if (finished) walk_.reset();
+  changed_.notify_all();
+}
+
+void RequestQueue::cancel_walk() {
+  const std::lock_guard lock(mutex_);
+  if (!walk_) return;
+  walk_->result = ended();
+  walk_->state = State::done;
+  walk_.reset();
+  changed_.notify_all();
+}
+
+void RequestQueue::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  for (const auto& call : calls_) {
+    call->result = ended();
+    call->state = State::done;
+  }
+  calls_.clear();
+  if (walk_) {
+    walk_->result = ended();
+    walk_->state = State::done;
+    walk_.reset();
+  }
+  changed_.notify_all();
+}
+
+}  // namespace damonfs

@@ -1,0 +1,161 @@
+#include "core/scheme_round.h"
+
+#include <array>
+
+#include "core/arithmetic.h"
+#include "core/priority.h"
+
+namespace damonfs {
+
+namespace {
+
+// Large enough that system calls are few a region, small enough that a time quota is noticed.
+constexpr size_t kBatch = 256;
+
+}  // namespace
+
+SchemeRound::SchemeRound(Context& context, const Clock& clock, Scheme& scheme,
+                         const RequestQueue::Walking& walk)
+    : context_(context), clock_(clock), scheme_(scheme), walk_(walk) {}
+
+void SchemeRound::run() {
+  begin_window();
+  int target_idx = 0;
+  for (Target& target : context_.targets) {
+    if (context_.operations->target_valid(target)) {
+      visit(target, target_idx);
+    } else if (scheme_.quota.stopped_target == &target) {
+      scheme_.quota.stopped_target = nullptr;
+    }
+    ++target_idx;
+  }
+  flush();
+}
+
+void SchemeRound::begin_window() {
+  scheme_.quota.roll_window(clock_.now_ns(), context_.min_region_sz, context_.metrics,
+                            scheme_.stat.qt_exceeds);
+  scheme_.min_score = 0;
+  if (scheme_.quota.limited()) set_min_score();
+}
+
+void SchemeRound::set_min_score() {
+  std::array<uint64_t, kMaxScore + 1> histogram{};
+  int target_idx = 0;
+  for (Target& target : context_.targets) {
+    for (Region& region : target.regions()) {
+      if (!scheme_.params.pattern.matches(region.range.size(), context_.moving_nr_accesses(region),
+                                          region.age) ||
+          ask_core_filters(scheme_.params.filters, target, target_idx, region,
+                           context_.min_region_sz) == CoreVerdict::rejected) {
+        continue;
+      }
+      histogram[priority_score(context_, scheme_, region)] += region.range.size();
+    }
+    ++target_idx;
+  }
+  uint64_t sum = 0;
+  scheme_.min_score = kMaxScore;
+  while (scheme_.min_score > 0) {
+    sum += histogram[scheme_.min_score];
+    if (sum >= scheme_.quota.esz()) return;
+    --scheme_.min_score;
+  }
+}
+
+void SchemeRound::visit(Target& target, int target_idx) {
+  for (auto region = target.regions().begin(); region != target.regions().end(); ++region) {
+    const uint64_t most = scheme_.params.max_nr_snapshots;
+    if (quota_full() || skip_charged(target, *region)) continue;
+    if (most != 0 && scheme_.stat.nr_snapshots >= most) continue;
+    if (matches(*region)) try_region(target, target_idx, *region);
+    if (std::next(region) == target.regions().end()) ++scheme_.stat.nr_snapshots;
+  }
+}
+
+bool SchemeRound::skip_charged(Target& target, Region& region) {
+  Quota& quota = scheme_.quota;
+  if (quota.stopped_target == nullptr) return false;
+  if (quota.stopped_target != &target) return true;
+  const bool last = &region == &target.regions().back();
+  if (region.range.end <= quota.stopped_addr) {
+    if (last) quota.stopped_target = nullptr;
+    return true;
+  }
+  if (region.range.start < quota.stopped_addr) {
+    const uint64_t unit = context_.min_region_sz;
+    uint64_t done = align_down(quota.stopped_addr - region.range.start, unit);
+    if (done == 0) done = unit;
+    if (region.range.size() <= done) {
+      if (last) quota.stopped_target = nullptr;
+    } else {
+      target.split_region(region, done);
+    }
+    return true;
+  }
+  // Behind the place where it stopped: from here on everything is open again.
+  quota.stopped_target = nullptr;
+  return false;
+}
+
+bool SchemeRound::matches(const Region& region) const {
+  if (!scheme_.params.pattern.matches(region.range.size(), context_.moving_nr_accesses(region),
+                                      region.age)) {
+    return false;
+  }
+  return scheme_.min_score == 0 || priority_score(context_, scheme_, region) >= scheme_.min_score;
+}
+
+bool SchemeRound::quota_full() {
+  const uint64_t unit = context_.min_region_sz;
+  if (!scheme_.quota.full(pending_, unit)) return false;
+  // What fails may be charged less than it was taken for.
+  if (batch_.empty() || scheme_.quota.params.fail_charge_denom == 0) return true;
+  flush();
+  if (scheme_.quota.full(0, unit)) return true;
+  scheme_.quota.stopped_target = nullptr;
+  return false;
+}
+
+void SchemeRound::try_region(Target& target, int target_idx, Region& region) {
+  Quota& quota = scheme_.quota;
+  if (quota.limited() && region.range.size() > quota.left(pending_)) {
+    target.split_region(region, align_down(quota.left(pending_), context_.min_region_sz));
+  }
+  const CoreVerdict verdict =
+      ask_core_filters(scheme_.params.filters, target, target_idx, region, context_.min_region_sz);
+  if (verdict == CoreVerdict::rejected) return;
+  batch_.push_back(
+      {.target = &target, .region = &region, .ask_ops_filters = verdict == CoreVerdict::pass});
+  pending_ += region.range.size();
+  if (quota.full(pending_, context_.min_region_sz)) {
+    quota.stopped_target = &target;
+    quota.stopped_addr = region.range.end;
+  }
+  if (batch_.size() >= kBatch) flush();
+}
+
+void SchemeRound::flush() {
+  if (batch_.empty()) return;
+  const uint64_t began_ns = clock_.now_ns();
+  context_.operations->apply(scheme_, batch_);
+  scheme_.quota.spend_ns(clock_.now_ns() - began_ns);
+  SchemeStat& stat = scheme_.stat;
+  for (const Application& work : batch_) {
+    const uint64_t sz = work.region->range.size();
+    if (walk_.visit != nullptr && scheme_.walked != walk_.id) {
+      (*walk_.visit)(*work.target, *work.region, scheme_, work.sz_filter_passed);
+    }
+    if (scheme_.quota.limited()) scheme_.quota.charge(sz, work.sz_applied);
+    if (scheme_.params.action != Action::stat) work.region->age = 0;
+    ++stat.nr_tried;
+    stat.sz_tried += sz;
+    if (work.sz_applied > 0) ++stat.nr_applied;
+    stat.sz_applied += work.sz_applied;
+    stat.sz_ops_filter_passed += work.sz_filter_passed;
+  }
+  batch_.clear();
+  pending_ = 0;
+}
+
+}  // namespace damonfs

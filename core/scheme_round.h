@@ -1,0 +1,39 @@
+// One scheme's turn: finding the regions it is for and acting on them in batches.
+#pragma once
+
+#include <vector>
+
+#include "core/clock.h"
+#include "core/context.h"
+#include "core/requests.h"
+
+namespace damonfs {
+
+// Applies one scheme once to all regions of a context. Lives for that one application, on the
+// kdamond's thread.
+class SchemeRound {
+ public:
+  SchemeRound(Context& context, const Clock& clock, Scheme& scheme,
+              const RequestQueue::Walking& walk);
+  void run();
+
+ private:
+  void begin_window();
+  void set_min_score();
+  void visit(Target& target, int target_idx);
+  // True when the region was dealt with before the quota stopped; cuts one that was partly so.
+  bool skip_charged(Target& target, Region& region);
+  [[nodiscard]] bool matches(const Region& region) const;
+  [[nodiscard]] bool quota_full();
+  void try_region(Target& target, int target_idx, Region& region);
+  void flush();
+
+  Context& context_;
+  const Clock& clock_;
+  Scheme& scheme_;
+  const RequestQueue::Walking& walk_;
+  std::vector<Application> batch_;  // to be acted on together
+  uint64_t pending_ = 0;            // bytes in it
+};
+
+}  // namespace damonfs
