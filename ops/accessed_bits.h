@@ -1,0 +1,23 @@
+// Backends: ways to learn which pages of processes were accessed.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "core/operations.h"
+
+namespace damonfs {
+
+// One way of noticing accesses to pages of processes. The targets of all samples carry a Process as their handle. Owned
+// by the operations of one context and called only on its kdamond's thread; several contexts have one each. prepare()
+// and check() as in Operations: same samples, same order, and a page or process that vanished is "not accessed".
+class AccessedBits {
+ public:
+  virtual ~AccessedBits() = default;
+  virtual void prepare(std::span<Sample> samples) = 0;
+  virtual void check(std::span<Sample> samples) = 0;
+  // The name it has on the command line: "pte", "idle", "soft-dirty".
+  [[nodiscard]] virtual std::string_view name() const = 0;
+};
+
+}  // namespace damonfs

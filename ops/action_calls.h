@@ -1,0 +1,28 @@
+// The system calls that act on other processes' memory.
+#pragma once
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <span>
+
+namespace damonfs {
+
+// What actions are done with. The methods are the calls themselves but for errors, which come back
+// as negative errnos; tests put others in their place. Stateless, any thread.
+class ActionCalls {
+ public:
+  virtual ~ActionCalls() = default;
+
+  // process_madvise(2): bytes advised of `ranges`, in order, up to the first one that fails.
+  virtual int64_t advise(int pidfd, std::span<const iovec> ranges, int advice);
+
+  // move_pages(2) with `nodes` where each page shall go, all of a page's users included
+  // (MPOL_MF_MOVE_ALL); without any, only asks. Fills `status` with each page's node or negative
+  // errno.
+  virtual int64_t move_pages(pid_t pid, std::span<void*> pages, const int* nodes,
+                             std::span<int> status);
+};
+
+}  // namespace damonfs

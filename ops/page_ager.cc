@@ -1,0 +1,243 @@
+#include "ops/page_ager.h"
+
+#include <linux/capability.h>
+
+#include <cerrno>
+#include <chrono>
+
+#include "ops/capabilities.h"
+
+namespace damonfs {
+namespace {
+
+constexpr uint64_t kPageSize = 1ULL << PTE_PAGE_SHIFT;
+
+// The memory that has to be advised as one to make the slot's page old and split nothing.
+iovec extent_of(const pte_slot& slot) {
+  const uint64_t size =
+      slot.pages != 0 ? uint64_t{slot.pages} * kPageSize : 1ULL << slot.leaf_shift;
+  const uint64_t start = slot.pages != 0
+                             ? (slot.addr & ~(kPageSize - 1)) - uint64_t{slot.before} * kPageSize
+                             : slot.addr & ~(size - 1);
+  return {reinterpret_cast<void*>(start), size};
+}
+
+bool young(const pte_slot& slot) { return (slot.flags & PTE_YOUNG) != 0; }
+
+}  // namespace
+
+Result<std::unique_ptr<PageAger>> PageAger::create(const Paths& paths) {
+  if (!Capabilities::effective(paths).has(CAP_SYS_NICE))
+    return fail(EPERM, "clearing accessed bits of other processes takes CAP_SYS_NICE");
+  auto walker = PageWalker::load(paths);
+  if (!walker) return tl::unexpected(walker.error());
+  return std::unique_ptr<PageAger>(new PageAger(std::move(*walker)));
+}
+
+HeldSpace& PageAger::space_of(const std::shared_ptr<const Process>& process) {
+  const auto known = held_.find(process.get());
+  if (known != held_.end()) return known->second.space;
+  const auto [place, is_new] = held_.emplace(process.get(), Held{process, HeldSpace(*process)});
+  place->second.space.last_used = Clock::now();
+  return place->second.space;
+}
+
+bool PageAger::take(HeldSpace& space) {
+  const auto taken = space.take(now_);
+  if (taken) return true;
+  const int code = taken.error().code;
+  if (code != ESRCH && code != ENOENT) warn_(std::to_string(code), "{}", taken.error().message);
+  return false;
+}
+
+void PageAger::fill(std::span<const PageQuery> queries) {
+  const std::span<pte_slot> slots = walker_->slots();
+  for (size_t i = 0; i < queries.size(); ++i) {
+    slots[i].addr = queries[i].addr;
+    slots[i].fd = queries[i].space != nullptr ? queries[i].space->fd() : -1;
+  }
+}
+
+bool PageAger::retake_dead(std::span<const PageQuery> queries) {
+  const std::span<const pte_slot> slots = walker_->slots();
+  bool any = false;
+  const HeldSpace* last = nullptr;
+  for (size_t i = 0; i < queries.size(); ++i) {
+    HeldSpace* space = queries[i].space;
+    if ((slots[i].flags & PTE_DEAD) == 0 || space == nullptr || space == last) continue;
+    last = space;
+    if (space->may_take(now_)) any |= take(*space);
+  }
+  return any;
+}
+
+bool PageAger::walk(std::span<const PageQuery> queries, bool want_ageing) {
+  fill(queries);
+  auto walked = walker_->walk(queries.size(), want_ageing);
+  if (walked && want_ageing && retake_dead(queries)) {
+    fill(queries);
+    walked = walker_->walk(queries.size(), want_ageing);
+  }
+  if (!walked) warn_("walk", "{}", walked.error().message);
+  return walked.has_value();
+}
+
+void PageAger::make_old(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+  now_ = Clock::now();
+  aged.assign(queries.size(), {});
+  HeldSpace* last = nullptr;
+  for (const PageQuery& query : queries) {
+    if (query.space == last || query.space == nullptr) continue;
+    last = query.space;
+    last->last_used = now_;
+    if (last->stale(now_)) take(*last);
+  }
+  survey(queries, aged);
+  cool(aged);
+  look_after_cooling(queries);
+  clear_stuck(queries, aged);
+}
+
+void PageAger::survey(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+  ranges_.clear();
+  stretches_.clear();
+  cooling_.clear();
+  stuck_.clear();
+  look(queries, true, [&](size_t i, const pte_slot& slot) {
+    if (!young(slot)) return;
+    aged[i].young = slot.ageing != PTE_AGE_NEVER;
+    switch (slot.ageing) {
+      case PTE_AGE_COLD:
+      case PTE_AGE_MAYBE:
+        add_cooling(i, queries[i].space, slot);
+        break;
+      case PTE_AGE_WHOLE:
+        stuck_.push_back(i);
+        break;
+      default:
+        aged[i].trust = Trust::none;
+        break;
+    }
+  });
+}
+
+void PageAger::add_cooling(size_t query, HeldSpace* space, const pte_slot& slot) {
+  if (stretches_.empty() || stretches_.back().space != space)
+    stretches_.push_back({space, ranges_.size()});
+  const iovec extent = extent_of(slot);
+  const bool same = ranges_.size() > stretches_.back().first &&
+                    ranges_.back().iov_base == extent.iov_base &&
+                    ranges_.back().iov_len == extent.iov_len;
+  if (!same) ranges_.push_back(extent);
+  cooling_.push_back({query, ranges_.size() - 1, slot.ageing == PTE_AGE_MAYBE});
+}
+
+void PageAger::cool(std::vector<Aged>& aged) {
+  refused_.clear();
+  for (size_t i = 0; i < stretches_.size(); ++i) {
+    const bool last = i + 1 == stretches_.size();
+    cool_stretch(stretches_[i], last ? ranges_.size() : stretches_[i + 1].first, aged);
+  }
+}
+
+void PageAger::cool_stretch(const Stretch& stretch, size_t end, std::vector<Aged>& aged) {
+  const Process& process = stretch.space->process();
+  std::vector<bool> refused;
+  const auto advised =
+      advise_cold(std::span(ranges_).subspan(stretch.first, end - stretch.first),
+                  cold_advice_for(process.pidfd()), refused);
+  refused_.insert(refused_.end(), refused.begin(), refused.end());
+  if (advised) return;
+  if (advised.error().code != ESRCH)
+    warn_("advice" + std::to_string(advised.error().code),
+          "pages of process {} cannot be made old and will not be seen as accessed: {}",
+          process.pid(), advised.error().message);
+  for (const Cooling& cooling : cooling_)
+    if (cooling.range >= stretch.first && cooling.range < end)
+      aged[cooling.query].trust = Trust::none;
+}
+
+void PageAger::look_after_cooling(std::span<const PageQuery> queries) {
+  again_.clear();
+  again_queries_.clear();
+  for (const Cooling& cooling : cooling_) {
+    if (refused_[cooling.range]) {
+      stuck_.push_back(cooling.query);
+    } else if (cooling.maybe) {
+      again_.push_back(cooling.query);
+      again_queries_.push_back(queries[cooling.query]);
+    }
+  }
+  look(again_queries_, true, [&](size_t i, const pte_slot& slot) {
+    // On the list by now it was aged, and is young because it was accessed again.
+    if (young(slot) && slot.ageing != PTE_AGE_COLD) stuck_.push_back(again_[i]);
+  });
+  std::sort(stuck_.begin(), stuck_.end());
+}
+
+std::vector<PageAger::Share> PageAger::shares_of_stuck(std::span<const PageQuery> queries) const {
+  std::vector<Share> shares;
+  size_t at = 0;
+  for (size_t first = 0; first < queries.size() && at < stuck_.size();) {
+    size_t end = first;
+    while (end < queries.size() && queries[end].space == queries[first].space) ++end;
+    Share share{queries[first].space, 0, end - first};
+    for (; at < stuck_.size() && stuck_[at] < end; ++at) ++share.nr_stuck;
+    if (share.nr_stuck > 0) shares.push_back(share);
+    first = end;
+  }
+  return shares;
+}
+
+void PageAger::clear_stuck(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+  if (stuck_.empty()) return;
+  for (const size_t i : stuck_) aged[i].trust = Trust::since_clear;
+  std::vector<Share> shares = shares_of_stuck(queries);
+  // Who has waited longest is served first.
+  std::stable_sort(shares.begin(), shares.end(), [](const Share& a, const Share& b) {
+    return a.space->cleared_at() < b.space->cleared_at();
+  });
+  bool any = false;
+  for (const Share& share : shares) any |= clear_space(share);
+  if (any) look_after_clearing(queries, aged);
+}
+
+bool PageAger::clear_space(const Share& share) {
+  HeldSpace& space = *share.space;
+  const auto now = Clock::now();
+  if (!clearing_.allows(now)) return false;
+  const bool few = share.nr_stuck * kFewOutOf < share.nr_all;
+  if (few && now - space.cleared_at() < kSeldom) return false;
+  const auto cost = space.clear_all();
+  clearing_.spend(Clock::now() - now);
+  if (!cost && cost.error().code != ESRCH)
+    warn_("clear" + std::to_string(cost.error().code),
+          "pages that several processes share will not be seen as accessed: {}",
+          cost.error().message);
+  return cost.has_value();
+}
+
+void PageAger::look_after_clearing(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+  again_.clear();
+  again_queries_.clear();
+  for (const size_t i : stuck_) {
+    if (queries[i].space->cleared_at() < now_) continue;
+    aged[i].trust = Trust::exact;
+    again_.push_back(i);
+    again_queries_.push_back(queries[i]);
+  }
+  look(again_queries_, true, [&](size_t i, const pte_slot& slot) {
+    // Not the kind of page that can be cleared, rather than one that was accessed at once.
+    const bool ordinary = slot.ageing == PTE_AGE_COLD || slot.ageing == PTE_AGE_WHOLE;
+    if (young(slot) && !ordinary) aged[again_[i]].trust = Trust::none;
+  });
+}
+
+void PageAger::forget_unused() {
+  const auto now = Clock::now();
+  std::erase_if(held_, [now](const auto& held) {
+    return now - held.second.space.last_used > kForgetAfter;
+  });
+}
+
+}  // namespace damonfs

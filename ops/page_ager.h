@@ -1,0 +1,154 @@
+// Making pages of processes old, that is: clearing their accessed bits, so that the next access
+// shows. The kernel has no interface for just that; this is put together from three.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "core/result.h"
+#include "ops/cold_advice.h"
+#include "ops/held_space.h"
+#include "ops/page_walker.h"
+#include "ops/paths.h"
+#include "ops/time_share.h"
+#include "ops/warn_once.h"
+
+namespace damonfs {
+
+// One address that is asked about; `space` is nullptr where there is no process.
+struct PageQuery {
+  HeldSpace* space = nullptr;
+  uint64_t addr = 0;
+};
+
+// What an accessed bit that is set will mean after make_old().
+enum class Trust : uint8_t {
+  exact,        // an access since make_old(): the bit was clear then
+  since_clear,  // an access since the process was last cleared as a whole
+  none,         // nothing: nobody can clear it
+};
+
+// What make_old() found and did at one address.
+struct Aged {
+  bool young = false;  // the bit was set before, on a page that can be made old
+  Trust trust = Trust::exact;
+};
+
+// Looks at pages and makes them old. Owned by one PteBits and used on its thread.
+//
+// Pages that are young are made old in one of two ways.
+//  - process_madvise(MADV_COLD) on just these pages (and what cannot be parted from them: all of a
+//    huge page, all pages of a large folio). It flushes the TLB, so that no access is missed, and
+//    moves the pages towards the inactive end of the LRU lists. The kernel does it to pages that
+//    are mapped once and not locked, and so it is used for these.
+//  - /proc/PID/clear_refs on the whole process for pages mapped by several processes (those of a
+//    program and its libraries, of shared memory, and after fork() all until they are written to),
+//    for locked ones, and for large folios that the advice would split. It costs time for every
+//    page of the process and is kept to a tenth of the time (TimeShare); where under 1/64 of the
+//    samples need it, to once a second a process. Between two such clearings a bit that was already
+//    set tells only of an access since the last one (Trust::since_clear). It does not flush the
+//    TLB, as the kernel's own DAMON does not: an access soon after may be missed.
+// The kernel's page of zeros, hugetlb pages and device memory stay as they are (Trust::none).
+class PageAger {
+ public:
+  using Clock = HeldSpace::Clock;
+
+  // ENOTSUP, ENOENT, EPERM as of PageWalker::load(); EPERM without CAP_SYS_NICE.
+  static Result<std::unique_ptr<PageAger>> create(const Paths& paths);
+
+  // The space of a process, which is held from then on.
+  HeldSpace& space_of(const std::shared_ptr<const Process>& process);
+  // Lets go of the spaces that no make_old() was asked about for 10 s.
+  void forget_unused();
+
+  // Calls seen(i, slot) for each query, in order; for none when the walk fails, which is not
+  // expected and warned of. Does not change the pages. Queries ascend by address within each space,
+  // and those of a space are together. `want_ageing`: as of PageWalker::walk().
+  template <class Seen>
+  void look(std::span<const PageQuery> queries, bool want_ageing, const Seen& seen);
+
+  // Makes the pages old that are young. `aged` becomes as long as `queries`.
+  void make_old(std::span<const PageQuery> queries, std::vector<Aged>& aged);
+
+  // Whether a bit of Trust::since_clear still means something: the last clearing is not long ago.
+  [[nodiscard]] static bool fresh(const HeldSpace& space, Clock::time_point now) {
+    return now - space.cleared_at() < kFreshFor;
+  }
+
+ private:
+  static constexpr std::chrono::seconds kFreshFor{2};
+  static constexpr std::chrono::seconds kSeldom{1};
+  static constexpr std::chrono::seconds kForgetAfter{10};
+  static constexpr size_t kFewOutOf = 64;
+
+  struct Held {
+    std::shared_ptr<const Process> process;
+    HeldSpace space;
+  };
+  // A stretch of ranges_ that belongs to one space.
+  struct Stretch {
+    HeldSpace* space;
+    size_t first;
+  };
+  // How many of the queries about a space are stuck.
+  struct Share {
+    HeldSpace* space;
+    size_t nr_stuck;
+    size_t nr_all;
+  };
+  // A query whose page is being made old by the advice on ranges_[range].
+  struct Cooling {
+    size_t query;
+    size_t range;
+    bool maybe;  // the advice takes it if it is on an LRU list by then
+  };
+
+  explicit PageAger(std::unique_ptr<PageWalker> walker)
+      : walker_(std::move(walker)), clearing_(Clock::now()) {}
+
+  bool walk(std::span<const PageQuery> queries, bool want_ageing);
+  void fill(std::span<const PageQuery> queries);
+  bool retake_dead(std::span<const PageQuery> queries);
+  bool take(HeldSpace& space);
+
+  void survey(std::span<const PageQuery> queries, std::vector<Aged>& aged);
+  void add_cooling(size_t query, HeldSpace* space, const pte_slot& slot);
+  void cool(std::vector<Aged>& aged);
+  void cool_stretch(const Stretch& stretch, size_t end, std::vector<Aged>& aged);
+  void look_after_cooling(std::span<const PageQuery> queries);
+  void clear_stuck(std::span<const PageQuery> queries, std::vector<Aged>& aged);
+  std::vector<Share> shares_of_stuck(std::span<const PageQuery> queries) const;
+  bool clear_space(const Share& share);
+  void look_after_clearing(std::span<const PageQuery> queries, std::vector<Aged>& aged);
+
+  std::unique_ptr<PageWalker> walker_;
+  std::unordered_map<const Process*, Held> held_;
+  TimeShare clearing_;
+  WarnOnce warn_;
+  Clock::time_point now_;  // when the running, or last, make_old() began
+
+  // Of one make_old(), kept for their memory.
+  std::vector<iovec> ranges_;
+  std::vector<Stretch> stretches_;
+  std::vector<Cooling> cooling_;
+  std::vector<bool> refused_;  // as long as ranges_
+  std::vector<size_t> stuck_;  // queries whose page only clear_refs makes old
+  std::vector<size_t> again_;  // queries that are looked at once more
+  std::vector<PageQuery> again_queries_;
+};
+
+template <class Seen>
+void PageAger::look(std::span<const PageQuery> queries, bool want_ageing, const Seen& seen) {
+  for (size_t first = 0; first < queries.size(); first += PTE_MAX_SLOTS) {
+    const auto chunk = queries.subspan(first, std::min<size_t>(queries.size() - first, PTE_MAX_SLOTS));
+    if (!walk(chunk, want_ageing)) return;
+    const std::span<const pte_slot> slots = walker_->slots();
+    for (size_t i = 0; i < chunk.size(); ++i) seen(first + i, slots[i]);
+  }
+}
+
+}  // namespace damonfs

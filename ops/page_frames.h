@@ -1,0 +1,72 @@
+// Page frames: what the kernel tells of physical pages by their number.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ops/fd.h"
+#include "ops/paths.h"
+
+namespace damonfs {
+
+// Bits of a frame's flags (Documentation/admin-guide/mm/pagemap.rst, /proc/kpageflags).
+namespace frame_flags {
+inline constexpr uint64_t kActive = uint64_t{1} << 6;
+inline constexpr uint64_t kCompoundHead = uint64_t{1} << 15;
+inline constexpr uint64_t kCompoundTail = uint64_t{1} << 16;
+inline constexpr uint64_t kHugetlb = uint64_t{1} << 17;
+}  // namespace frame_flags
+
+// Pages that the kernel manages as one.
+struct Folio {
+  uint64_t head = 0;      // number of its first frame
+  uint64_t nr_pages = 1;  // a power of two
+  uint64_t flags = 0;     // of its first frame, which has those of the whole
+};
+
+// A file with one number of 64 bits a page frame (or whatever else is numbered). Opened when it is
+// first read. One thread.
+class FrameFile {
+ public:
+  // Up to `gap` numbers that nobody asked for are read along to save a system call.
+  explicit FrameFile(std::string path, uint64_t gap = 8) : path_(std::move(path)), gap_(gap) {}
+
+  // The numbers of `frames` (in any order, ascending is quickest); 0 beyond the last frame. Frames
+  // near each other are read with one system call. Returns an errno, 0 for success.
+  int read(std::span<const uint64_t> frames, std::span<uint64_t> values);
+
+ private:
+  int read_run(uint64_t first, std::span<uint64_t> values);
+
+  std::string path_;
+  uint64_t gap_;
+  Fd file_;
+  std::vector<uint64_t> chunk_;
+};
+
+// The frame files of procfs. Owned by what asks, one thread. All answers are an errno, 0 for
+// success.
+class PageFrames {
+ public:
+  explicit PageFrames(const Paths& paths);
+
+  // The folios that `frames` belong to.
+  int folios(std::span<const uint64_t> frames, std::span<Folio> folios);
+
+  // Inode numbers of the memory cgroups that folios with these first frames are charged to; 0 for
+  // none.
+  int memcgs(std::span<const uint64_t> heads, std::span<uint64_t> inodes);
+
+ private:
+  int find_folio(uint64_t frame, uint64_t flags, Folio& folio);
+
+  FrameFile flags_;
+  FrameFile cgroups_;
+  uint64_t window_first_ =
+      UINT64_MAX;  // the aligned run of frames that find_folio() looked at last
+  std::vector<uint64_t> window_;
+};
+
+}  // namespace damonfs

@@ -1,0 +1,67 @@
+#include "ops/pte_bits.h"
+
+#include <algorithm>
+
+#include "core/target.h"
+#include "ops/process.h"
+
+namespace damonfs {
+
+Result<std::unique_ptr<PteBits>> PteBits::create(const Paths& paths) {
+  auto ager = PageAger::create(paths);
+  if (!ager) return tl::unexpected(ager.error());
+  return std::unique_ptr<PteBits>(new PteBits(std::move(*ager)));
+}
+
+void PteBits::set_queries(std::span<const Sample> samples) {
+  queries_.clear();
+  const Target* target = nullptr;
+  HeldSpace* space = nullptr;
+  for (const Sample& sample : samples) {
+    if (sample.target != target) {
+      target = sample.target;
+      const auto process =
+          target != nullptr ? std::static_pointer_cast<const Process>(target->handle) : nullptr;
+      space = process != nullptr ? &ager_->space_of(process) : nullptr;
+    }
+    queries_.push_back({space, sample.addr});
+  }
+}
+
+void PteBits::prepare(std::span<Sample> samples) {
+  ager_->forget_unused();
+  set_queries(samples);
+  ager_->make_old(queries_, aged_);
+}
+
+void PteBits::check(std::span<Sample> samples) {
+  for (Sample& sample : samples) {
+    sample.accessed = false;
+    sample.leaf_sz = 0;
+  }
+  if (samples.size() != aged_.size()) return;
+  const auto now = PageAger::Clock::now();
+  ager_->look(queries_, false, [&](size_t i, const pte_slot& slot) {
+    if ((slot.flags & PTE_MAPPED) == 0) return;
+    samples[i].leaf_sz = uint64_t{1} << slot.leaf_shift;
+    if ((slot.flags & PTE_YOUNG) == 0) return;
+    const Trust trust = aged_[i].trust;
+    samples[i].accessed =
+        trust == Trust::exact ||
+        (trust == Trust::since_clear && PageAger::fresh(*queries_[i].space, now));
+  });
+}
+
+void PteBits::young(const Process& process, std::span<const uint64_t> addrs,
+                    std::span<bool> young) {
+  std::fill(young.begin(), young.end(), false);
+  HeldSpace space(process);
+  std::vector<PageQuery> queries;
+  queries.reserve(addrs.size());
+  for (const uint64_t addr : addrs) queries.push_back({&space, addr});
+  std::vector<Aged> aged;
+  ager_->make_old(queries, aged);
+  for (size_t i = 0; i < aged.size(); ++i) young[i] = aged[i].young;
+}
+
+}  // namespace damonfs

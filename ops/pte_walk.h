@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the page-table walk in the kernel (pte_walk.bpf.c) and its user (page_walker.cc) share: one
+ * block of memory, mapped by both. Plain C, for it is compiled for BPF too.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#define PTE_MAX_SLOTS 4096    /* addresses a run looks at */
+#define PTE_TABLE_ENTRIES 512 /* entries of a page-table page */
+#define PTE_PAGE_SHIFT 12
+#define PTE_PMD_SHIFT 21
+
+/* pte_slot.flags */
+#define PTE_DEAD 1   /* the address space has gone, or the descriptor holds none */
+#define PTE_MAPPED 2 /* an entry maps a page here: leaf_shift says how large */
+#define PTE_YOUNG 4  /* its accessed bit is set */
+
+/* pte_slot.ageing: what clears the accessed bit of a young entry; set in runs that ask for it */
+#define PTE_AGE_NEVER 0 /* nothing: zero page, hugetlb, device memory */
+#define PTE_AGE_COLD 1  /* MADV_COLD of the slot's extent */
+#define PTE_AGE_MAYBE 2 /* MADV_COLD, should the page be on an LRU list by then */
+#define PTE_AGE_WHOLE 3 /* clear_refs only: several mappings, locked, or MADV_COLD would split it */
+
+/* One address to look at. */
+struct pte_slot {
+  __u64 addr;      /* in: virtual, bytes */
+  __s32 fd;        /* in: descriptor of the running thread that holds the address space */
+  __u8 flags;      /* out: PTE_DEAD, PTE_MAPPED, PTE_YOUNG */
+  __u8 leaf_shift; /* out: log2 of the bytes that the entry maps */
+  __u8 ageing;     /* out: PTE_AGE_* */
+  __u8 reserved;
+  __u16 before; /* out: pages of the extent below the one that holds addr (4 KiB each) */
+  __u16 pages;  /* out: 4 KiB pages of the extent that is to be advised as one; 0: the leaf */
+  __u32 reserved2;
+};
+
+/* How this kernel lays out its memory; the same until the next boot. */
+struct pte_layout {
+  __u64 page_offset; /* kernel address at which physical memory is mapped */
+  __u64 phys_mask;   /* bits of an entry that are a physical address */
+  __u64 phys_end;    /* no page table and no page descriptor lies beyond; bytes */
+  __u64 vmemmap;     /* kernel address of the array of page descriptors; 0: not known */
+  __u32 levels;      /* of the page table: 4 or 5 */
+  __u32 reserved;
+};
+
+/* What a run of `probe_page` tells of the page at slots[0].addr, to check a layout by. */
+struct pte_probe {
+  __u64 pgd;         /* kernel address of the top page table; 0: no address space */
+  __u64 some_page;   /* kernel address of some page descriptor; 0: none found */
+  __u64 content;     /* the eight bytes at the address, read through page_offset */
+  __u64 folio_index; /* its descriptor's idea of the address, in pages */
+};
+
+/* Argument of a run of `walk_pages`. */
+struct pte_args {
+  __u32 nr_slots;
+  __u32 want_ageing;
+};
+
+struct pte_shared {
+  struct pte_layout layout;
+  struct pte_probe probe;
+  __u64 scratch[PTE_TABLE_ENTRIES];
+  struct pte_slot slots[PTE_MAX_SLOTS];
+};

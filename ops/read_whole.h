@@ -1,0 +1,14 @@
+// Files that are read at once.
+#pragma once
+
+#include <string>
+
+#include "core/result.h"
+#include "ops/fd.h"
+
+namespace damonfs {
+
+// All of `file` from where it stands to its end, in big pieces. What read(2) says when it fails.
+[[nodiscard]] Result<std::string> read_whole(const Fd& file);
+
+}  // namespace damonfs

@@ -1,0 +1,71 @@
+// Watching described access patterns instead of real memory (backend `synthetic:FILE`).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/target.h"
+#include "ops/pattern.h"
+#include "ops/pattern_clock.h"
+#include "ops/virtual_operations.h"
+
+namespace damonfs {
+
+// A process of a pattern, under the number that a user gave it. Immutable, any thread.
+class SyntheticProcess final : public TargetHandle {
+ public:
+  // ESRCH when the pattern has no process for `pid`.
+  static Result<std::shared_ptr<SyntheticProcess>> open(pid_t pid,
+                                                        std::shared_ptr<const Pattern> pattern);
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] const PatternProcess& pattern() const { return *process_; }
+  [[nodiscard]] bool same_as(const TargetHandle& other) const override;
+
+ private:
+  SyntheticProcess(pid_t pid, std::shared_ptr<const Pattern> whole, const PatternProcess* process)
+      : pid_(pid), whole_(std::move(whole)), process_(process) {}
+
+  pid_t pid_;
+  std::shared_ptr<const Pattern> whole_;
+  const PatternProcess* process_;  // in whole_
+};
+
+// vaddr and fvaddr of a pattern's processes: every target's handle is a SyntheticProcess. A page is
+// accessed in an interval with the probability that the pattern gives, 1 - exp(-rate * time), by a
+// draw that depends on nothing but the seed, the process, the page and the interval's number since
+// the start: a run in virtual time is the same each time, whatever is sampled. Time in the pattern
+// starts at init(). A check costs the same whatever size the processes are. Same ownership and
+// thread rule as Operations; the clocks outlive it.
+class SyntheticOperations final : public VirtualOperations {
+ public:
+  // Each start lets `virtual_clock`, if any, fly for the length of the pattern.
+  SyntheticOperations(OpsId id, std::shared_ptr<const Pattern> pattern, const Clock& clock,
+                      PatternClock* virtual_clock = nullptr);
+
+  void init(Context& context) override;
+  void prepare(std::span<Sample> samples) override;
+  void check(std::span<Sample> samples) override;
+
+  // False once a process that exits has come to its end.
+  [[nodiscard]] bool target_valid(const Target& target) override;
+
+ protected:
+  [[nodiscard]] Result<std::vector<AddrRange>> mappings(const Target& target) override;
+
+ private:
+  [[nodiscard]] uint64_t elapsed_ns() const { return clock_->now_ns() - started_ns_; }
+  void check_process(const SyntheticProcess& process, std::span<Sample> samples) const;
+
+  std::shared_ptr<const Pattern> pattern_;
+  const Clock* clock_;
+  PatternClock* virtual_clock_;
+  uint64_t started_ns_ = 0;
+  uint64_t interval_ = 0;           // number of the sampling interval, from 1
+  uint64_t interval_start_ns_ = 0;  // since started_ns_
+};
+
+}  // namespace damonfs

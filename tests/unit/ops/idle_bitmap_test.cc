@@ -1,0 +1,262 @@
+#include "ops/idle_bitmap.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "core/context.h"
+#include "ops/process.h"
+#include "tests/unit/ops/child.h"
+#include "tests/unit/ops/temp_tree.h"
+
+namespace damonfs {
+namespace {
+
+constexpr const char* kBitmap = "sys/kernel/mm/page_idle/bitmap";
+constexpr const char* kFlags = "proc/kpageflags";
+constexpr uint64_t kPresent = uint64_t{1} << 63;
+constexpr uint64_t kLru = uint64_t{1} << 5;
+constexpr uint64_t kHead = uint64_t{1} << 15;
+constexpr uint64_t kTail = uint64_t{1} << 16;
+
+// On plain files, which keep what is written: the test clears the bits of what is accessed.
+class IdleBitmapTest : public testing::Test {
+ protected:
+  IdleBitmapTest() {
+    tree_.put_number(kBitmap, 0, 0);
+    tree_.put_number(kFlags, 0, 0);
+    tree_.make_folder(TempTree::of_process(::getpid(), ""));
+    target_ = &context_.add_target(*Process::open(::getpid(), tree_.paths()));
+    bits_ = std::move(*IdleBitmap::open(tree_.paths()));
+  }
+
+  // Backs `page` by `pfn`, whose flags are `flags`.
+  void back(uint64_t page, uint64_t pfn, uint64_t flags = kLru) const {
+    tree_.put_number(TempTree::of_process(::getpid(), "pagemap"), page, kPresent | pfn);
+    tree_.put_number(kFlags, pfn, flags);
+  }
+  [[nodiscard]] bool is_marked(uint64_t pfn) const {
+    return (tree_.number(kBitmap, pfn / 64) >> pfn % 64 & 1) != 0;
+  }
+  void access(uint64_t pfn) const {
+    tree_.put_number(kBitmap, pfn / 64,
+                     tree_.number(kBitmap, pfn / 64) & ~(uint64_t{1} << pfn % 64));
+  }
+  [[nodiscard]] Sample sample(uint64_t page) const {
+    return {.target = target_, .addr = page * kPageSize + 5};
+  }
+
+  TempTree tree_;
+  Context context_{OpsId::vaddr, nullptr, 1};
+  Target* target_ = nullptr;
+  std::unique_ptr<IdleBitmap> bits_;
+};
+
+TEST_F(IdleBitmapTest, SaysWhatTheKernelLacks) {
+  const TempTree empty;
+  const auto bits = IdleBitmap::open(empty.paths());
+  ASSERT_FALSE(bits);
+  EXPECT_EQ(ENOSYS, bits.error().code);
+  EXPECT_EQ("idle", bits_->name());
+}
+
+TEST_F(IdleBitmapTest, TellsAccessedFromIdle) {
+  back(100, 1001);
+  back(101, 1002);
+  back(500, 5003);
+  std::vector<Sample> samples{sample(100), sample(101), sample(500)};
+  bits_->prepare(samples);
+  EXPECT_TRUE(is_marked(1001));
+  EXPECT_TRUE(is_marked(1002));
+  EXPECT_TRUE(is_marked(5003));
+  EXPECT_FALSE(is_marked(1003));
+  access(1002);
+  bits_->check(samples);
+  EXPECT_FALSE(samples[0].accessed);
+  EXPECT_TRUE(samples[1].accessed);
+  EXPECT_FALSE(samples[2].accessed);
+  for (const Sample& each : samples) EXPECT_EQ(kPageSize, each.leaf_sz);
+}
+
+TEST_F(IdleBitmapTest, PageThatIsNotThereIsNotAccessed) {
+  back(100, 1001);
+  std::vector<Sample> samples{sample(99), sample(100), sample(70000)};
+  samples[0].accessed = samples[2].accessed = true;
+  samples[0].leaf_sz = samples[2].leaf_sz = 1;
+  bits_->prepare(samples);
+  access(1001);
+  bits_->check(samples);
+  EXPECT_FALSE(samples[0].accessed);
+  EXPECT_EQ(0U, samples[0].leaf_sz);
+  EXPECT_TRUE(samples[1].accessed);
+  EXPECT_FALSE(samples[2].accessed);
+  EXPECT_EQ(0U, samples[2].leaf_sz);
+}
+
+TEST_F(IdleBitmapTest, PageThatCannotBeMarkedIsNotAccessed) {
+  back(100, 1001, 0);
+  std::vector<Sample> samples{sample(100)};
+  bits_->prepare(samples);
+  access(1001);
+  bits_->check(samples);
+  EXPECT_FALSE(samples[0].accessed);
+  EXPECT_EQ(kPageSize, samples[0].leaf_sz);
+}
+
+TEST_F(IdleBitmapTest, MarksNothingButTheSamples) {
+  std::vector<Sample> samples;
+  std::vector<uint64_t> frames;
+  for (uint64_t i = 0; i < 300; ++i) {
+    const uint64_t pfn = 2000 + i * 37 + i * i % 11;
+    back(10 * i, pfn);
+    samples.push_back(sample(10 * i));
+    frames.push_back(pfn);
+  }
+  bits_->prepare(samples);
+  for (uint64_t pfn = 0; pfn < 20000; ++pfn) {
+    EXPECT_EQ(std::count(frames.begin(), frames.end(), pfn) != 0, is_marked(pfn)) << pfn;
+  }
+}
+
+TEST_F(IdleBitmapTest, FramesInAnyOrderAndFarApart) {
+  std::mt19937_64 random(3);
+  std::vector<Sample> samples;
+  std::vector<uint64_t> frames;
+  for (uint64_t i = 0; i < 500; ++i) {
+    // Up to 512 GiB of memory; near each other and far off; no two in one frame, and none that
+    // lies like a huge page.
+    const uint64_t pfn = (random() % (uint64_t{1} << 26) & ~uint64_t{0x3ff}) + 2 * (i % 512) + 1;
+    back(4 * i, pfn);
+    samples.push_back(sample(4 * i));
+    frames.push_back(pfn);
+  }
+  bits_->prepare(samples);
+  for (size_t i = 0; i < frames.size(); i += 3) access(frames[i]);
+  bits_->check(samples);
+  for (size_t i = 0; i < frames.size(); ++i) EXPECT_EQ(i % 3 == 0, samples[i].accessed) << i;
+}
+
+TEST_F(IdleBitmapTest, SamplesOfOneFrameAgree) {
+  back(100, 1001);
+  back(300, 1001);
+  std::vector<Sample> samples{sample(100), sample(100), sample(300)};
+  bits_->prepare(samples);
+  access(1001);
+  bits_->check(samples);
+  for (const Sample& each : samples) EXPECT_TRUE(each.accessed);
+}
+
+TEST_F(IdleBitmapTest, HugePageIsMarkedAtItsHead) {
+  constexpr uint64_t kHuge = 8 * 512;
+  for (uint64_t i = 0; i < 512; ++i) back(512 + i, kHuge + i, i == 0 ? kHead | kLru : kTail);
+  std::vector<Sample> samples{sample(512 + 70), sample(512 + 300)};
+  for (const bool accessed : {false, true, true, false}) {
+    bits_->prepare(samples);
+    EXPECT_TRUE(is_marked(kHuge));
+    EXPECT_FALSE(is_marked(kHuge + 70));
+    if (accessed) access(kHuge);
+    bits_->check(samples);
+    for (const Sample& each : samples) {
+      EXPECT_EQ(accessed, each.accessed);
+      EXPECT_EQ(512 * kPageSize, each.leaf_sz);
+    }
+  }
+}
+
+TEST_F(IdleBitmapTest, LargeFolioIsKnownFromTheSecondTimeOn) {
+  for (uint64_t i = 0; i < 16; ++i) back(100 + i, 1024 + i, i == 0 ? kHead | kLru : kTail);
+  std::vector<Sample> samples{sample(107)};
+  bits_->prepare(samples);
+  access(1024);
+  access(1031);  // the kernel ignores the bit of a tail: it reads 0
+  bits_->check(samples);
+  EXPECT_FALSE(samples[0].accessed);
+  for (const bool accessed : {true, false}) {
+    bits_->prepare(samples);
+    EXPECT_TRUE(is_marked(1024));
+    if (accessed) access(1024);
+    bits_->check(samples);
+    EXPECT_EQ(accessed, samples[0].accessed);
+  }
+}
+
+TEST_F(IdleBitmapTest, NoSamplesAtAll) {
+  bits_->prepare({});
+  bits_->check({});
+}
+
+// From here on on the kernel's own bitmap, watching memory of our own.
+class IdleBitmapRealTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto bits = IdleBitmap::open(Paths());
+    if (!bits) GTEST_SKIP() << bits.error().message;
+    bits_ = std::move(*bits);
+    target_ = &context_.add_target(*Process::open(::getpid(), Paths()));
+  }
+
+  // Which pages of `memory` were accessed while `touch` ran.
+  template <class Touch>
+  std::vector<Sample> watch(const Memory& memory, Touch touch) {
+    std::vector<Sample> samples;
+    for (size_t page = 0; page < memory.pages(); ++page) {
+      samples.push_back({.target = target_, .addr = memory.address(page)});
+    }
+    bits_->prepare(samples);
+    flush_tlb();
+    touch();
+    bits_->check(samples);
+    return samples;
+  }
+
+  Context context_{OpsId::vaddr, nullptr, 1};
+  Target* target_ = nullptr;
+  std::unique_ptr<IdleBitmap> bits_;
+};
+
+TEST_F(IdleBitmapRealTest, SeesReadsAndWritesExactly) {
+  Memory memory(size_t{64} << 20, false);
+  watch(memory, [] {});  // the last pages that were faulted in get onto the LRU lists
+  for (size_t round = 0; round < 4; ++round) {
+    const size_t step = 2 + round;
+    const auto samples = watch(memory, [&] {
+      for (size_t page = 0; page < memory.pages(); page += step) {
+        page % 4 == 0 ? memory.read(page) : memory.write(page);
+      }
+    });
+    size_t wrong = 0;
+    for (size_t page = 0; page < samples.size(); ++page) {
+      if (samples[page].accessed != (page % step == 0)) ++wrong;
+      EXPECT_EQ(kPageSize, samples[page].leaf_sz);
+    }
+    // Pages that wait for a place on the lists, a handful per processor, cannot be marked.
+    EXPECT_LE(wrong, 64U) << "of " << samples.size();
+  }
+}
+
+TEST_F(IdleBitmapRealTest, HugePagesCountAsWhole) {
+  constexpr size_t kHuge = 512;
+  Memory memory(size_t{32} << 20, true);
+  auto samples = watch(memory, [] {});
+  size_t huge = 0;
+  for (size_t page = 0; page < samples.size(); page += kHuge) {
+    if (samples[page].leaf_sz == kHuge * kPageSize) ++huge;
+  }
+  if (huge < 8) GTEST_SKIP() << "the kernel gave us " << huge << " huge pages only";
+  for (size_t round = 0; round < 3; ++round) {
+    samples = watch(memory, [&] {
+      for (size_t page = round; page < memory.pages(); page += 2 * kHuge) memory.read(page);
+    });
+    for (size_t page = 0; page < samples.size(); ++page) {
+      if (samples[page].leaf_sz != kHuge * kPageSize) continue;
+      ASSERT_EQ(page / kHuge % 2 == 0, samples[page].accessed) << page;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace damonfs
