@@ -1,0 +1,54 @@
+// The commands of the program, one function each: main parses their options, the function does the
+// work and returns the exit status: 0 for success, 1 for a failure that was told on stderr, 2 for
+// options that do not go together.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ops/paths.h"
+
+namespace damonfs {
+
+// damonfs mount. Plain values, as the others.
+struct MountOptions {
+  std::string mount_point;
+  std::string backend = "auto";  // auto, pte, idle, soft-dirty, synthetic:FILE
+  bool foreground = false;       // stay; else the command returns once the tree is usable
+  std::optional<uint64_t> seed;  // of everything random; none: another each time
+  std::string log_level = "info";
+  std::string log_file;  // empty: stderr in the foreground, else syslog
+};
+
+// damonfs umount
+struct UmountOptions {
+  std::string mount_point;
+};
+
+// damonfs doctor
+struct DoctorOptions {
+  Paths paths;
+};
+
+// damonfs watch
+struct WatchOptions {
+  int pid = 0;                       // process to watch, 0: `command`
+  std::vector<std::string> command;  // program to start and watch, with its arguments
+  std::string mount;                 // where a daemon serves already; empty: start one
+  std::string backend = "auto";      // of a daemon that is started
+  double interval = 1;               // seconds between two pictures
+  double seconds = 0;                // how long; 0: until the end
+  bool json = false;                 // a JSON object a line, in place of pictures
+  bool no_color = false;
+  int width = 0;  // characters in a row; 0: the terminal's
+  int rows = 0;   // of the picture; 0: the terminal's
+};
+
+int run_mount(const MountOptions& options);
+int run_umount(const UmountOptions& options);
+int run_doctor(const DoctorOptions& options);
+int run_watch(const WatchOptions& options);
+
+}  // namespace damonfs

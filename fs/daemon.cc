@@ -1,0 +1,174 @@
+#include "fs/daemon.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/syslog_sink.h>
+#include <spdlog/spdlog.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "fs/session.h"
+#include "fs/wiring.h"
+
+#ifdef DAMONFS_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+namespace damonfs {
+
+namespace {
+
+// What comes first in the pipe of StartReport; after `kFailed` the reason.
+constexpr char kReady = 'r';
+constexpr char kFailed = 'f';
+
+void notify_service_manager([[maybe_unused]] const std::string& state) {
+#ifdef DAMONFS_SYSTEMD
+  sd_notify(0, state.c_str());
+#endif
+}
+
+int complain(std::string_view sentence) {
+  fmt::print(stderr, "damonfs: {}\n", sentence);
+  return 1;
+}
+
+// A pipe's ends; invalid when there is none to be had.
+struct Pipe {
+  Fd read;
+  Fd write;
+  Pipe() {
+    std::array<int, 2> ends{-1, -1};
+    if (::pipe2(ends.data(), O_CLOEXEC) == 0) {
+      read = Fd(ends[0]);
+      write = Fd(ends[1]);
+    }
+  }
+};
+
+int serve(const MountOptions& options, StartReport report) {
+  StopSignals signals;
+  if (auto log = start_log(options); !log) return report.failed(log.error());
+  const auto failed = [&](const Error& error) {
+    const bool log_is_elsewhere = !options.foreground || !options.log_file.empty();
+    if (log_is_elsewhere) spdlog::error("{}", error.message);
+    return report.failed(error);
+  };
+  const auto wiring = Wiring::make(options.backend, options.seed, Paths());
+  if (!wiring) return failed(wiring.error());
+  Tree tree;
+  add_damon_tree(tree, (*wiring)->machine());
+  const auto session = Session::mount(tree, options.mount_point);
+  if (!session) return failed(session.error());
+  signals.watch([&session] {
+    spdlog::info("asked to end");
+    (*session)->stop();
+  });
+  spdlog::info("{}: serving; {}", (*session)->mount_point(), (*wiring)->description());
+  report.ready((*session)->mount_point());
+  (*session)->wait();
+  notify_service_manager("STOPPING=1");
+  spdlog::info("{}: ended", (*session)->mount_point());
+  return 0;
+}
+
+}  // namespace
+
+void StartReport::ready(const std::string& mount_point) {
+  notify_service_manager("READY=1\nSTATUS=Serving " + mount_point);
+  if (!pipe_.valid()) return;
+  const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), fd);
+  if (::chdir("/") != 0) spdlog::warn("cannot leave the working directory: {}", strerror(errno));
+  if (::write(pipe_.get(), &kReady, 1) != 1) spdlog::debug("nobody waited for the start");
+  pipe_ = Fd();
+}
+
+int StartReport::failed(const Error& error) {
+  if (!pipe_.valid()) return complain(error.message);
+  const std::string text = kFailed + error.message;
+  if (::write(pipe_.get(), text.data(), text.size()) < 0)
+    spdlog::debug("nobody waited for the start");
+  return 1;
+}
+
+int wait_for_start(const Fd& pipe) {
+  std::string text;
+  std::array<char, 1024> part{};
+  ssize_t size = 0;
+  while ((size = ::read(pipe.get(), part.data(), part.size())) != 0) {
+    if (size < 0 && errno != EINTR) break;
+    if (size > 0) text.append(part.data(), static_cast<size_t>(size));
+  }
+  if (text.starts_with(kReady)) return 0;
+  if (text.starts_with(kFailed)) return complain(text.substr(1));
+  return complain("the daemon died while it was starting");
+}
+
+Result<void> start_log(const MountOptions& options) {
+  try {
+    spdlog::sink_ptr sink;
+    if (!options.log_file.empty()) {
+      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.log_file);
+    } else if (options.foreground) {
+      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    } else {
+      sink = std::make_shared<spdlog::sinks::syslog_sink_mt>("damonfs", LOG_PID, LOG_DAEMON, true);
+    }
+    const auto logger = std::make_shared<spdlog::logger>("damonfs", std::move(sink));
+    const bool to_syslog = options.log_file.empty() && !options.foreground;
+    logger->set_pattern(to_syslog ? "%v" : "%Y-%m-%d %H:%M:%S.%e %l: %v");
+    logger->set_level(spdlog::level::from_str(options.log_level));
+    logger->flush_on(spdlog::level::trace);
+    spdlog::set_default_logger(logger);
+    return {};
+  } catch (const spdlog::spdlog_ex& error) {
+    return fail(EINVAL, "{}", error.what());
+  }
+}
+
+StopSignals::StopSignals() {
+  sigemptyset(&signals_);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals_, signal);
+  pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+void StopSignals::watch(std::function<void()> stop) {
+  watcher_ = std::jthread([this, stop = std::move(stop)](const std::stop_token& ended) {
+    int signal = 0;
+    sigwait(&signals_, &signal);
+    if (!ended.stop_requested()) stop();
+  });
+}
+
+StopSignals::~StopSignals() {
+  if (!watcher_.joinable()) return;
+  watcher_.request_stop();
+  pthread_kill(watcher_.native_handle(), SIGTERM);
+}
+
+int run_mount(const MountOptions& options) {
+  if (options.foreground) return serve(options, StartReport());
+  Pipe pipe;
+  if (!pipe.read.valid()) return complain(strerror(errno));
+  // Before there are threads: a child has none but the one that forked.
+  const pid_t child = ::fork();
+  if (child < 0) return complain(strerror(errno));
+  if (child > 0) {
+    pipe.write = Fd();
+    return wait_for_start(pipe.read);
+  }
+  pipe.read = Fd();
+  ::setsid();
+  return serve(options, StartReport(std::move(pipe.write)));
+}
+
+}  // namespace damonfs

@@ -1,0 +1,137 @@
+// What users wrote into DAMON's files: plain values, one struct a kind of directory, with the
+// kernel's defaults. They have no effect by themselves; `on` and `commit` take a copy and build a
+// context from it. Where core has a plain value of the same shape (attributes, filters, goals,
+// ...), that is the struct. All of them are owned by their parent's struct and shared with the
+// directory that shows them; they are touched only under the tree's lock, but for copies, which
+// belong to whoever took them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/attrs.h"
+#include "core/filters.h"
+#include "core/operations.h"
+#include "core/quota.h"
+#include "core/region.h"
+#include "core/scheme.h"
+#include "core/watermarks.h"
+
+namespace damonfs {
+
+// The directories "0", "1", ... below one nr_ file. A copy holds copies.
+template <class T>
+class Numbered {
+ public:
+  Numbered() = default;
+  Numbered(Numbered&&) noexcept = default;
+  Numbered& operator=(Numbered&&) noexcept = default;
+  Numbered(const Numbered& other) {
+    items_.reserve(other.size());
+    for (const auto& item : other.items_) items_.push_back(std::make_shared<T>(*item));
+  }
+  Numbered& operator=(const Numbered& other) {
+    if (this != &other) *this = Numbered(other);
+    return *this;
+  }
+  ~Numbered() = default;
+
+  [[nodiscard]] size_t size() const { return items_.size(); }
+  [[nodiscard]] bool empty() const { return items_.empty(); }
+  [[nodiscard]] T& operator[](size_t i) { return *items_[i]; }
+  [[nodiscard]] const T& operator[](size_t i) const { return *items_[i]; }
+  // For directories, and whoever must know later whether an item is still the same.
+  [[nodiscard]] const std::vector<std::shared_ptr<T>>& items() const { return items_; }
+
+  // Adds one with default values.
+  const std::shared_ptr<T>& add() { return items_.emplace_back(std::make_shared<T>()); }
+  void clear() { items_.clear(); }
+
+ private:
+  std::vector<std::shared_ptr<T>> items_;
+};
+
+// targets/T; regions/R are plain ranges, in any order and shape until a context is built.
+struct TargetFiles {
+  int32_t pid = 0;
+  bool obsolete = false;
+  Numbered<AddrRange> regions;
+};
+
+enum class ProbeFilterType { anon, memcg };
+
+// monitoring_attrs/probes/P/filters/F
+struct ProbeFilterFiles {
+  ProbeFilterType type = ProbeFilterType::anon;
+  bool matching = false;
+  bool allow = false;
+  std::string path;
+};
+
+// monitoring_attrs/probes/P
+struct ProbeFiles {
+  uint32_t weight = 0;
+  Numbered<ProbeFilterFiles> filters;
+};
+
+// Two bounds as their files `min` and `max` hold them; nothing says that min is the lower one.
+struct MinMaxFiles {
+  uint64_t min = 0;
+  uint64_t max = 0;
+};
+
+// schemes/S/quotas
+struct QuotaFiles {
+  QuotaParams params;            // but for the goals, which are below
+  uint64_t effective_bytes = 0;  // written by the update commands only
+  Numbered<QuotaGoal> goals;
+};
+
+// schemes/S and what has no number below it.
+struct SchemeFiles {
+  Action action = Action::stat;
+  uint64_t apply_interval_us = 0;
+  int32_t target_nid = -1;
+  MinMaxFiles sz;
+  MinMaxFiles nr_accesses;
+  MinMaxFiles age;
+  Numbered<ActionDest> dests;
+  QuotaFiles quota;
+  Watermarks watermarks;
+  Numbered<Filter> core_filters;
+  Numbered<Filter> ops_filters;
+  Numbered<Filter> filters;  // of both kinds
+  uint64_t max_nr_snapshots = 0;
+  SchemeStat stat;                // written by the update commands only, as is
+  uint64_t tried_regions_sz = 0;  // tried_regions/total_bytes
+};
+
+// schemes/S/tried_regions/N: one region as a scheme was applied to it. Owned by its directory
+// alone.
+struct TriedRegionFiles {
+  AddrRange range;
+  uint32_t nr_accesses = 0;
+  uint32_t age = 0;
+  uint64_t sz_filter_passed = 0;
+  std::vector<uint8_t> probe_hits;  // probes/P/hits
+};
+
+// schemes/S/tried_regions/N/probes/P
+struct ProbeHitsFiles {
+  uint8_t hits = 0;
+};
+
+// contexts/C and what has no number below it.
+struct ContextFiles {
+  OpsId operations = OpsId::vaddr;
+  uint64_t addr_unit = 1;
+  bool pause = false;
+  MonitoringAttrs attrs;
+  Numbered<ProbeFiles> probes;
+  Numbered<TargetFiles> targets;
+  Numbered<SchemeFiles> schemes;
+};
+
+}  // namespace damonfs

@@ -1,0 +1,150 @@
+#include "fs/damon_tables.h"
+
+#include "fs/attributes.h"
+#include "fs/kdamond_files.h"
+
+namespace damonfs {
+
+namespace {
+
+// monitoring_attrs/probes
+
+constexpr Attribute kProbeFilterRows[] = {
+    row<&ProbeFilterFiles::type>("type"),
+    row<&ProbeFilterFiles::matching>("matching"),
+    row<&ProbeFilterFiles::allow>("allow"),
+    row<&ProbeFilterFiles::path>("path"),
+};
+constexpr DirectoryType kProbeFilter = {"probe filter", kProbeFilterRows};
+
+void add_probe_filter(Directory& parent, std::string name,
+                      const std::shared_ptr<ProbeFilterFiles>& files) {
+  parent.add_child(std::move(name), kProbeFilter, files);
+}
+
+constexpr Attribute kProbeFiltersRows[] = {
+    count_row<add_probe_filter, &ProbeFiles::filters>("nr_filters"),
+};
+constexpr DirectoryType kProbeFilters = {"probe filters", kProbeFiltersRows};
+
+constexpr Attribute kProbeRows[] = {row<&ProbeFiles::weight>("weight")};
+constexpr DirectoryType kProbe = {"probe", kProbeRows};
+
+void add_probe(Directory& parent, std::string name, const std::shared_ptr<ProbeFiles>& files) {
+  Directory& probe = parent.add_child(std::move(name), kProbe, files);
+  probe.add_child("filters", kProbeFilters, files);
+}
+
+constexpr Attribute kProbesRows[] = {
+    count_row<add_probe, &ContextFiles::probes, 4>("nr_probes"),
+};
+constexpr DirectoryType kProbes = {"probes", kProbesRows};
+
+// monitoring_attrs
+
+constexpr Attribute kIntervalsRows[] = {
+    row<&ContextFiles::attrs, &MonitoringAttrs::sample_us>("sample_us"),
+    row<&ContextFiles::attrs, &MonitoringAttrs::aggr_us>("aggr_us"),
+    row<&ContextFiles::attrs, &MonitoringAttrs::update_us>("update_us"),
+};
+constexpr DirectoryType kIntervals = {"intervals", kIntervalsRows};
+
+template <auto Field>
+constexpr Attribute goal_row(std::string_view name) {
+  return row<&ContextFiles::attrs, &MonitoringAttrs::intervals_goal, Field>(name);
+}
+constexpr Attribute kIntervalsGoalRows[] = {
+    goal_row<&IntervalsGoal::access_bp>("access_bp"),
+    goal_row<&IntervalsGoal::aggrs>("aggrs"),
+    goal_row<&IntervalsGoal::min_sample_us>("min_sample_us"),
+    goal_row<&IntervalsGoal::max_sample_us>("max_sample_us"),
+};
+constexpr DirectoryType kIntervalsGoal = {"intervals goal", kIntervalsGoalRows};
+
+constexpr Attribute kNrRegionsRows[] = {
+    row<&ContextFiles::attrs, &MonitoringAttrs::min_nr_regions>("min"),
+    row<&ContextFiles::attrs, &MonitoringAttrs::max_nr_regions>("max"),
+};
+constexpr DirectoryType kNrRegions = {"nr_regions", kNrRegionsRows};
+
+void add_monitoring_attrs(Directory& parent, const std::shared_ptr<ContextFiles>& files) {
+  Directory& attrs = parent.add_child("monitoring_attrs", kPlainDirectory, nullptr);
+  Directory& intervals = attrs.add_child("intervals", kIntervals, files);
+  intervals.add_child("intervals_goal", kIntervalsGoal, files);
+  attrs.add_child("nr_regions", kNrRegions, files);
+  attrs.add_child("probes", kProbes, files);
+}
+
+// targets
+
+constexpr Attribute kRegionRows[] = {
+    row<&AddrRange::start>("start"),
+    row<&AddrRange::end>("end"),
+};
+constexpr DirectoryType kRegion = {"region", kRegionRows};
+
+void add_region(Directory& parent, std::string name, const std::shared_ptr<AddrRange>& files) {
+  parent.add_child(std::move(name), kRegion, files);
+}
+
+constexpr Attribute kRegionsRows[] = {
+    count_row<add_region, &TargetFiles::regions>("nr_regions"),
+};
+constexpr DirectoryType kRegions = {"regions", kRegionsRows};
+
+constexpr Attribute kTargetRows[] = {
+    einval_row<&TargetFiles::pid>("pid_target"),
+    row<&TargetFiles::obsolete>("obsolete_target"),
+};
+constexpr DirectoryType kTarget = {"target", kTargetRows};
+
+void add_target(Directory& parent, std::string name, const std::shared_ptr<TargetFiles>& files) {
+  Directory& target = parent.add_child(std::move(name), kTarget, files);
+  target.add_child("regions", kRegions, files);
+}
+
+constexpr Attribute kTargetsRows[] = {
+    count_row<add_target, &ContextFiles::targets>("nr_targets"),
+};
+constexpr DirectoryType kTargets = {"targets", kTargetsRows};
+
+// contexts/C
+
+constexpr Attribute kSchemesRows[] = {
+    count_row<add_scheme, &ContextFiles::schemes>("nr_schemes"),
+};
+constexpr DirectoryType kSchemes = {"schemes", kSchemesRows};
+
+Result<std::string> show_avail_operations(const Call& call) {
+  std::string words;
+  for (const OpsId id : machine_of(call.directory).avail_operations) {
+    words += show_keyword(keyword_of(id));
+  }
+  return words;
+}
+
+Result<void> check_addr_unit(uint64_t unit) {
+  if (unit == 0) return fail(EINVAL, "a unit of address cannot be 0 bytes");
+  return {};
+}
+
+constexpr Attribute kContextRows[] = {
+    {"avail_operations", 0400, show_avail_operations, nullptr},
+    row<&ContextFiles::operations>("operations"),
+    checked_row<check_addr_unit, &ContextFiles::addr_unit>("addr_unit"),
+    row<&ContextFiles::pause>("pause"),
+};
+constexpr DirectoryType kContext = {"context", kContextRows};
+
+}  // namespace
+
+constexpr DirectoryType kPlainDirectory = {"directory", {}};
+
+void add_context(Directory& parent, std::string name, const std::shared_ptr<ContextFiles>& files) {
+  Directory& context = parent.add_child(std::move(name), kContext, files);
+  add_monitoring_attrs(context, files);
+  context.add_child("targets", kTargets, files);
+  context.add_child("schemes", kSchemes, files);
+}
+
+}  // namespace damonfs

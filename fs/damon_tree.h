@@ -1,0 +1,36 @@
+// DAMON's part of the tree: kernel/mm/damon/admin and everything below it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/operations.h"
+#include "core/target.h"
+#include "fs/node.h"
+
+namespace damonfs {
+
+// What the tree needs of the world below it; wired in main, faked in unit tests. Outlives the tree.
+// Thread-safe.
+struct Machine {
+  // The kinds of operations that really work here, in the kernel's order.
+  std::vector<OpsId> avail_operations;
+  // Operations of that kind for one context. EINVAL when not available.
+  std::function<Result<std::unique_ptr<Operations>>(OpsId)> make_operations;
+  // Takes hold of a process that is to be watched. EINVAL when there is none of that pid.
+  std::function<Result<std::shared_ptr<TargetHandle>>(int pid)> open_target;
+  // The id of the memory cgroup at `path` below the cgroup mount (see ops/memcg.h). Null: there are
+  // none.
+  std::function<Result<uint64_t>(std::string_view path)> find_memcg;
+  Clock* clock = nullptr;
+  uint64_t seed = 0;
+};
+
+// Makes kernel/mm/damon/admin below the tree's root. Kdamonds that still run when the tree goes are
+// stopped.
+void add_damon_tree(Tree& tree, const Machine& machine);
+
+}  // namespace damonfs

@@ -1,0 +1,45 @@
+// kdamonds/K: a kdamond that can be switched on, and what is to be watched when it is.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/kdamond.h"
+#include "fs/damon_files.h"
+#include "fs/damon_tree.h"
+#include "fs/node.h"
+#include "fs/refresher.h"
+
+namespace damonfs {
+
+// One kdamond directory. Owned by KdamondsFiles and the directory; under the tree's lock but for
+// what says otherwise. Invariant: while `command_pending` nobody else replaces or stops `kdamond`,
+// and the directory is not removed.
+struct KdamondFiles {
+  Numbered<ContextFiles> contexts;  // one at the most
+  // Of the last successful `on`; stays when it has ended. Whoever waits for it holds it, too.
+  std::shared_ptr<Kdamond> kdamond;
+  OpsId operations = OpsId::vaddr;  // that it runs with
+  bool command_pending = false;     // a `state` command unlocked the tree and waits
+  Refresher refresher;              // last: its thread uses the others
+
+  [[nodiscard]] bool running() const { return kdamond && kdamond->running(); }
+};
+
+// The directory kdamonds. Owned by it.
+struct KdamondsFiles {
+  Machine machine;
+  Numbered<KdamondFiles> kdamonds;
+};
+
+// The machine that serves the DAMON tree which `directory` is in. Under the tree's lock; not for a
+// removed directory.
+[[nodiscard]] const Machine& machine_of(const Directory& directory);
+
+// Of the same: how many kdamonds of the tree run, the number in the next one's name.
+[[nodiscard]] size_t nr_running(const Directory& directory);
+
+// Adds the directory kdamonds to admin.
+void add_kdamonds(Directory& admin, Machine machine);
+
+}  // namespace damonfs

@@ -1,0 +1,118 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <exception>
+#include <iostream>
+#include <span>
+
+#include "fs/commands.h"
+
+namespace damonfs {
+
+namespace {
+
+constexpr int kUsage = 2;
+
+const CLI::Validator kBackend(
+    [](const std::string& name) -> std::string {
+      const bool known = name == "auto" || name == "pte" || name == "idle" ||
+                         name == "soft-dirty" ||
+                         (name.starts_with("synthetic:") && name.size() > sizeof("synthetic:") - 1);
+      if (known) return {};
+      return "'" + name + "' is none of auto, pte, idle, soft-dirty, synthetic:FILE";
+    },
+    "auto|pte|idle|soft-dirty|synthetic:FILE", "backend");
+
+void add_mount(CLI::App& app, MountOptions& options) {
+  auto* mount = app.add_subcommand(
+      "mount", "Mount the tree and serve it; kernel/mm/damon/admin in it is DAMON's");
+  mount->add_option("mountpoint", options.mount_point, "A directory; it stands for /sys")
+      ->required();
+  mount->add_option("--backend", options.backend, "How accesses are noticed")
+      ->transform(kBackend)
+      ->capture_default_str();
+  mount->add_flag("--foreground,-f", options.foreground, "Do not go to the background");
+  mount->add_option("--seed", options.seed, "Of all that is random (default: another each time)");
+  mount->add_option("--log-level", options.log_level, "What is worth a line")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}))
+      ->capture_default_str();
+  mount->add_option("--log-file", options.log_file,
+                    "Where lines go (default: stderr in the foreground, else syslog)");
+}
+
+void add_umount(CLI::App& app, UmountOptions& options) {
+  auto* umount = app.add_subcommand(
+      "umount", "Unmount the tree, also while it is in use or when its daemon has died");
+  umount->add_option("mountpoint", options.mount_point, "Where it is mounted")->required();
+}
+
+void add_watch(CLI::App& app, WatchOptions& options) {
+  auto* watch = app.add_subcommand("watch",
+                                   "Show the heat of a process's memory over time: of PID, or of a "
+                                   "command that is run: -- COMMAND [ARGUMENT...]");
+  watch->add_option("pid", options.pid, "The process; or, behind --, a command to run")
+      ->check(CLI::PositiveNumber);
+  watch->add_option("--mount", options.mount, "Use the daemon that serves there")
+      ->type_name("MOUNTPOINT");
+  watch->add_option("--backend", options.backend, "Of a daemon of our own")
+      ->transform(kBackend)
+      ->capture_default_str();
+  watch->add_option("--interval", options.interval, "Seconds between two rows")
+      ->capture_default_str();
+  watch->add_option("--seconds", options.seconds, "How long (default: until the end)");
+  watch->add_flag("--json", options.json, "A JSON object a line, in place of a picture");
+  watch->add_flag("--no-color", options.no_color, "Characters in place of colours");
+  watch->add_option("--width", options.width, "Characters in a row (default: the terminal's)")
+      ->check(CLI::NonNegativeNumber);
+  watch->add_option("--rows", options.rows, "Rows of the picture (default: the terminal's)")
+      ->check(CLI::NonNegativeNumber);
+}
+
+int run(std::span<char*> words) {
+  CLI::App app(
+      "DAMON, the kernel's data access monitor, in user space: the same tree of files, served by a "
+      "daemon",
+      "damonfs");
+  app.set_version_flag("--version", "damonfs " DAMONFS_VERSION);
+  app.require_subcommand(1);
+  app.footer("Exit status: 0 for success, 1 for a failure, 2 for wrong usage.");
+  MountOptions mount;
+  UmountOptions umount;
+  DoctorOptions doctor;
+  WatchOptions watch;
+  add_mount(app, mount);
+  add_umount(app, umount);
+  app.add_subcommand("doctor", "Say which backends work here, and what the others lack");
+  add_watch(app, watch);
+
+  // What follows the first -- is a command for watch and not ours to understand.
+  const auto dashes = std::ranges::find(words, std::string_view("--"));
+  const std::span ours(words.begin(), dashes);
+  if (dashes != words.end()) watch.command.assign(dashes + 1, words.end());
+  try {
+    app.parse(static_cast<int>(ours.size()), ours.data());
+    if (dashes != words.end() && !app.got_subcommand("watch")) {
+      throw CLI::ExtrasError({"--"});
+    }
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  if (app.got_subcommand("mount")) return run_mount(mount);
+  if (app.got_subcommand("umount")) return run_umount(umount);
+  if (app.got_subcommand("doctor")) return run_doctor(doctor);
+  return run_watch(watch);
+}
+
+}  // namespace
+
+}  // namespace damonfs
+
+int main(int argc, char** argv) {
+  try {
+    return damonfs::run(std::span(argv, static_cast<size_t>(argc)));
+  } catch (const std::exception& error) {
+    std::cerr << "damonfs: " << error.what() << '\n';
+    return 1;
+  }
+}

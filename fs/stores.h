@@ -1,0 +1,52 @@
+// Carrying out writes. A write may wait for a kdamond for long, and must give up when its caller
+// does.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <list>
+#include <mutex>
+#include <stop_token>
+#include <string_view>
+
+#include "fs/node_table.h"
+
+struct fuse_req;
+
+namespace damonfs {
+
+// All writes of one session that are being carried out. However many of them wait, enough of the
+// session's own threads stay free: a write beyond `most_inline` gets a thread of its own. (That is
+// no matter of comfort: a write that removes directories waits for the kernel to forget them, which
+// waits for look-ups under way to be answered.) Owned by the session; thread-safe.
+class Stores {
+ public:
+  Stores(Tree& tree, int most_inline) : tree_(tree), most_inline_(most_inline) {}
+
+  // Has `text` stored and answers `request`, now or later; the text is copied if need be.
+  void store(fuse_req* request, const Node& node, std::string_view text);
+
+  // Interrupts every write, also those to come.
+  void interrupt_all();
+  // Waits until none is being carried out.
+  void wait_idle();
+
+ private:
+  using Active = std::list<std::stop_source>;
+
+  void start_thread(fuse_req* request, const Node& node, std::string_view text);
+  void carry_out(fuse_req* request, const Node& node, std::string_view text);
+  Active::iterator begin();
+  void end(Active::iterator active);
+
+  Tree& tree_;
+  const int most_inline_;
+  std::atomic<int> inline_ = 0;
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  Active active_;
+  int threads_ = 0;  // started and not over
+  bool interrupted_ = false;
+};
+
+}  // namespace damonfs

@@ -1,0 +1,163 @@
+#include "fs/wiring.h"
+
+#include <cerrno>
+#include <random>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/context.h"
+#include "ops/actions.h"
+#include "ops/idle_bitmap.h"
+#include "ops/memcg.h"
+#include "ops/pattern.h"
+#include "ops/pattern_clock.h"
+#include "ops/process.h"
+#include "ops/pte_bits.h"
+#include "ops/soft_dirty.h"
+#include "ops/steady_clock.h"
+#include "ops/synthetic.h"
+#include "ops/vaddr.h"
+
+namespace damonfs {
+
+namespace {
+
+constexpr std::string_view kSynthetic = "synthetic:";
+
+// An AccessedBits, and its answers for the filter `young` where it can give any.
+struct Bits {
+  std::unique_ptr<AccessedBits> bits;
+  PageAges* ages = nullptr;
+};
+
+Result<Bits> make_bits(std::string_view backend, const Paths& paths) {
+  if (backend == "pte") {
+    return PteBits::create(paths).map([](std::unique_ptr<PteBits> bits) {
+      PageAges* ages = bits.get();
+      return Bits{std::move(bits), ages};
+    });
+  }
+  if (backend == "idle") {
+    return IdleBitmap::open(paths).map(
+        [](std::unique_ptr<IdleBitmap> bits) { return Bits{std::move(bits)}; });
+  }
+  return SoftDirty::open(paths).map(
+      [](std::unique_ptr<SoftDirty> bits) { return Bits{std::move(bits)}; });
+}
+
+// Real processes, watched with real schemes.
+class ProcessOperations final : public Operations {
+ public:
+  ProcessOperations(OpsId id, Bits bits, const Paths& paths, Metrics& metrics)
+      : watching_(id, std::move(bits.bits)),
+        actions_(paths, {.ages = bits.ages}),
+        metrics_(metrics) {}
+
+  void init(Context& context) override {
+    context.metrics = &metrics_;
+    watching_.init(context);
+  }
+  void update(Context& context) override { watching_.update(context); }
+  void prepare(std::span<Sample> samples) override { watching_.prepare(samples); }
+  void check(std::span<Sample> samples) override { watching_.check(samples); }
+  bool target_valid(const Target& target) override { return watching_.target_valid(target); }
+  void apply(const Scheme& scheme, std::span<Application> work) override {
+    actions_.apply(scheme, work);
+  }
+
+ private:
+  VaddrOperations watching_;
+  ProcessActions actions_;
+  Metrics& metrics_;
+};
+
+Error not_watchable(Error error) {
+  // The kernel tells the writer nothing but that.
+  error.code = EINVAL;
+  return error;
+}
+
+template <class T>
+std::shared_ptr<TargetHandle> as_handle(std::shared_ptr<T> process) {
+  return process;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Wiring>> Wiring::make(const std::string& backend,
+                                             std::optional<uint64_t> seed, const Paths& paths) {
+  std::unique_ptr<Wiring> wiring(new Wiring(paths));
+  const bool synthetic = backend.starts_with(kSynthetic);
+  auto wired = synthetic ? wiring->wire_synthetic(backend.substr(kSynthetic.size()), seed)
+                         : wiring->wire_real(backend, seed);
+  if (!wired) return tl::unexpected(wired.error());
+  wiring->machine_.clock = wiring->clock_.get();
+  wiring->description_ += fmt::format(", seed {}", wiring->machine_.seed);
+  return wiring;
+}
+
+Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_t> seed) {
+  const std::vector<std::string> wanted =
+      backend == "auto" ? std::vector<std::string>{"pte", "idle", "soft-dirty"}
+                        : std::vector<std::string>{backend};
+  std::string reasons;
+  std::string chosen;
+  for (const std::string& name : wanted) {
+    const auto works = make_bits(name, paths_);
+    if (works) {
+      chosen = name;
+      break;
+    }
+    reasons += fmt::format("\n  {}: {}", name, works.error().message);
+  }
+  if (chosen.empty()) return fail(ENOTSUP, "no backend works here:{}", reasons);
+  description_ = "backend " + chosen;
+  machine_.avail_operations = {OpsId::vaddr, OpsId::fvaddr};
+  machine_.make_operations = [this, chosen](OpsId id) -> Result<std::unique_ptr<Operations>> {
+    if (id == OpsId::paddr) return fail(EINVAL, "physical memory cannot be watched");
+    return make_bits(chosen, paths_).map_error(not_watchable).map([&](Bits bits) {
+      return std::unique_ptr<Operations>(
+          std::make_unique<ProcessOperations>(id, std::move(bits), paths_, metrics_));
+    });
+  };
+  machine_.open_target = [this](int pid) {
+    return Process::open(pid, paths_).map(as_handle<Process>).map_error(not_watchable);
+  };
+  machine_.find_memcg = [this](std::string_view path) { return find_memcg(paths_, path); };
+  machine_.seed = seed ? *seed : std::random_device()();
+  clock_ = std::make_unique<SteadyClock>();
+  return {};
+}
+
+Result<void> Wiring::wire_synthetic(const std::string& file, std::optional<uint64_t> seed) {
+  auto loaded = load_pattern(file);
+  if (!loaded) return tl::unexpected(loaded.error());
+  if (seed) loaded->seed = *seed;
+  const auto pattern = std::make_shared<const Pattern>(*std::move(loaded));
+  PatternClock* virtual_clock = nullptr;
+  if (pattern->virtual_clock) {
+    auto clock = std::make_unique<PatternClock>();
+    virtual_clock = clock.get();
+    clock_ = std::move(clock);
+  } else {
+    clock_ = std::make_unique<SteadyClock>();
+  }
+  description_ = fmt::format("SYNTHETIC accesses as described in {}, in {} time", file,
+                             pattern->virtual_clock ? "virtual" : "real");
+  machine_.avail_operations = {OpsId::vaddr, OpsId::fvaddr};
+  machine_.make_operations = [pattern, clock = clock_.get(),
+                              virtual_clock](OpsId id) -> Result<std::unique_ptr<Operations>> {
+    if (id == OpsId::paddr) return fail(EINVAL, "a pattern has no physical memory");
+    return std::make_unique<SyntheticOperations>(id, pattern, *clock, virtual_clock);
+  };
+  machine_.open_target = [pattern](int pid) {
+    return SyntheticProcess::open(pid, pattern)
+        .map(as_handle<SyntheticProcess>)
+        .map_error(not_watchable);
+  };
+  machine_.seed = pattern->seed;
+  return {};
+}
+
+}  // namespace damonfs

@@ -1,0 +1,194 @@
+// A machine without memory or processes, and a tree on it that is used by path, for tests of the
+// DAMON tree.
+#pragma once
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "core/clock.h"
+#include "core/context.h"
+#include "fs/damon_tree.h"
+#include "fs/node.h"
+
+namespace damonfs::test {
+
+// A process of the fake machine: any number above 0 but those that are told to be dead.
+class FakeProcess final : public TargetHandle {
+ public:
+  explicit FakeProcess(int pid) : pid_(pid) {}
+  [[nodiscard]] int pid() const { return pid_; }
+  [[nodiscard]] bool same_as(const TargetHandle& other) const override {
+    return dynamic_cast<const FakeProcess&>(other).pid_ == pid_;
+  }
+
+ private:
+  int pid_;
+};
+
+// What operations are told to do. Shared by the test and kdamonds; any thread.
+struct Script {
+  std::atomic<bool> targets_valid = true;  // false: kdamonds end by themselves
+  std::atomic<bool> hold_checks = false;   // true: kdamonds stand still in check()
+  std::atomic<uint64_t> nr_checks = 0;
+  std::atomic<uint64_t> nr_alive = 0;  // Operations that exist
+};
+
+// Operations on memory that is never accessed: one region of 16 pages a target, on which each
+// action succeeds.
+class ScriptedOperations final : public Operations {
+ public:
+  explicit ScriptedOperations(Script& script) : script_(script) { ++script_.nr_alive; }
+  ~ScriptedOperations() override { --script_.nr_alive; }
+  ScriptedOperations(const ScriptedOperations&) = delete;
+  ScriptedOperations& operator=(const ScriptedOperations&) = delete;
+
+  void init(Context& context) override { update(context); }
+  void update(Context& context) override {
+    for (Target& target : context.targets) {
+      if (target.nr_regions() == 0) target.add_region({0x10000, 0x20000});
+    }
+  }
+  void prepare(std::span<Sample>) override {}
+  void check(std::span<Sample> samples) override {
+    while (script_.hold_checks) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (Sample& sample : samples) sample.accessed = false;
+    ++script_.nr_checks;
+  }
+  bool target_valid(const Target&) override { return script_.targets_valid; }
+  void apply(const Scheme&, std::span<Application> work) override {
+    for (Application& piece : work) piece.sz_applied = piece.region->range.size();
+  }
+
+ private:
+  Script& script_;
+};
+
+// Time that passes 50 times as fast as it does.
+class FastClock final : public Clock {
+ public:
+  [[nodiscard]] uint64_t now_ns() const override {
+    return static_cast<uint64_t>(50 * std::chrono::steady_clock::now().time_since_epoch().count());
+  }
+  void sleep_us(uint64_t us, const std::stop_token& stop) override {
+    const uint64_t end = now_ns() + us * 1000;
+    while (!stop.stop_requested() && now_ns() < end) {
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
+  }
+};
+
+// A DAMON tree on a fake machine. read() and write() name files by their path below admin.
+class FakeTree {
+ public:
+  FakeTree() {
+    machine_.avail_operations = {OpsId::vaddr, OpsId::fvaddr, OpsId::paddr};
+    machine_.make_operations = [this](OpsId id) -> Result<std::unique_ptr<Operations>> {
+      if (!available_.contains(id)) return fail(EINVAL, "not available here");
+      return std::make_unique<ScriptedOperations>(script);
+    };
+    machine_.open_target = [this](int pid) -> Result<std::shared_ptr<TargetHandle>> {
+      if (pid <= 0 || dead_pids.contains(pid)) return fail(ESRCH, "no such process");
+      return std::make_shared<FakeProcess>(pid);
+    };
+    machine_.find_memcg = [](std::string_view path) -> Result<uint64_t> {
+      if (path == "/" || path == "/known") return 1;
+      return fail(EINVAL, "no such cgroup");
+    };
+    machine_.clock = &clock_;
+    add_damon_tree(tree_, machine_);
+  }
+
+  [[nodiscard]] const Machine& machine() const { return machine_; }
+  [[nodiscard]] Tree& tree() { return tree_; }
+  void make_unavailable(OpsId id) { available_.erase(id); }
+
+  // A file as open() finds it. Null directory when there is none.
+  struct File {
+    std::shared_ptr<Directory> directory;
+    int index = -1;
+  };
+  File open(std::string_view path) {
+    const std::lock_guard lock(tree_.mutex());
+    auto directory = directory_at(path.substr(0, path.rfind('/')));
+    if (!directory) return {};
+    const auto name = path.substr(path.rfind('/') + 1);
+    const auto attributes = directory->type().attributes;
+    for (size_t i = 0; i < attributes.size(); ++i) {
+      if (attributes[i].name == name) return {directory, static_cast<int>(i)};
+    }
+    return {};
+  }
+  [[nodiscard]] bool exists(std::string_view path) { return open(path).directory != nullptr; }
+
+  Result<std::string> read(const File& file) {
+    if (!file.directory) return fail(ENOENT, "no such file");
+    return tree_.read(*file.directory, file.index, {});
+  }
+  Result<void> write(const File& file, std::string_view text,
+                     const std::stop_token& interrupt = {}) {
+    if (!file.directory) return fail(ENOENT, "no such file");
+    return tree_.write(*file.directory, file.index, text, interrupt);
+  }
+
+  // The content, or "!" and the error's number.
+  std::string read(std::string_view path) {
+    const auto text = read(open(path));
+    return text ? *text : "!" + std::to_string(text.error().code);
+  }
+  // 0 or the error's number.
+  int write(std::string_view path, std::string_view text, const std::stop_token& interrupt = {}) {
+    const auto written = write(open(path), text, interrupt);
+    return written ? 0 : written.error().code;
+  }
+
+  // All directories below `path` ("" is admin), as paths ending in '/'.
+  std::set<std::string> directories(std::string_view path = "") {
+    const std::lock_guard lock(tree_.mutex());
+    std::set<std::string> found;
+    collect(*directory_at(path), std::string(path), found);
+    return found;
+  }
+
+  // The files of the directory `path`.
+  std::span<const Attribute> attributes(std::string_view path) {
+    const std::lock_guard lock(tree_.mutex());
+    return directory_at(path)->type().attributes;
+  }
+
+  Script script;
+  std::set<int> dead_pids;
+
+ private:
+  std::shared_ptr<Directory> directory_at(std::string_view path) {
+    std::shared_ptr<Directory> directory = tree_.root().shared_from_this();
+    std::string full = "kernel/mm/damon/admin/" + std::string(path);
+    for (std::string_view rest = full; directory && !rest.empty();) {
+      const auto name = rest.substr(0, rest.find('/'));
+      rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+      if (!name.empty()) directory = directory->child(name);
+    }
+    return directory;
+  }
+  static void collect(const Directory& directory, const std::string& path,
+                      std::set<std::string>& found) {
+    for (const auto& [name, child] : directory.children()) {
+      const std::string below = path + name + "/";
+      found.insert(below);
+      collect(*child, below, found);
+    }
+  }
+
+  std::set<OpsId> available_ = {OpsId::vaddr, OpsId::fvaddr, OpsId::paddr};
+  FastClock clock_;
+  Machine machine_;
+  Tree tree_;
+};
+
+}  // namespace damonfs::test
