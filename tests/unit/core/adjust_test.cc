@@ -188,10 +188,10 @@ TEST_F(AdjustTest, KeepsTheThresholdWhileThereAreFewEnough) {
 }
 
 TEST_F(AdjustTest, DoublesTheThresholdUntilThereAreFewEnough) {
-  // Differences 3 (merged at 4: 1 -> 2 -> 4) and 5 (would be at 8).
+  // Differences 4 (merged at 4: 1 -> 2 -> 4) and 5 (would be at 8).
   context_->attrs.max_nr_regions = 3;
   add(pages(0, 1), 2);
-  add(pages(1, 2), 5);
+  add(pages(1, 2), 6);
   add(pages(3, 4), 2);
   add(pages(4, 5), 7);
   merge_regions(*context_, 1, kNoLimit);
@@ -208,13 +208,15 @@ TEST_F(AdjustTest, RaisesAThresholdOfZeroToOne) {
   EXPECT_THAT(ranges_of(target_), ElementsAre(pages(0, 2), pages(3, 4), pages(4, 5)));
 }
 
-// 20 samples: 5, 10, and as 10 is not below 20 / 2, then 20 at once.
+// 21 samples: 5, 10, and as 10 is not below 21 / 2, then 21 at once. A step at 20 would have found
+// few enough with one merge.
 TEST_F(AdjustTest, JumpsToTheNumberOfSamplesFromItsHalf) {
+  context_->attrs.aggr_us = 21 * context_->attrs.sample_us;
   context_->attrs.max_nr_regions = 3;
-  add(pages(0, 1), 0);
-  add(pages(1, 2), 20);
+  add(pages(0, 1), 1);
+  add(pages(1, 2), 21);
   add(pages(3, 4), 0);
-  add(pages(4, 5), 20);
+  add(pages(4, 5), 21);
   merge_regions(*context_, 5, kNoLimit);
   EXPECT_THAT(ranges_of(target_), ElementsAre(pages(0, 2), pages(3, 5)));
 }

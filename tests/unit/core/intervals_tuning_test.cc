@@ -167,7 +167,9 @@ std::unique_ptr<Context> tuned_context(uint64_t sample_us) {
   auto context = fake_context();
   context->attrs.sample_us = sample_us;
   context->attrs.aggr_us = 20 * sample_us;
-  context->attrs.min_nr_regions = 100;
+  // All regions are of one size and stay so: each sample weighs the same.
+  context->attrs.min_nr_regions = 300;
+  context->attrs.max_nr_regions = 300;
   context->attrs.intervals_goal = {
       .access_bp = 400, .aggrs = 3, .min_sample_us = 1000, .max_sample_us = 10000000};
   context->add_target(nullptr).add_region(pages(0, 100000));
@@ -181,8 +183,8 @@ TEST_P(TuningConverges, OnASteadyPattern) {
   const auto context = tuned_context(GetParam());
   const std::vector<uint64_t> sample_us = tune_over(*context, 1000000, 120);
   for (size_t i = 60; i < sample_us.size(); ++i) {
-    EXPECT_GE(sample_us[i], 36000) << "aggregation " << i;
-    EXPECT_LE(sample_us[i], 44000) << "aggregation " << i;
+    EXPECT_GE(sample_us[i], 39000) << "aggregation " << i;
+    EXPECT_LE(sample_us[i], 41000) << "aggregation " << i;
   }
   EXPECT_EQ(context->attrs.aggr_us, 20 * context->attrs.sample_us);
 }

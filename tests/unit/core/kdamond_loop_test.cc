@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -310,32 +311,39 @@ TEST_F(KdamondLoopTest, CountsSamplesThatWereAccessed) {
   EXPECT_THAT(last, ElementsAre(10, 20, 0, 0, 0, 0, 0, 0, 0, 0));
 }
 
-// The threshold is a tenth of the largest count there is, in any target.
-TEST_F(KdamondLoopTest, MergesByATenthOfTheLargestCount) {
+// The threshold is a tenth, rounded down, of the largest count there is in any target. Of pairs of
+// regions whose counts differ by 1, 2 and 3 those up to it are merged.
+class MergeThreshold : public KdamondLoopTest, public testing::WithParamInterface<uint64_t> {};
+
+TEST_P(MergeThreshold, IsATenthOfTheLargestCount) {
+  const uint64_t largest = GetParam();
   context_->attrs.min_nr_regions = 3;
   target_.clear_regions();
-  target_.add_region(pages(0, 1));
-  target_.add_region(pages(1, 2));
-  target_.add_region(pages(4, 5));
-  target_.add_region(pages(5, 6));
+  for (const uint64_t page : {0, 1, 3, 4, 6, 7}) target_.add_region(pages(page, page + 1));
   Target& other = context_->add_target(nullptr);
-  other.add_region(pages(0, 5));
+  other.add_region(pages(0, 10));
+  const std::map<uint64_t, uint64_t> counts{{0, 2}, {1, 3}, {3, 2}, {4, 4}, {6, 2}, {7, 5}};
   fake_.accessed = [&](const Sample& sample) {
-    if (sample.target == &other) return true;           // 20: threshold 2
-    if (sample.addr < kPage) return passed() > 18;      // 2
-    if (sample.addr < 2 * kPage) return passed() > 16;  // 4: merges
-    if (sample.addr < 5 * kPage) return passed() > 18;  // 2
-    return passed() > 15;                               // 5: does not
+    const uint64_t count = sample.target == &other ? largest : counts.at(sample.addr / kPage);
+    return passed() <= count;
   };
   start();
   std::vector<AddrRange> merged;
   add_scheme().next_apply = 20;
   fake_.on_apply = [&](const Scheme&, Application& work) {
-    if (work.target == &target_) merged.push_back(work.region->range);
+    if (work.target == &target_ && work.region->range.size() > kPage) {
+      merged.push_back(work.region->range);
+    }
   };
   run(20);
-  EXPECT_THAT(merged, ElementsAre(pages(0, 2), pages(4, 5), pages(5, 6)));
+  std::vector<AddrRange> expected;
+  for (uint64_t pair = 0; pair < largest / 10; ++pair) {
+    expected.push_back(pages(3 * pair, 3 * pair + 2));
+  }
+  EXPECT_EQ(merged, expected);
 }
+
+INSTANTIATE_TEST_SUITE_P(Counts, MergeThreshold, testing::Values(9, 10, 19, 20));
 
 // The limit for merging is what the aggregation before came to; regions that an update brought are
 // cut by the new one at once.

@@ -99,6 +99,20 @@ class QuietLog {
   const spdlog::level::level_enum level_;
 };
 
+// A process that takes its time to be let go.
+class SlowHandle final : public TargetHandle {
+ public:
+  explicit SlowHandle(std::atomic<bool>& let_go) : let_go_(let_go) {}
+  ~SlowHandle() override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    let_go_ = true;
+  }
+  [[nodiscard]] bool same_as(const TargetHandle& other) const override { return this == &other; }
+
+ private:
+  std::atomic<bool>& let_go_;
+};
+
 Result<void> nothing(Context&) { return {}; }
 void visit_nothing(const Target&, const Region&, const Scheme&, uint64_t) {}
 
@@ -195,14 +209,15 @@ TEST_F(KdamondTest, EndsByItselfWhenNoTargetIsValid) {
   auto context = slow_context();
   std::atomic<bool> valid = true;
   fake_of(*context).valid = [&](const Target&) { return valid.load(); };
-  const std::weak_ptr<TargetHandle> handle = context->targets.front().handle;
+  std::atomic<bool> let_go = false;
+  context->targets.front().handle = std::make_shared<SlowHandle>(let_go);
   start(std::move(context));
   clock_.wait_for_sleep(1);
   EXPECT_TRUE(kdamond_->running());
   valid = false;
   pass_an_hour();
   wait_for_end();
-  EXPECT_TRUE(handle.expired()) << "processes are let go before it is said to have ended";
+  EXPECT_TRUE(let_go) << "processes are let go before it is said to have ended";
   EXPECT_EQ(kdamond_->tid(), -1);
   EXPECT_EQ(error_of(kdamond_->call(nothing, {})), ECANCELED);
   EXPECT_EQ(error_of(kdamond_->walk(visit_nothing, {})), ECANCELED);

@@ -175,6 +175,11 @@ TEST_F(TargetTest, SetHandlesRangesThatTouch) {
                                              Known{pages(5, 10), 0, 0}));
 }
 
+TEST_F(TargetTest, SetRangesThatAlignIntoOneAnotherDoNotOverlap) {
+  set({{0, kPage + 1}, {kPage + 2, 3 * kPage}, {3 * kPage - 2, 3 * kPage - 1}});
+  EXPECT_THAT(ranges_of(target_), ElementsAre(pages(0, 2), pages(2, 3)));
+}
+
 TEST_F(TargetTest, SetToNothingRemovesAll) {
   add(pages(0, 3), 1, 2);
   set({});

@@ -1,0 +1,41 @@
+#!/bin/bash
+# Installs the Debian packages that building and testing damonfs takes; those of
+# the laboratory are installed by scripts/lab/prepare. Does nothing, and needs no
+# network, where all are there. Run as root.
+
+set -euo pipefail
+
+# The one list of them: to build, to run, to test, to check.
+packages=(
+    build-essential cmake ninja-build ccache pkg-config
+    clang bpftool libbpf-dev libelf-dev zlib1g-dev
+    libfuse3-dev fuse3 libspdlog-dev libfmt-dev libboost-dev libexpected-dev
+    libcli11-dev nlohmann-json3-dev libsystemd-dev
+    libgtest-dev libgmock-dev libbenchmark-dev python3 python3-pytest attr util-linux procps
+    clang-format clang-tidy
+)
+
+missing=()
+for package in "${packages[@]}"; do
+    status=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
+    [[ $status == ii* ]] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+    echo "install-deps: only root can install: ${missing[*]}" >&2
+    exit 1
+fi
+
+apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 "$@" </dev/null
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+echo "installing ${missing[*]}" >&2
+# Lists that are out of date name files that are gone: then once more with new ones.
+if ! apt install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
+    apt update >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+    apt install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+fi

@@ -1,0 +1,103 @@
+#!/bin/bash
+# Installs what is missing, builds, and runs the tests. Every step says how long it
+# took; one that fails does not keep later ones from running, unless they need it.
+# Ends with one line that counts all tests of all steps.
+
+set -uo pipefail
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
+
+usage() {
+    cat <<EOT
+usage: scripts/test.sh [--lab] [--sanitize] [--tidy]
+  (nothing)    units, and the scripted tests on this machine's kernel
+  --lab        ... and in the three guests (scripts/lab)
+  --sanitize   ... and all but the lab's again under ASan+UBSan and under TSan
+  --tidy       clang-tidy over our sources, too; always on in CI
+Set KEEP_LOGS=DIR to find the whole output of every step there.
+EOT
+}
+
+lab='' sanitize='' tidy=${CI:+yes}
+for arg in "$@"; do
+    case $arg in
+        --lab) lab=yes ;;
+        --sanitize) sanitize=yes ;;
+        --tidy) tidy=yes ;;
+        -h | --help) usage && exit ;;
+        *) usage >&2 && exit 2 ;;
+    esac
+done
+
+export PYTHONDONTWRITEBYTECODE=1
+python=/usr/bin/python3 # Debian's, which has Debian's pytest
+results=$(mktemp -d)
+logs=${KEEP_LOGS:-$results/logs}
+mkdir -p "$logs"
+trap 'rm -rf "$results"' EXIT
+passed=0 failed=0 skipped=0
+
+# step NAME COMMAND...: runs it with its output in a log, which is shown when it
+# fails. A command that runs tests leaves JUnit files in $results/NAME; any other
+# counts only when it fails.
+step() {
+    local name=$1 began=$SECONDS log status=0 p=0 f=0 s=0
+    shift
+    log=$logs/$name.log
+    mkdir -p "$results/$name"
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    read -r p f s < <($python tests/junit_count.py "$results/$name")
+    if [ $status != 0 ] && [ "$f" = 0 ]; then f=1; fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    if [ "$f" = 0 ]; then
+        printf '%-22s ok      %4d s' "$name" $((SECONDS - began))
+    else
+        printf '%-22s FAILED  %4d s' "$name" $((SECONDS - began))
+    fi
+    [ $((p + f + s)) = 0 ] || printf '  %d passed, %d failed, %d skipped' "$p" "$f" "$s"
+    echo
+    if [ "$f" != 0 ]; then
+        tail -n 120 "$log" | sed 's/^/  | /'
+        return 1
+    fi
+}
+
+check_format() {
+    find core ops fs reclaim tests -name '*.cc' -o -name '*.h' -o -name '*.c' |
+        xargs clang-format --dry-run --Werror
+}
+
+# units NAME DIR
+units() {
+    ctest --test-dir "$2" --output-on-failure -j 2 --timeout 300 --output-junit "$results/$1/junit.xml"
+}
+
+# scripted NAME DIR: the tests in Python.
+scripted() {
+    DAMONFS_BUILD=$PWD/$2 $python -m pytest -p no:cacheprovider -q -rs tests/integration \
+        --junitxml "$results/$1/junit.xml"
+}
+
+# build_and_test SUFFIX DIR CMAKE-ARGS...
+build_and_test() {
+    local suffix=$1 dir=$2
+    shift 2
+    step "build$suffix" scripts/build.sh --dir "$dir" -DDAMONFS_WERROR=ON "$@" || return 1
+    step "units$suffix" units "units$suffix" "$dir"
+    step "scripted$suffix" scripted "scripted$suffix" "$dir"
+}
+
+step install scripts/install-deps.sh || { echo "0 passed, 1 failed"; exit 1; }
+step format check_format
+built=''
+if build_and_test '' build; then built=yes; elif [ -x build/damonfs ]; then built=yes; fi
+if [ -n "$tidy" ]; then step tidy scripts/tidy build; fi
+if [ -n "$sanitize" ]; then
+    build_and_test -asan build-asan -DDAMONFS_SANITIZE=address,undefined
+    build_and_test -tsan build-tsan -DDAMONFS_SANITIZE=thread
+fi
+if [ -n "$lab" ] && [ -n "$built" ]; then step lab tests/lab/run-all "$results/lab"; fi
+
+summary="$passed passed, $failed failed"
+[ $skipped = 0 ] || summary="$summary, $skipped skipped"
+echo "$summary"
+[ $failed = 0 ]

@@ -1,0 +1,155 @@
+"""A small client of DAMON's tree for tests and measurements; the kernel's own tree does as well as ours."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+
+BUILD = pathlib.Path(os.environ.get("DAMONFS_BUILD") or
+                     pathlib.Path(__file__).resolve().parent.parent / "build")
+DAMONFS = str(BUILD / "damonfs")
+WORKLOAD = str(BUILD / "tests" / "workload")
+
+DEFAULTS = {"sample_us": 5000, "aggr_us": 100000, "update_us": 1000000, "min": 10, "max": 1000}
+
+
+class Tree:
+    """The tree below MOUNT/kernel/mm/damon/admin."""
+
+    def __init__(self, mount):
+        self.kdamonds = pathlib.Path(mount) / "kernel/mm/damon/admin/kdamonds"
+        self.samples = []  # of an aggregation, for each kdamond
+
+    def read(self, path):
+        # Not pathlib: one read(2), whatever the size that stat(2) claims.
+        fd = os.open(self.kdamonds / path, os.O_RDONLY)
+        try:
+            return os.read(fd, 4096).decode().removesuffix("\n")
+        finally:
+            os.close(fd)
+
+    def write(self, path, value):
+        fd = os.open(self.kdamonds / path, os.O_WRONLY)
+        try:
+            os.write(fd, str(value).encode())
+        finally:
+            os.close(fd)
+
+    def command(self, command, kdamond=0):
+        self.write("%d/state" % kdamond, command)
+
+    def running(self, kdamond=0):
+        return self.read("%d/state" % kdamond) == "on"
+
+    def set_up(self, *kdamonds, **attrs):
+        """One kdamond for each list of pids, with a scheme that does nothing to everything."""
+        attrs = DEFAULTS | attrs
+        self.samples = [max(attrs["aggr_us"] // attrs["sample_us"], 1)] * len(kdamonds)
+        self.write("nr_kdamonds", len(kdamonds))
+        for k, pids in enumerate(kdamonds):
+            self.write("%d/contexts/nr_contexts" % k, 1)
+            context = "%d/contexts/0/" % k
+            self.write(context + "operations", "vaddr")
+            self.set_attrs(k, attrs)
+            self.set_targets(k, pids)
+            self.write(context + "schemes/nr_schemes", 1)
+            self.write(context + "schemes/0/action", "stat")
+            pattern = context + "schemes/0/access_pattern/"
+            self.write(pattern + "sz/max", (1 << 64) - 1)
+            self.write(pattern + "nr_accesses/max", (1 << 32) - 1)
+            self.write(pattern + "age/max", (1 << 32) - 1)
+
+    def set_attrs(self, kdamond, attrs):
+        monitoring = "%d/contexts/0/monitoring_attrs/" % kdamond
+        for name in ("sample_us", "aggr_us", "update_us"):
+            self.write(monitoring + "intervals/" + name, attrs[name])
+        for name in ("min", "max"):
+            self.write(monitoring + "nr_regions/" + name, attrs[name])
+
+    def set_targets(self, kdamond, pids):
+        targets = "%d/contexts/0/targets/" % kdamond
+        self.write(targets + "nr_targets", len(pids))
+        for i, pid in enumerate(pids):
+            self.write(targets + "%d/pid_target" % i, pid)
+
+    def regions(self, kdamond=0):
+        """What update_schemes_tried_regions has left there."""
+        tried = "%d/contexts/0/schemes/0/tried_regions/" % kdamond
+        numbers = sorted(int(name) for name in os.listdir(self.kdamonds / tried) if name.isdigit())
+        names = ("start", "end", "nr_accesses", "age")
+        return [{name: int(self.read(tried + "%d/%s" % (n, name))) for name in names}
+                for n in numbers]
+
+    def snapshot(self, kdamond=0):
+        """As `damonfs watch --json` prints it."""
+        self.command("update_schemes_tried_regions", kdamond)
+        taken = time.monotonic()
+        return {"monotonic": taken, "samples_per_aggregation": self.samples[kdamond],
+                "regions": self.regions(kdamond)}
+
+    def clear(self):
+        """Ends every kdamond and removes it."""
+        for name in os.listdir(self.kdamonds):
+            if name.isdigit() and self.running(int(name)):
+                with contextlib.suppress(OSError):
+                    self.command("off", int(name))
+        self.write("nr_kdamonds", 0)
+
+
+class Daemon:
+    """A damonfs in the foreground on a mount point of its own."""
+
+    def __init__(self, backend="auto", *args):
+        self.directory = tempfile.mkdtemp(prefix="damonfs-test.")
+        self.log = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [DAMONFS, "mount", self.directory, "--foreground", "--backend", backend, *args],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
+        self.tree = Tree(self.directory)
+        deadline = time.monotonic() + 60
+        while not (self.tree.kdamonds / "nr_kdamonds").exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                said = self.said()
+                self.close()
+                raise RuntimeError("damonfs mount --backend %s: %s" % (backend, said))
+            time.sleep(0.01)
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def close(self):
+        """Unmounts; returns the daemon's exit status."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            status = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+            subprocess.run(["umount", "-l", self.directory], check=False, capture_output=True)
+        with contextlib.suppress(OSError):
+            os.rmdir(self.directory)
+        return status
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def cpu_seconds(task):
+    """Processor time of `task`, a directory of procfs such as "/proc/12" or "/proc/12/task/13". From
+    schedstat where the kernel keeps it, else from stat, in ticks of 10 ms."""
+    try:
+        nanoseconds = int(pathlib.Path(task, "schedstat").read_text().split()[0])
+        # All zeros without CONFIG_SCHEDSTATS; of a process it is the first thread's alone.
+        if nanoseconds and "/task/" in str(task):
+            return nanoseconds / 1e9
+    except (OSError, IndexError):
+        pass
+    fields = pathlib.Path(task, "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

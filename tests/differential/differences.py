@@ -1,0 +1,103 @@
+"""The only ways in which damonfs may answer otherwise than the kernel it is held against (6.12).
+
+Each has a name, which says why, and tells which steps it accounts for. A
+difference that does not show itself fails the comparison: it is no longer true.
+"""
+
+import re
+
+CONTEXT = "kdamonds/0/contexts/0/"
+SCHEME = CONTEXT + "schemes/0/"
+NO_SUCH_FILE = r"ENOENT.*|\(no such step\)"
+
+
+class Difference:
+    """Steps whose section, operation, path and value match the patterns, each as a whole, and to
+    which the two answered so."""
+
+    def __init__(self, name, section=".*", op=".*", path=".*", value=".*", kernel=".*",
+                 damonfs=".*"):
+        self.name = name
+        self.patterns = [re.compile(p, re.DOTALL) for p in (section, op, path, value, kernel,
+                                                            damonfs)]
+
+    def covers(self, step, kernel, damonfs):
+        texts = list(step[:4]) + [kernel, damonfs]
+        return all(p.fullmatch(text) for p, text in zip(self.patterns, texts))
+
+
+def newer(path, release):
+    """A file, or a directory and all in it, that 6.12 does not have."""
+    name = path.split("/contexts/0/")[-1]
+    return Difference("newer than 6.12: %s (%s)" % (name, release), path=path + "(/.*)?",
+                      kernel=NO_SUCH_FILE)
+
+
+def newer_words(path, words, what):
+    return Difference("newer than 6.12: " + what, section="keywords", op="set", path=path,
+                      value=r"(%s)(\n)?" % "|".join(words), kernel="EINVAL, .*", damonfs="ok, .*")
+
+
+NEWER_FILES = [
+    newer("kdamonds/0/refresh_ms", "6.17"),
+    newer(CONTEXT + "addr_unit", "6.18"),
+    newer(CONTEXT + "pause", "7.2"),
+    newer(CONTEXT + "monitoring_attrs/intervals/intervals_goal", "6.15"),
+    newer(CONTEXT + "monitoring_attrs/probes", "7.2"),
+    newer(CONTEXT + "targets/[0-9]+/obsolete_target", "6.19"),
+    newer(SCHEME + "dests", "6.17"),
+    newer(SCHEME + "core_filters", "6.15"),
+    newer(SCHEME + "ops_filters", "6.15"),
+    newer(SCHEME + "filters/0/allow", "6.14"),
+    newer(SCHEME + "filters/0/(min|max)", "6.15"),
+    newer(SCHEME + "quotas/goals/0/nid", "6.16"),
+    newer(SCHEME + "quotas/goals/0/path", "6.19"),
+    newer(SCHEME + "quotas/goal_tuner", "7.1"),
+    newer(SCHEME + "quotas/fail_charge_(num|denom)", "7.2"),
+    newer(SCHEME + "stats/sz_ops_filter_passed", "6.14"),
+    newer(SCHEME + "stats/(max_)?nr_snapshots", "7.0"),
+    newer(SCHEME + "tried_regions/0/sz_filter_passed", "6.14"),
+    newer(SCHEME + "tried_regions/0/probes", "7.2"),
+]
+
+NEWER_WORDS = [
+    newer_words(SCHEME + "action", ["collapse"], "action collapse (7.2)"),
+    newer_words(SCHEME + "quotas/goals/0/target_metric",
+                ["node_mem_used_bp", "node_mem_free_bp", "node_memcg_used_bp",
+                 "node_memcg_free_bp", "active_mem_bp", "inactive_mem_bp",
+                 "node_eligible_mem_bp"], "seven metrics of quota goals (6.16 to 7.2)"),
+    newer_words(SCHEME + "filters/0/type", ["active", "hugepage_size", "unmapped"],
+                "three types of filters (6.15)"),
+    Difference("newer than 6.12: enable and disable are booleans", section="bools", op="set",
+               value="e|enable|d|disable", kernel="EINVAL, .*", damonfs="ok, .*"),
+    Difference("newer than 6.12: the command update_tuned_intervals (6.16)", section="state, on",
+               op="write", value="update_tuned_intervals", kernel="EINVAL", damonfs="ok"),
+]
+
+COMMANDS = ("commit|commit_schemes_quota_goals|update_schemes_stats|update_schemes_tried_bytes|"
+            "update_schemes_tried_regions|update_schemes_effective_quotas|update_tuned_intervals")
+
+BEHAVIOUR = [
+    Difference("newer kernels answer ECANCELED to commands for a kdamond that has ended",
+               section="state, off again|a target that dies", op="write", value=COMMANDS,
+               kernel="EINVAL", damonfs="ECANCELED"),
+    Difference("newer kernels clear tried regions in every state (6.14)", section="state, .*|a target.*",
+               op="write", value="clear_schemes_tried_regions", kernel="EINVAL", damonfs="ok"),
+    Difference("newer kernels refuse an invalid commit", section="invalid commit", op="write",
+               value="commit .*", kernel="ok", damonfs="EINVAL|ENOMEM"),
+    Difference("newer kernels run on after an invalid commit", section="invalid commit",
+               op="still on", kernel="off", damonfs="on"),
+    Difference("newer kernels number each scheme's tried regions from 0 on",
+               section="tried regions of two schemes", op="numbers", kernel="with holes",
+               damonfs="0 on"),
+    Difference("newer kernels round a region outwards before they look at its order",
+               section="on with all sorts of regions", value="on, v?f?vaddr 1fff-1001",
+               kernel="EINVAL", damonfs="ok"),
+    Difference("physical memory is not watched yet", section="defaults",
+               path=".*/avail_operations", kernel=r".*vaddr\\npaddr\\n'", damonfs=r".*vaddr\\n'"),
+    Difference("FUSE: lseek of an open file is the kernel's own affair, also when its directory is"
+               " gone; the read after it answers ENODEV", section="open files of removed directories",
+               op="fd lseek", kernel="ENODEV", damonfs="0"),
+]
+
+DIFFERENCES = NEWER_FILES + NEWER_WORDS + BEHAVIOUR

@@ -1,0 +1,168 @@
+"""A mounted damonfs for tests, on a described access pattern: nothing real is watched."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
+
+from damon_tree import DAMONFS, Tree  # noqa: E402
+
+PATTERN = """\
+process *
+  map heap 0x10000000 16M
+  phase 1s
+    access heap 0 1M always
+"""
+PATIENCE = 20  # seconds for what takes a moment
+
+
+def mounts_below(directory):
+    """Mount points at or below `directory`."""
+    lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
+    return [p for p in points if p == str(directory) or p.startswith("%s/" % directory)]
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain: " + what
+        time.sleep(0.005)
+
+
+class Mount:
+    """A daemon in the foreground, below `directory`, and the tree that it serves."""
+
+    def __init__(self, directory, *options):
+        self.path = pathlib.Path(directory) / "mnt"
+        self.path.mkdir(exist_ok=True)
+        self.log_path = pathlib.Path(directory) / "log"
+        self.pattern = pathlib.Path(directory) / "pattern"
+        self.pattern.write_text(PATTERN)
+        self.tree = Tree(self.path)
+        self.kdamonds = self.tree.kdamonds
+        with self.log_path.open("a") as log:
+            self.process = subprocess.Popen(
+                [DAMONFS, "mount", str(self.path), "--foreground",
+                 "--backend", "synthetic:%s" % self.pattern, *options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(lambda: self.process.poll() is not None or self.kdamonds.exists(), "for the tree")
+        assert self.process.poll() is None, self.log()
+
+    def mounted(self):
+        return str(self.path) in mounts_below(self.path)
+
+    def log(self):
+        return self.log_path.read_text()
+
+    def end(self, how=signal.SIGTERM):
+        """Signals the daemon; its exit status."""
+        self.process.send_signal(how)
+        return self.process.wait(PATIENCE)
+
+    def close(self):
+        """Ends the daemon however that may be."""
+        if self.process.poll() is None:
+            try:
+                self.process.send_signal(signal.SIGCONT)
+                self.end()
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for point in mounts_below(self.path):
+            subprocess.run(["umount", "-l", point], check=False)
+
+    def set_up_blocking(self, count=1):
+        """Kdamonds, switched on, of which update_schemes_tried_regions takes a quarter of an hour."""
+        self.tree.set_up(*[[1]] * count)
+        for k in range(count):
+            self.tree.write("%d/contexts/0/schemes/0/apply_interval_us" % k, 1000 * 10**6)
+            self.tree.command("on", k)
+
+
+@pytest.fixture
+def directory():
+    """A directory that every user can reach; nothing may stay mounted below it."""
+    with tempfile.TemporaryDirectory(prefix="damonfs-test.") as name:
+        os.chmod(name, 0o755)
+        yield pathlib.Path(name)
+        left = mounts_below(name)
+        for point in left:
+            subprocess.run(["umount", "-l", point], check=False)
+        assert left == []
+
+
+@pytest.fixture
+def mount(directory):
+    """A mount whose daemon must end well when the test is over, and leave nothing."""
+    mounted = Mount(directory)
+    try:
+        yield mounted
+        if mounted.process.poll() is None:
+            assert mounted.end() == 0, mounted.log()
+        assert mounts_below(directory) == []
+        # Sanitizers say what they find there.
+        assert "ERROR:" not in mounted.log() and "WARNING: Thread" not in mounted.log(), mounted.log()
+    finally:
+        mounted.close()
+
+
+@pytest.fixture
+def children():
+    """A list for processes that must not outlive the test."""
+    processes = []
+    yield processes
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+# A process that writes argv[2] to the file argv[1] and prints the name of the error, if any. With argv[3], a signal handler
+# for SIGUSR1 that does nothing but end the write.
+WRITER = """\
+import errno, os, signal, sys
+class Interrupted(Exception): pass
+def interrupted(*_): raise Interrupted
+signal.signal(signal.SIGUSR1, interrupted)
+fd = os.open(sys.argv[1], os.O_WRONLY)
+print("open", flush=True)
+try:
+    os.write(fd, sys.argv[2].encode())
+    print("done")
+except Interrupted:
+    print("EINTR")
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"""
+
+
+@pytest.fixture
+def start_writer(children):
+    """Starts a process that writes to a file; it has opened the file when this returns."""
+
+    def start(path, text):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(path), text],
+                                   stdout=subprocess.PIPE, text=True)
+        children.append(process)
+        assert process.stdout.readline() == "open\n"
+        return process
+
+    return start
+
+
+def blocked(process):
+    """Whether `process` waits for an answer of a FUSE daemon to a write."""
+    try:
+        call = pathlib.Path("/proc/%d/syscall" % process.pid).read_text().split()[0]
+    except OSError:
+        return False
+    return call == str({"x86_64": 1, "aarch64": 64}[os.uname().machine])

@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+"""A process whose accesses to memory are commanded line by line on standard input.
+
+usage: tests/toucher.py SIZE     (bytes, all of which it touches once)
+It prints `ready pid=PID start=ADDRESS end=ADDRESS`, then for each command one line.
+
+hot OFFSET SIZE   touches that part again and again   -> hot start=.. end=.. at=NS
+cold              touches nothing any more            -> cold at=..
+thread            a second thread touches instead     -> thread at=..
+fork              a child touches the other half of all for 2 s -> fork pid=.. at=..
+churn SIZE        maps, fills and unmaps memory of that size all the time -> churn at=..
+unmap             gives up its memory while it is touched no more         -> unmap at=..
+exec SIZE         becomes a new program of that size  -> ready ...
+Times are of CLOCK_MONOTONIC, in ns, as those of tests/workload. An end of file ends it.
+"""
+
+import ctypes
+import mmap
+import os
+import sys
+import threading
+import time
+
+PAGE = 4096
+REST = 0.002  # between two rounds: an emulated processor must get to drop its translations
+
+
+def say(word, **values):
+    print(word, *("%s=%s" % (k, hex(v) if k in ("start", "end") else v) for k, v in values.items()),
+          flush=True)
+
+
+class Toucher:
+    def __init__(self, size):
+        self.memory = mmap.mmap(-1, size)
+        self.start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+        self.part = None
+        self.thread = None
+        self.lock = threading.Lock()
+        self.touch(0, size)
+        say("ready", pid=os.getpid(), start=self.start, end=self.start + size)
+
+    def touch(self, offset, size):
+        pages = range(offset, offset + size, PAGE)
+        self.memory[offset:offset + size:PAGE] = b"x" * len(pages)
+
+    def touch_on(self):
+        while True:
+            with self.lock:
+                if self.part:
+                    self.touch(*self.part)
+            time.sleep(REST)
+
+    def run(self):
+        # The first thread touches, as in most programs; commands come to another.
+        threading.Thread(target=self.obey, daemon=True).start()
+        while not self.thread:
+            with self.lock:
+                if self.part:
+                    self.touch(*self.part)
+            time.sleep(REST)
+        while True:
+            time.sleep(1)
+
+    def obey(self):
+        for line in sys.stdin:
+            name, *args = line.split()
+            with self.lock:
+                getattr(self, "do_" + name)(*map(int, args))
+        os._exit(0)
+
+    def do_hot(self, offset, size):
+        self.part = (offset, size)
+        say("hot", start=self.start + offset, end=self.start + offset + size, at=time.monotonic_ns())
+
+    def do_cold(self):
+        self.part = None
+        say("cold", at=time.monotonic_ns())
+
+    def do_unmap(self):
+        self.part = None
+        # The exported buffer keeps mmap.close() from it.
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.munmap(ctypes.c_void_p(self.start), ctypes.c_size_t(len(self.memory)))
+        say("unmap", at=time.monotonic_ns())
+
+    def do_thread(self):
+        self.thread = threading.Thread(target=self.touch_on, daemon=True)
+        self.thread.start()
+        say("thread", at=time.monotonic_ns())
+
+    def do_fork(self):
+        child = os.fork()
+        if child == 0:
+            end, half = time.time() + 2, len(self.memory) // 2
+            while time.time() < end:
+                self.touch(half, half)
+                time.sleep(REST)
+            os._exit(0)
+        threading.Thread(target=os.waitpid, args=(child, 0), daemon=True).start()
+        say("fork", pid=child, at=time.monotonic_ns())
+
+    def do_churn(self, size):
+        def churning():
+            while True:
+                with mmap.mmap(-1, size) as memory:
+                    memory[::PAGE] = b"x" * (size // PAGE)
+                    time.sleep(0.003)
+        threading.Thread(target=churning, daemon=True).start()
+        say("churn", at=time.monotonic_ns())
+
+    def do_exec(self, size):
+        os.execv(sys.executable, [sys.executable, os.path.realpath(__file__), str(size)])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    Toucher(int(sys.argv[1])).run()

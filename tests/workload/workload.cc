@@ -1,0 +1,278 @@
+// A program with a known access pattern, for demonstrations, tests and benchmarks: it maps memory,
+// faults all of it in, and from then on keeps touching every page of one hot part, which moves from
+// time to time. It says on its standard output what is where, one line an event.
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace {
+
+constexpr uint64_t kPage = 4096;
+constexpr const char* kUsage = R"(usage: workload [OPTIONS]
+  --size SIZE          memory to map and to fault in (256M)
+  --hot SIZE           part of it that is kept hot (16M)
+  --offset SIZE        where the hot part is at first (0)
+  --move-every TIME    the hot part moves on by its own size, and from the end back to the start
+                       (never)
+  --moves N            stop moving after N moves
+  --loop-sleep-us N    sleep after each pass over the hot part (100)
+  --write, --read      touch pages by writing (the default) or by reading
+  --idle               touch nothing
+  --grow SIZE          map and fault in SIZE more at each move
+  --threads N          share the hot part out to N threads (1)
+  --fork               have a child do the same on the memory it shares with us
+  --huge, --no-huge    ask for huge pages, or for none
+  --seconds N          end after that time
+  --announce, --quiet  print events (the default), or none
+SIZE is bytes, or with K, M or G; TIME has ms, s or min. Ends on SIGTERM or SIGINT, and when its
+parent dies. Events:
+  ready pid=PID start=0xADDR end=0xADDR     all is faulted in
+  hot start=0xADDR end=0xADDR at=NS         hot from now on (CLOCK_MONOTONIC)
+  grown start=0xADDR end=0xADDR at=NS       mapped and faulted in)";
+
+struct Unit {
+  std::string_view name;
+  uint64_t factor;
+};
+constexpr Unit kSizes[] = {{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}};
+constexpr Unit kTimes[] = {{"ms", 1000000}, {"s", 1000000000}, {"min", 60000000000}};
+constexpr Unit kCounts[] = {{"", 1}};
+
+struct Options {
+  uint64_t size = 256 << 20;
+  uint64_t hot = 16 << 20;
+  uint64_t offset = 0;
+  uint64_t move_every_ns = 0;
+  uint64_t moves = UINT64_MAX;
+  uint64_t loop_sleep_us = 100;
+  uint64_t grow = 0;
+  uint64_t threads = 1;
+  uint64_t seconds = 0;
+  bool write = true;
+  bool idle = false;
+  bool fork = false;
+  bool announce = true;
+  std::optional<bool> huge;
+};
+
+std::atomic<bool> stopped = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+[[noreturn]] void refuse(std::string_view why, std::string_view what) {
+  std::fprintf(stderr, "workload: %.*s: %.*s\n%s\n", static_cast<int>(what.size()), what.data(),
+               static_cast<int>(why.size()), why.data(), kUsage);
+  std::exit(2);
+}
+
+template <size_t N>
+uint64_t parse(std::string_view word, const Unit (&units)[N]) {
+  uint64_t number = 0;
+  const auto part = std::from_chars(word.data(), word.data() + word.size(), number);
+  const std::string_view rest = word.substr(static_cast<size_t>(part.ptr - word.data()));
+  for (const Unit& unit : units) {
+    if (part.ec == std::errc() && unit.name == rest && number <= UINT64_MAX / unit.factor) {
+      return number * unit.factor;
+    }
+  }
+  refuse("is no such number", word);
+}
+
+// Takes a word that stands for itself; false when it is none.
+bool take_flag(std::string_view word, Options& options) {
+  if (word == "--write" || word == "--read") {
+    options.write = word == "--write";
+  } else if (word == "--huge" || word == "--no-huge") {
+    options.huge = word == "--huge";
+  } else if (word == "--announce" || word == "--quiet") {
+    options.announce = word == "--announce";
+  } else if (word == "--idle") {
+    options.idle = true;
+  } else if (word == "--fork") {
+    options.fork = true;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+Options parse_options(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--help") {
+      std::puts(kUsage);
+      std::exit(0);
+    }
+    if (take_flag(word, options)) continue;
+    if (i + 1 >= argc) refuse("unknown, or its value is missing", word);
+    const std::string_view value = argv[++i];
+    if (word == "--size")
+      options.size = parse(value, kSizes);
+    else if (word == "--hot")
+      options.hot = parse(value, kSizes);
+    else if (word == "--offset")
+      options.offset = parse(value, kSizes);
+    else if (word == "--grow")
+      options.grow = parse(value, kSizes);
+    else if (word == "--move-every")
+      options.move_every_ns = parse(value, kTimes);
+    else if (word == "--moves")
+      options.moves = parse(value, kCounts);
+    else if (word == "--loop-sleep-us")
+      options.loop_sleep_us = parse(value, kCounts);
+    else if (word == "--threads")
+      options.threads = parse(value, kCounts);
+    else if (word == "--seconds")
+      options.seconds = parse(value, kCounts);
+    else
+      refuse("unknown", word);
+  }
+  for (uint64_t* size : {&options.size, &options.hot, &options.offset, &options.grow}) {
+    *size -= *size % kPage;
+  }
+  if (options.size == 0 || options.hot == 0) refuse("need at least a page", "--size, --hot");
+  if (options.hot > options.size || options.offset > options.size - options.hot) {
+    refuse("leaves the memory", "--hot, --offset");
+  }
+  if (options.threads == 0 || options.threads > 1024) refuse("1 to 1024", "--threads");
+  return options;
+}
+
+uint64_t now_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+void sleep_us(uint64_t us) {
+  const timespec time{static_cast<time_t>(us / 1000000), static_cast<long>(us % 1000000 * 1000)};
+  ::nanosleep(&time, nullptr);
+}
+
+// Touches each page of [start, start + size).
+void touch(char* start, uint64_t size, bool write) {
+  for (uint64_t at = 0; at < size; at += kPage) {
+    volatile char& byte = start[at];
+    if (write) {
+      byte = 1;
+    } else {
+      [[maybe_unused]] const char read = byte;
+    }
+  }
+}
+
+char* map_in(uint64_t size, const Options& options) {
+  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) refuse(std::strerror(errno), "cannot map memory");
+  if (options.huge) ::madvise(memory, size, *options.huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  touch(static_cast<char*>(memory), size, true);
+  return static_cast<char*>(memory);
+}
+
+// Says where something is. In one write, so that lines of parent and child do not mix.
+void announce(const Options& options, const char* event, const char* start, uint64_t size) {
+  if (!options.announce) return;
+  const auto from = reinterpret_cast<uintptr_t>(start);
+  const bool ready = std::strcmp(event, "ready") == 0;
+  char line[160];
+  int length = 0;
+  if (ready) {
+    length =
+        std::snprintf(line, sizeof(line), "ready pid=%d start=0x%" PRIxPTR " end=0x%" PRIxPTR "\n",
+                      ::getpid(), from, from + size);
+  } else {
+    length = std::snprintf(line, sizeof(line),
+                           "%s start=0x%" PRIxPTR " end=0x%" PRIxPTR " at=%" PRIu64 "\n", event,
+                           from, from + size, now_ns());
+  }
+  if (::write(STDOUT_FILENO, line, static_cast<size_t>(length)) != length) stopped = true;
+}
+
+// Keeps share number `index` of the hot part hot until the program ends.
+void keep_hot(const std::atomic<char*>& hot, uint64_t index, const Options& options) {
+  const uint64_t pages = options.hot / kPage;
+  const uint64_t first = pages * index / options.threads * kPage;
+  const uint64_t end = pages * (index + 1) / options.threads * kPage;
+  while (!stopped) {
+    touch(hot + first, end - first, options.write);
+    if (options.loop_sleep_us > 0) sleep_us(options.loop_sleep_us);
+  }
+}
+
+// Moves the hot part in time and ends the program in time.
+void direct(char* memory, std::atomic<char*>& hot, const Options& options) {
+  const uint64_t begun = now_ns();
+  const uint64_t end = options.seconds == 0 ? UINT64_MAX : begun + options.seconds * 1000000000;
+  uint64_t moves = 0;
+  while (!stopped) {
+    const bool moving = options.move_every_ns > 0 && moves < options.moves;
+    const uint64_t move_at = moving ? begun + (moves + 1) * options.move_every_ns : UINT64_MAX;
+    const uint64_t now = now_ns();
+    if (now >= end) return;
+    if (now >= move_at) {
+      ++moves;
+      char* next = hot + options.hot;
+      if (next + options.hot > memory + options.size) next = memory;
+      hot = next;
+      if (!options.idle) announce(options, "hot", next, options.hot);
+      if (options.grow > 0) {
+        announce(options, "grown", map_in(options.grow, options), options.grow);
+      }
+      continue;
+    }
+    // A signal ends the sleep; it is short for one that came just before it.
+    sleep_us(std::min({uint64_t{100000}, (move_at - now) / 1000 + 1, (end - now) / 1000 + 1}));
+  }
+}
+
+void die_with_parent(pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getppid() != parent) std::exit(0);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const pid_t parent = ::getppid();
+  const Options options = parse_options(argc, argv);
+  for (const int signal : {SIGTERM, SIGINT}) {
+    struct sigaction action {};
+    action.sa_handler = [](int) { stopped = true; };
+    ::sigaction(signal, &action, nullptr);
+  }
+  ::signal(SIGPIPE, SIG_IGN);
+  die_with_parent(parent);
+  char* memory = map_in(options.size, options);
+  if (options.fork) {
+    const pid_t us = ::getpid();
+    if (::fork() == 0) die_with_parent(us);
+  }
+  announce(options, "ready", memory, options.size);
+  std::atomic<char*> hot = memory + options.offset;
+  if (!options.idle) announce(options, "hot", hot, options.hot);
+  std::vector<std::jthread> threads;
+  for (uint64_t i = 0; i < options.threads && !options.idle; ++i) {
+    threads.emplace_back([&, i] { keep_hot(hot, i, options); });
+  }
+  direct(memory, hot, options);
+  stopped = true;
+}
