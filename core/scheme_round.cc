@@ -9,8 +9,9 @@ namespace damonfs {
 
 namespace {
 
-// Large enough that system calls are few a region, small enough that a time quota is noticed.
-constexpr size_t kBatch = 256;
+// Large enough that system calls are few a region (operations need about ten for any number of
+// adjacent ones), small enough to be forgotten soon.
+constexpr size_t kBatch = 1024;
 
 }  // namespace
 
@@ -112,9 +113,7 @@ bool SchemeRound::quota_full() {
   // What fails may be charged less than it was taken for.
   if (batch_.empty() || scheme_.quota.params.fail_charge_denom == 0) return true;
   flush();
-  if (scheme_.quota.full(0, unit)) return true;
-  scheme_.quota.stopped_target = nullptr;
-  return false;
+  return scheme_.quota.full(0, unit);
 }
 
 void SchemeRound::try_region(Target& target, int target_idx, Region& region) {
@@ -156,6 +155,8 @@ void SchemeRound::flush() {
   }
   batch_.clear();
   pending_ = 0;
+  // Not stopped after all, where failures left something of the quota.
+  if (!scheme_.quota.full(0, context_.min_region_sz)) scheme_.quota.stopped_target = nullptr;
 }
 
 }  // namespace damonfs

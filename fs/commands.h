@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "ops/paths.h"
-
 namespace damonfs {
 
 // damonfs mount. Plain values, as the others.
@@ -25,11 +23,6 @@ struct MountOptions {
 // damonfs umount
 struct UmountOptions {
   std::string mount_point;
-};
-
-// damonfs doctor
-struct DoctorOptions {
-  Paths paths;
 };
 
 // damonfs watch
@@ -48,7 +41,7 @@ struct WatchOptions {
 
 int run_mount(const MountOptions& options);
 int run_umount(const UmountOptions& options);
-int run_doctor(const DoctorOptions& options);
+int run_doctor();
 int run_watch(const WatchOptions& options);
 
 }  // namespace damonfs

@@ -7,9 +7,9 @@
 #include <string>
 #include <thread>
 
+#include "core/fd.h"
 #include "core/result.h"
 #include "fs/commands.h"
-#include "ops/fd.h"
 
 namespace damonfs {
 

@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "core/arithmetic.h"
-#include "ops/ranges.h"
+#include "core/ranges.h"
 
 namespace damonfs {
 
@@ -29,7 +29,7 @@ constexpr std::array<int, kHeatLevels + 1> kColours = {236, 18, 55, 90, 125, 160
 // Joins what is drawn as one: over gaps below a column's worth, then over all but the largest gaps,
 // so that each segment can have its least columns.
 RangeList join_ranges(std::span<const AddrRange> ranges, size_t width) {
-  const RangeList apart = join(ranges, total_size(ranges) / std::max<size_t>(width, 1));
+  RangeList apart = join(ranges, total_size(ranges) / std::max<size_t>(width, 1));
   const size_t most = std::clamp<size_t>((width + 1) / (kLeastColumns + 1), 1, kMostSegments);
   if (apart.size() <= most) return apart;
   // Numbers of the ranges that a gap precedes, those with the largest gaps first.
@@ -51,13 +51,20 @@ RangeList join_ranges(std::span<const AddrRange> ranges, size_t width) {
 }
 
 const char* mark_of(const Cell& cell, Palette palette) {
-  if (!cell) return " ";
+  if (!cell || palette == Palette::colour) return " ";
   const auto level = static_cast<size_t>(heat_level(*cell));
-  return palette == Palette::bars ? kBars[level] : kAscii[level];
+  return palette == Palette::ascii ? kAscii[level] : kBars[level];
 }
 
-std::string colour_of(int level) {
-  return fmt::format("\x1b[48;5;{}m", kColours[static_cast<size_t>(level)]);
+bool is_coloured(Palette palette) {
+  return palette == Palette::colour || palette == Palette::colour_bars;
+}
+
+// What turns the terminal to the colours of a level.
+std::string colours_of(int level, Palette palette) {
+  const int colour = kColours[static_cast<size_t>(level)];
+  if (palette == Palette::colour) return fmt::format("\x1b[48;5;{}m", colour);
+  return fmt::format("\x1b[38;5;{};48;5;{}m", colour, kColours[0]);
 }
 
 char segment_name(size_t i) {
@@ -139,16 +146,14 @@ int heat_level(double share) {
 
 std::string paint(std::span<const Cell> cells, Palette palette) {
   std::string row;
-  if (palette != Palette::colour) {
-    for (const Cell& cell : cells) row += mark_of(cell, palette);
-    return row;
-  }
   int current = -1;
   for (const Cell& cell : cells) {
     const int level = cell ? heat_level(*cell) : -1;
-    if (level != current) row += level < 0 ? "\x1b[0m" : colour_of(level);
-    current = level;
-    row += ' ';
+    if (is_coloured(palette) && level != current) {
+      row += level < 0 ? "\x1b[0m" : colours_of(level, palette);
+      current = level;
+    }
+    row += mark_of(cell, palette);
   }
   if (current >= 0) row += "\x1b[0m";
   return row;
@@ -195,12 +200,11 @@ std::vector<std::string> summary(const Snapshot& snapshot) {
       snapshot.mapped.empty()
           ? ""
           : fmt::format(", {} of it mapped", human_size(total_size(snapshot.mapped)));
+  lines.push_back(fmt::format("watched {} in {} regions{}", human_size(sums.watched),
+                              snapshot.regions.size(), mapped));
   lines.push_back(fmt::format(
-      "watched {} in {} regions{}; accessed within {}: {} ({:.1f}%), in half of the samples or "
-      "more: "
-      "{}",
-      human_size(sums.watched), snapshot.regions.size(), mapped, human_time(aggregation),
-      human_size(sums.accessed), percent, human_size(sums.hot)));
+      "accessed within {}: {} ({:.1f}%), in half of the samples or more: {}",
+      human_time(aggregation), human_size(sums.accessed), percent, human_size(sums.hot)));
   const RegionView& hottest = sums.hottest;
   if (hottest.range.size() == 0) {
     lines.emplace_back("nothing was accessed");

@@ -49,16 +49,17 @@ using Cell = std::optional<double>;
 
 // How heat is shown.
 enum class Palette {
-  ascii,   // . : - = + * % # @
-  bars,    // eighths of a block, for UTF-8 without colour
-  colour,  // spaces on a background of the 256-colour palette
+  ascii,        // . : - = + * % # @
+  bars,         // eighths of a block, for UTF-8 without colour
+  colour,       // spaces on a background of the 256-colour palette
+  colour_bars,  // eighths of a block in that colour, for UTF-8
 };
 
 // Marks between "no access" and "accessed in every sample"; any access gets at least the first.
 inline constexpr int kHeatLevels = 8;
 [[nodiscard]] int heat_level(double share);
 
-// A row of marks, one character wide each; with Palette::colour it ends with the colours reset.
+// A row of marks, one character wide each; a coloured one ends with the colours reset.
 [[nodiscard]] std::string paint(std::span<const Cell> cells, Palette palette);
 
 // The marks and what they mean, in one line.

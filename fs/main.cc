@@ -79,7 +79,6 @@ int run(std::span<char*> words) {
   app.footer("Exit status: 0 for success, 1 for a failure, 2 for wrong usage.");
   MountOptions mount;
   UmountOptions umount;
-  DoctorOptions doctor;
   WatchOptions watch;
   add_mount(app, mount);
   add_umount(app, umount);
@@ -100,7 +99,7 @@ int run(std::span<char*> words) {
   }
   if (app.got_subcommand("mount")) return run_mount(mount);
   if (app.got_subcommand("umount")) return run_umount(umount);
-  if (app.got_subcommand("doctor")) return run_doctor(doctor);
+  if (app.got_subcommand("doctor")) return run_doctor();
   return run_watch(watch);
 }
 

@@ -171,6 +171,7 @@ const MountEntry* top_mount(const std::vector<MountEntry>& mounts, std::string_v
 Result<std::string> resolve_mount_point(const std::string& path) {
   namespace files = std::filesystem;
   std::error_code error;
+  if (path.empty()) return fail(ENOENT, "an empty path names no directory");
   files::path given = files::absolute(path, error);
   if (!given.has_filename()) given = given.parent_path();
   const auto name = given.filename();

@@ -40,20 +40,18 @@ OpenDirectory::Entries OpenDirectory::entries(Tree& tree, bool rewind) {
   return entries_;
 }
 
-Handles::~Handles() {
-  handles_.clear_and_dispose([](Handle* handle) { delete handle; });
-}
-
-uint64_t Handles::add(std::unique_ptr<Handle> handle) {
+uint64_t Handles::add(std::shared_ptr<Handle> handle) {
   const std::lock_guard lock(mutex_);
-  handles_.push_back(*handle);
-  return reinterpret_cast<uint64_t>(handle.release());
+  handles_.emplace(++last_number_, std::move(handle));
+  return last_number_;
 }
 
 void Handles::remove(uint64_t number) {
-  const std::unique_ptr<Handle> handle(reinterpret_cast<Handle*>(number));
+  std::shared_ptr<Handle> last;  // goes after the lock is released
   const std::lock_guard lock(mutex_);
-  handles_.erase(handles_.iterator_to(*handle));
+  const auto found = handles_.find(number);
+  last = std::move(found->second);
+  handles_.erase(found);
 }
 
 }  // namespace damonfs

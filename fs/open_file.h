@@ -1,21 +1,23 @@
 // Open files and open directories, as the kernel's sysfs has them.
 #pragma once
 
-#include <boost/intrusive/list.hpp>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "fs/node_table.h"
 
 namespace damonfs {
 
-// Whatever the kernel holds a handle of. Owned by Handles; the kernel does not use one after it
-// released it.
-struct Handle : boost::intrusive::list_base_hook<> {
+// Whatever the kernel holds a handle of.
+struct Handle {
+  Handle() = default;
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
   virtual ~Handle() = default;
 };
 
@@ -63,27 +65,24 @@ class OpenDirectory final : public Handle {
   Entries entries_;
 };
 
-// All handles of one session; those that the kernel never released go with it. Thread-safe.
+// All handles of one session, by the numbers that the kernel has of them; those that it never
+// released go with the session. Thread-safe.
 class Handles {
  public:
-  Handles() = default;
-  ~Handles();
-  Handles(const Handles&) = delete;
-  Handles& operator=(const Handles&) = delete;
-
-  // The number that stands for `handle` until it is removed.
-  uint64_t add(std::unique_ptr<Handle> handle);
+  uint64_t add(std::shared_ptr<Handle> handle);
   void remove(uint64_t number);
 
-  // The handle that `number` stands for, of which the caller knows the type.
+  // The handle `number`, which must be there and a T.
   template <class T>
-  static T& get(uint64_t number) {
-    return static_cast<T&>(*reinterpret_cast<Handle*>(number));
+  [[nodiscard]] std::shared_ptr<T> get(uint64_t number) const {
+    const std::lock_guard lock(mutex_);
+    return std::static_pointer_cast<T>(handles_.at(number));
   }
 
  private:
-  std::mutex mutex_;
-  boost::intrusive::list<Handle> handles_;
+  mutable std::mutex mutex_;
+  uint64_t last_number_ = 0;
+  std::unordered_map<uint64_t, std::shared_ptr<Handle>> handles_;
 };
 
 }  // namespace damonfs

@@ -162,7 +162,7 @@ void Server::open(fuse_req* request, uint64_t inode, int flags) {
   }
   // What fuse_reply_open() sends, with a flag that this libfuse does not know yet.
   fuse_open_out out{};
-  out.fh = handles_.add(std::make_unique<OpenFile>(*node));
+  out.fh = handles_.add(std::make_shared<OpenFile>(*node));
   out.open_flags = FOPEN_DIRECT_IO | kParallelDirectWrites;
   if (fuse_reply_buf(request, reinterpret_cast<const char*>(&out), sizeof(out)) != 0) {
     handles_.remove(out.fh);
@@ -170,7 +170,7 @@ void Server::open(fuse_req* request, uint64_t inode, int flags) {
 }
 
 void Server::read(fuse_req* request, uint64_t file, size_t size, uint64_t offset) {
-  const auto text = Handles::get<OpenFile>(file).read(tree_, offset, size, std::stop_token());
+  const auto text = handles_.get<OpenFile>(file)->read(tree_, offset, size, std::stop_token());
   if (!text) {
     fuse_reply_err(request, text.error().code);
     return;
@@ -179,7 +179,7 @@ void Server::read(fuse_req* request, uint64_t file, size_t size, uint64_t offset
 }
 
 void Server::write(fuse_req* request, uint64_t file, const char* text, size_t size) {
-  stores_.store(request, Handles::get<OpenFile>(file).node(), {text, std::min(size, kPage)});
+  stores_.store(request, handles_.get<OpenFile>(file)->node(), {text, std::min(size, kPage)});
 }
 
 void Server::open_directory(fuse_req* request, uint64_t inode, fuse_file_info* file) {
@@ -188,7 +188,7 @@ void Server::open_directory(fuse_req* request, uint64_t inode, fuse_file_info* f
     fuse_reply_err(request, ESTALE);
     return;
   }
-  file->fh = handles_.add(std::make_unique<OpenDirectory>(node->directory));
+  file->fh = handles_.add(std::make_shared<OpenDirectory>(node->directory));
   if (fuse_reply_open(request, file) != 0) handles_.remove(file->fh);
 }
 
@@ -221,14 +221,14 @@ bool Server::list(const OpenDirectory& directory, const OpenDirectory::Entries& 
 
 void Server::read_directory(fuse_req* request, uint64_t file, size_t size, uint64_t offset,
                             bool plus) {
-  auto& directory = Handles::get<OpenDirectory>(file);
-  const auto entries = directory.entries(tree_, offset == 0);
+  const auto directory = handles_.get<OpenDirectory>(file);
+  const auto entries = directory->entries(tree_, offset == 0);
   std::vector<char> buffer(size);
   std::vector<uint64_t> told;
   size_t used = 0;
   std::unique_lock lock(tree_.mutex());
   for (Listed listed; offset < entries->size() + 2; ++offset) {
-    if (!list(directory, entries, offset, plus, listed)) continue;
+    if (!list(*directory, entries, offset, plus, listed)) continue;
     const auto next = static_cast<off_t>(offset + 1);
     const size_t left = size - used;
     const size_t need = plus ? fuse_add_direntry_plus(request, &buffer[used], left, listed.name,

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "core/attrs.h"
+#include "core/ranges.h"
 #include "core/region.h"
-#include "ops/ranges.h"
 
 namespace damonfs {
 

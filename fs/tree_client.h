@@ -6,9 +6,9 @@
 #include <string_view>
 
 #include "core/attrs.h"
+#include "core/fd.h"
 #include "core/result.h"
 #include "fs/snapshot.h"
-#include "ops/fd.h"
 
 namespace damonfs {
 

@@ -1,5 +1,5 @@
-// How the kernel's attributes read and print values: the rules of kstrto*, kstrtobool and sysfs_streq, from watching
-// them (the differential test holds both side by side).
+// How the kernel's attributes read and print values: the rules of kstrto*, kstrtobool and
+// sysfs_streq, from watching them (the differential test holds both side by side).
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,9 @@
 
 namespace damonfs {
 
-// Numbers: base 0 (0x.. hexadecimal, 0.. octal), one leading '+' ('-' where signed), at most one trailing newline, no
-// other blanks. Text behind a NUL does not count. EINVAL for anything else, ERANGE for a number too big for the type.
+// Numbers: base 0 (0x.. hexadecimal, 0.. octal), one leading '+' ('-' where signed), at most one
+// trailing newline, no other blanks. Text behind a NUL does not count. EINVAL for anything else,
+// ERANGE for a number too big for the type.
 Result<uint64_t> parse_ulong(std::string_view text);
 Result<uint32_t> parse_uint(std::string_view text);
 Result<int32_t> parse_int(std::string_view text);
@@ -23,9 +24,9 @@ Result<bool> parse_bool(std::string_view text);
 // Index of the keyword that `text`, less one trailing newline, is. EINVAL when it is none.
 Result<size_t> parse_keyword(std::string_view text, std::span<const std::string_view> keywords);
 
-std::string show_number(uint64_t value);   // decimal and a newline
-std::string show_signed(int64_t value);    // likewise
-std::string show_bool(bool value);         // "Y\n" or "N\n"
+std::string show_number(uint64_t value);  // decimal and a newline
+std::string show_signed(int64_t value);   // likewise
+std::string show_bool(bool value);        // "Y\n" or "N\n"
 std::string show_keyword(std::string_view keyword);
 
 }  // namespace damonfs

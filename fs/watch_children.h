@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/fd.h"
 #include "core/result.h"
-#include "ops/fd.h"
 
 namespace damonfs {
 

@@ -8,7 +8,7 @@
 #include <span>
 #include <utility>
 
-#include "ops/ranges.h"
+#include "core/ranges.h"
 
 namespace damonfs {
 
@@ -38,7 +38,7 @@ bool print(std::FILE* out, const std::string& text) {
 }
 
 Palette palette_of(const DrawOptions& options) {
-  if (options.colour) return Palette::colour;
+  if (options.colour) return options.utf8 ? Palette::colour_bars : Palette::colour;
   return options.utf8 ? Palette::bars : Palette::ascii;
 }
 

@@ -1,13 +1,14 @@
 #include "fs/wiring.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <random>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "core/context.h"
 #include "ops/actions.h"
+#include "ops/features.h"
 #include "ops/idle_bitmap.h"
 #include "ops/memcg.h"
 #include "ops/pattern.h"
@@ -98,21 +99,19 @@ Result<std::unique_ptr<Wiring>> Wiring::make(const std::string& backend,
 }
 
 Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_t> seed) {
-  const std::vector<std::string> wanted =
-      backend == "auto" ? std::vector<std::string>{"pte", "idle", "soft-dirty"}
-                        : std::vector<std::string>{backend};
-  std::string reasons;
-  std::string chosen;
-  for (const std::string& name : wanted) {
-    const auto works = make_bits(name, paths_);
-    if (works) {
-      chosen = name;
-      break;
-    }
-    reasons += fmt::format("\n  {}: {}", name, works.error().message);
+  const auto reports = probe_backends(paths_);
+  auto choice = backend == "auto" ? choose_backend(reports) : Result<std::string>(backend);
+  if (!choice) return tl::unexpected(choice.error());
+  const std::string chosen = *std::move(choice);
+  const auto report = std::ranges::find(reports, chosen, &BackendReport::name);
+  if (report == reports.end()) return fail(EINVAL, "there is no backend {}", chosen);
+  if (!report->usable) {
+    return fail(ENOTSUP, "the backend {} does not work here: {} ({})", chosen, report->reason,
+                report->remedy);
   }
-  if (chosen.empty()) return fail(ENOTSUP, "no backend works here:{}", reasons);
-  description_ = "backend " + chosen;
+  description_ =
+      fmt::format("backend {}{} ({}), which sees {}", chosen,
+                  backend == "auto" ? ", chosen by itself" : "", report->reason, report->sees);
   machine_.avail_operations = {OpsId::vaddr, OpsId::fvaddr};
   machine_.make_operations = [this, chosen](OpsId id) -> Result<std::unique_ptr<Operations>> {
     if (id == OpsId::paddr) return fail(EINVAL, "physical memory cannot be watched");

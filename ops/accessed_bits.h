@@ -8,9 +8,10 @@
 
 namespace damonfs {
 
-// One way of noticing accesses to pages of processes. The targets of all samples carry a Process as their handle. Owned
-// by the operations of one context and called only on its kdamond's thread; several contexts have one each. prepare()
-// and check() as in Operations: same samples, same order, and a page or process that vanished is "not accessed".
+// One way of noticing accesses to pages of processes. The targets of all samples carry a Process as
+// their handle. Owned by the operations of one context and called only on its kdamond's thread;
+// several contexts have one each. prepare() and check() as in Operations: same samples, same order,
+// and a page or process that vanished is "not accessed".
 class AccessedBits {
  public:
   virtual ~AccessedBits() = default;

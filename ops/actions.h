@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/operations.h"
+#include "core/ranges.h"
 #include "core/scheme.h"
 #include "ops/action_calls.h"
 #include "ops/advise.h"
@@ -16,7 +17,6 @@
 #include "ops/page_info.h"
 #include "ops/paths.h"
 #include "ops/process.h"
-#include "ops/ranges.h"
 #include "ops/warn_once.h"
 
 namespace damonfs {

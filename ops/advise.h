@@ -4,9 +4,9 @@
 #include <set>
 #include <span>
 
+#include "core/ranges.h"
 #include "ops/action_calls.h"
 #include "ops/process.h"
-#include "ops/ranges.h"
 #include "ops/warn_once.h"
 
 namespace damonfs {

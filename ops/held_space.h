@@ -3,8 +3,8 @@
 
 #include <chrono>
 
+#include "core/fd.h"
 #include "core/result.h"
-#include "ops/fd.h"
 #include "ops/process.h"
 
 namespace damonfs {

@@ -13,9 +13,9 @@ namespace {
 
 constexpr uint64_t kWordBits = 64;
 constexpr uint64_t kMaxWords = 512;  // sysfs takes a page at a time
-// Words without a sample that are written along, as zeros, to save a system call: passing over one
-// costs the kernel little. Reading one costs it as much as a call.
-constexpr uint64_t kWriteHole = 2;
+// Words without a sample that are passed along to save a system call: to write one, all zeros,
+// costs the kernel half a call; to read one as much as a call.
+constexpr uint64_t kWriteHole = 1;
 constexpr uint64_t kReadHole = 0;
 
 }  // namespace

@@ -5,9 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/ranges.h"
 #include "core/result.h"
 #include "ops/process.h"
-#include "ops/ranges.h"
 
 namespace damonfs {
 

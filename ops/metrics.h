@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/fd.h"
 #include "core/metrics.h"
-#include "ops/fd.h"
 #include "ops/paths.h"
 #include "ops/warn_once.h"
 

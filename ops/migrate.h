@@ -4,13 +4,13 @@
 #include <span>
 #include <vector>
 
+#include "core/ranges.h"
 #include "core/scheme.h"
 #include "ops/action_calls.h"
 #include "ops/mapped_files.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
 #include "ops/process.h"
-#include "ops/ranges.h"
 #include "ops/warn_once.h"
 
 namespace damonfs {

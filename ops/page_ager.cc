@@ -6,11 +6,10 @@
 #include <chrono>
 
 #include "ops/capabilities.h"
+#include "ops/page_size.h"
 
 namespace damonfs {
 namespace {
-
-constexpr uint64_t kPageSize = 1ULL << PTE_PAGE_SHIFT;
 
 // The memory that has to be advised as one to make the slot's page old and split nothing.
 iovec extent_of(const pte_slot& slot) {
@@ -143,9 +142,8 @@ void PageAger::cool(std::vector<Aged>& aged) {
 void PageAger::cool_stretch(const Stretch& stretch, size_t end, std::vector<Aged>& aged) {
   const Process& process = stretch.space->process();
   std::vector<bool> refused;
-  const auto advised =
-      advise_cold(std::span(ranges_).subspan(stretch.first, end - stretch.first),
-                  cold_advice_for(process.pidfd()), refused);
+  const auto advised = advise_cold(std::span(ranges_).subspan(stretch.first, end - stretch.first),
+                                   cold_advice_for(process.pidfd()), refused);
   refused_.insert(refused_.end(), refused.begin(), refused.end());
   if (advised) return;
   if (advised.error().code != ESRCH)
@@ -235,9 +233,8 @@ void PageAger::look_after_clearing(std::span<const PageQuery> queries, std::vect
 
 void PageAger::forget_unused() {
   const auto now = Clock::now();
-  std::erase_if(held_, [now](const auto& held) {
-    return now - held.second.space.last_used > kForgetAfter;
-  });
+  std::erase_if(
+      held_, [now](const auto& held) { return now - held.second.space.last_used > kForgetAfter; });
 }
 
 }  // namespace damonfs

@@ -144,7 +144,8 @@ class PageAger {
 template <class Seen>
 void PageAger::look(std::span<const PageQuery> queries, bool want_ageing, const Seen& seen) {
   for (size_t first = 0; first < queries.size(); first += PTE_MAX_SLOTS) {
-    const auto chunk = queries.subspan(first, std::min<size_t>(queries.size() - first, PTE_MAX_SLOTS));
+    const auto chunk =
+        queries.subspan(first, std::min<size_t>(queries.size() - first, PTE_MAX_SLOTS));
     if (!walk(chunk, want_ageing)) return;
     const std::span<const pte_slot> slots = walker_->slots();
     for (size_t i = 0; i < chunk.size(); ++i) seen(first + i, slots[i]);

@@ -4,10 +4,10 @@
 #include <span>
 
 #include "core/filters.h"
+#include "core/ranges.h"
 #include "ops/page_ages.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
-#include "ops/ranges.h"
 #include "ops/warn_once.h"
 
 namespace damonfs {

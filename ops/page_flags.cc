@@ -13,9 +13,9 @@
 namespace damonfs {
 namespace {
 
-constexpr uint64_t kBlock = 512;           // frames of a huge page: 2 MiB
-constexpr uint64_t kRemembered = 400;      // sampling intervals: 2 s at 5 ms
-constexpr size_t kMaxBlocks = 256 * 1024;  // that are remembered: half a TiB
+constexpr uint64_t kBlock = 512;                  // frames of a huge page: 2 MiB
+constexpr uint64_t kRemembered = 400;             // sampling intervals: 2 s at 5 ms
+constexpr size_t kMaxBlocks = size_t{256} << 10;  // that are remembered: half a TiB
 
 bool has(uint64_t flags, unsigned bit) { return (flags >> bit & 1) != 0; }
 

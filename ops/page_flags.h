@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <unordered_map>
 
+#include "core/fd.h"
 #include "core/result.h"
-#include "ops/fd.h"
 #include "ops/paths.h"
 
 namespace damonfs {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "ops/fd.h"
+#include "core/fd.h"
 #include "ops/paths.h"
 
 namespace damonfs {

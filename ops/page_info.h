@@ -5,12 +5,12 @@
 #include <span>
 #include <vector>
 
+#include "core/fd.h"
+#include "core/ranges.h"
 #include "core/result.h"
-#include "ops/fd.h"
 #include "ops/page_frames.h"
 #include "ops/pagemap.h"
 #include "ops/process.h"
-#include "ops/ranges.h"
 
 namespace damonfs {
 

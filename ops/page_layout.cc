@@ -1,19 +1,24 @@
 #include "ops/page_layout.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <fstream>
-#include <iterator>
+#include <cstring>
 #include <optional>
 #include <string>
+
+#include "core/fd.h"
+#include "ops/page_size.h"
+#include "ops/read_whole.h"
 
 namespace damonfs {
 namespace {
 
 constexpr uint64_t kGiB = 1ULL << 30;
 constexpr uint64_t kTiB = 1ULL << 40;
-constexpr uint64_t kPageSize = 1ULL << PTE_PAGE_SHIFT;
+static_assert(kPageSize == 1U << PTE_PAGE_SHIFT);
 
 // Where both are without randomisation (Documentation/arch/x86/x86_64/mm.rst).
 constexpr uint64_t kPageOffset4 = 0xffff'8880'0000'0000;
@@ -24,10 +29,10 @@ constexpr uint64_t kVmemmap5 = 0xffd4'0000'0000'0000;
 uint64_t round_down(uint64_t value, uint64_t unit) { return value & ~(unit - 1); }
 uint64_t round_up(uint64_t value, uint64_t unit) { return round_down(value + unit - 1, unit); }
 
-std::optional<std::string> read_text(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) return std::nullopt;
-  return std::string(std::istreambuf_iterator<char>(in), {});
+Result<std::string> read_text(const std::string& path) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return fail(errno, "{}: {}", path, std::strerror(errno));
+  return read_whole(file);
 }
 
 // The number that follows `key` and blanks at or after `from`; `from` moves behind it.
@@ -69,7 +74,8 @@ Result<MachineMemory> MachineMemory::parse(std::string_view zoneinfo, std::strin
   at = 0;
   const auto bits = number_after(cpuinfo, "address sizes", at);
   if (!bits || *bits < 32 || *bits > 52)
-    return fail(ENOTSUP, "cpuinfo does not tell the size of physical addresses of an x86-64 processor");
+    return fail(ENOTSUP,
+                "cpuinfo does not tell the size of physical addresses of an x86-64 processor");
   memory.physical_bits = static_cast<unsigned>(*bits);
   memory.five_levels = has_flag(cpuinfo, "la57");
   return memory;
@@ -77,9 +83,9 @@ Result<MachineMemory> MachineMemory::parse(std::string_view zoneinfo, std::strin
 
 Result<MachineMemory> MachineMemory::read(const Paths& paths) {
   const auto zoneinfo = read_text(paths.proc + "/zoneinfo");
-  if (!zoneinfo) return fail(ENOENT, "{}/zoneinfo cannot be read", paths.proc);
+  if (!zoneinfo) return tl::unexpected(zoneinfo.error());
   const auto cpuinfo = read_text(paths.proc + "/cpuinfo");
-  if (!cpuinfo) return fail(ENOENT, "{}/cpuinfo cannot be read", paths.proc);
+  if (!cpuinfo) return tl::unexpected(cpuinfo.error());
   return parse(*zoneinfo, *cpuinfo);
 }
 

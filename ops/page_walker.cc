@@ -18,14 +18,13 @@
 #include <random>
 #include <string_view>
 
-#include "ops/fd.h"
+#include "core/fd.h"
 #include "ops/page_layout.h"
+#include "ops/page_size.h"
 #include "pte_walk.skel.h"
 
 namespace damonfs {
 namespace {
-
-constexpr size_t kPageSize = 1U << PTE_PAGE_SHIFT;
 
 // libbpf's talk, which is long and of use only to who works on the program, goes to the debug log.
 int log_libbpf(libbpf_print_level level, const char* format, va_list arguments) {
@@ -102,8 +101,9 @@ Result<std::unique_ptr<PageWalker>> PageWalker::load(const Paths& paths) {
     return fail(ENOTSUP, "page tables are understood on x86-64 only, not on {}", system.machine);
   const std::string btf = paths.sys + "/kernel/btf/vmlinux";
   if (::access(btf.c_str(), R_OK) != 0)
-    return fail(ENOENT, "the kernel describes no types of its own ({} is missing): it was built "
-                        "without CONFIG_DEBUG_INFO_BTF",
+    return fail(ENOENT,
+                "the kernel describes no types of its own ({} is missing): it was built "
+                "without CONFIG_DEBUG_INFO_BTF",
                 btf);
 
   libbpf_set_print(log_libbpf);
@@ -113,8 +113,7 @@ Result<std::unique_ptr<PageWalker>> PageWalker::load(const Paths& paths) {
     return tl::unexpected(explain_load_failure(-error));
 
   std::unique_ptr<PageWalker> walker(new PageWalker(std::move(program)));
-  if (auto settled = walker->settle_layout(paths); !settled)
-    return tl::unexpected(settled.error());
+  if (auto settled = walker->settle_layout(paths); !settled) return tl::unexpected(settled.error());
   return walker;
 }
 
@@ -147,8 +146,7 @@ Result<> PageWalker::settle_layout(const Paths& paths) {
   const OwnPage page;
   if (!page.valid()) return fail(ENOMEM, "no memory for a page to try the page walk on");
   const Fd self(::open((paths.proc + "/self/environ").c_str(), O_RDONLY | O_CLOEXEC));
-  if (!self.valid())
-    return fail(errno, "{}/self/environ: {}", paths.proc, std::strerror(errno));
+  if (!self.valid()) return fail(errno, "{}/self/environ: {}", paths.proc, std::strerror(errno));
   pte_slot& slot = slots().front();
   slot.addr = page.known().addr;
   slot.fd = self.get();
@@ -161,8 +159,8 @@ Result<> PageWalker::settle_layout(const Paths& paths) {
                                    [this](const pte_layout& layout) { return probe(layout); });
     if (!found) return tl::unexpected(found.error());
     known_layout = *found;
-    spdlog::debug("page tables: {} levels, memory at {:#x}, descriptors at {:#x}",
-                  found->levels, found->page_offset, found->vmemmap);
+    spdlog::debug("page tables: {} levels, memory at {:#x}, descriptors at {:#x}", found->levels,
+                  found->page_offset, found->vmemmap);
     return {};
   }
   const auto seen = probe(*known_layout);

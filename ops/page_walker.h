@@ -31,9 +31,9 @@ class PageWalker {
   // else the walk is slow (not wrong).
   [[nodiscard]] std::span<pte_slot> slots() const;
 
-  // Looks at the first `count` slots. `fd`s are descriptors of the calling thread for which
-  // holds_address_space() is true by construction: see hold_address_space(). With `want_ageing`,
-  // young slots also get `ageing` and their extent. Errors are the kernel's and not expected.
+  // Looks at the first `count` slots. `fd`s are descriptors of the calling thread that hold an
+  // address space (HeldSpace); with -1 a slot comes back as PTE_DEAD. With `want_ageing`, young
+  // slots also get `ageing` and their extent. Errors are the kernel's and not expected.
   Result<> walk(size_t count, bool want_ageing);
 
  private:

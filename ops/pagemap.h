@@ -6,9 +6,9 @@
 #include <span>
 #include <vector>
 
+#include "core/fd.h"
 #include "core/operations.h"
 #include "core/target.h"
-#include "ops/fd.h"
 #include "ops/page_size.h"
 #include "ops/process.h"
 

@@ -1,5 +1,5 @@
-// Where the kernel's file systems are. Everything in ops that reads procfs, sysfs or cgroupfs takes these, so that tests
-// can hand it plain folders.
+// Where the kernel's file systems are. Everything in ops that reads procfs, sysfs or cgroupfs takes
+// these, so that tests can hand it plain folders.
 #pragma once
 
 #include <string>

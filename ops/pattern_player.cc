@@ -88,8 +88,8 @@ double PatternWindow::chance(const PatternMapping& mapping, uint64_t addr) const
       if (!access.range.overlaps(leaf)) continue;
       const AddrRange both{std::max(access.range.start, leaf.start),
                            std::min(access.range.end, leaf.end)};
-      const auto pages = static_cast<double>(both.size() / kPageSize);
-      sum += pages * expected(access.rate, part.seconds, part.share);
+      const uint64_t pages = both.size() / kPageSize;
+      sum += static_cast<double>(pages) * expected(access.rate, part.seconds, part.share);
     }
   }
   return -std::expm1(-sum);

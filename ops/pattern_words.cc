@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <span>
 
 namespace damonfs {
@@ -72,7 +73,7 @@ Result<PatternRate> parse_rate(std::string_view word) {
   double number = 0;
   const auto part =
       std::from_chars(word.data(), word.data() + word.size(), number, std::chars_format::fixed);
-  if (part.ec == std::errc() && number >= 0) {
+  if (part.ec == std::errc() && number >= 0 && std::isfinite(number)) {
     const std::string_view unit(part.ptr, word.data() + word.size() - part.ptr);
     if (unit == "/s") return PatternRate{.per_second = number};
     if (unit == "%" && number <= 100) return PatternRate{.per_interval = number / 100};

@@ -5,9 +5,9 @@
 
 #include <memory>
 
+#include "core/fd.h"
 #include "core/result.h"
 #include "core/target.h"
-#include "ops/fd.h"
 #include "ops/paths.h"
 
 namespace damonfs {

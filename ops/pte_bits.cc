@@ -46,9 +46,8 @@ void PteBits::check(std::span<Sample> samples) {
     samples[i].leaf_sz = uint64_t{1} << slot.leaf_shift;
     if ((slot.flags & PTE_YOUNG) == 0) return;
     const Trust trust = aged_[i].trust;
-    samples[i].accessed =
-        trust == Trust::exact ||
-        (trust == Trust::since_clear && PageAger::fresh(*queries_[i].space, now));
+    samples[i].accessed = trust == Trust::exact ||
+                          (trust == Trust::since_clear && PageAger::fresh(*queries_[i].space, now));
   });
 }
 

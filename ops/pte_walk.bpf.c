@@ -44,29 +44,29 @@ enum pageflags { PG_lru, PG_head, PG_mlocked };
 
 struct mm_struct {
   struct counter mm_users;
-  void *pgd;
+  void* pgd;
 } RELOCATED;
 
 struct file {
-  void *private_data;
+  void* private_data;
 } RELOCATED;
 
 struct fdtable {
   unsigned int max_fds;
-  struct file **fd;
+  struct file** fd;
 } RELOCATED;
 
 struct files_struct {
-  struct fdtable *fdt;
+  struct fdtable* fdt;
 } RELOCATED;
 
 struct vm_struct {
-  struct page **pages;
+  struct page** pages;
 } RELOCATED;
 
 struct task_struct {
-  struct files_struct *files;
-  struct vm_struct *stack_vm_area;
+  struct files_struct* files;
+  struct vm_struct* stack_vm_area;
 } RELOCATED;
 
 /* Bits of an entry, by the processor's manual; 8 and 9 as Linux uses them. */
@@ -101,7 +101,7 @@ struct walk {
 static __always_inline __u64 read_word(__u64 address) {
   __u64 word = 0;
 
-  if (bpf_probe_read_kernel(&word, sizeof(word), (const void *)address)) return 0;
+  if (bpf_probe_read_kernel(&word, sizeof(word), (const void*)address)) return 0;
   return word;
 }
 
@@ -125,13 +125,13 @@ static __always_inline __u64 table_at(__u64 entry) {
 /* The mm_struct behind descriptor `fd` of the running thread; 0 if there is none. The table of
  * descriptors may be replaced by a larger one meanwhile and freed: then it is looked up again. */
 static __always_inline __u64 mm_of(__s32 fd) {
-  struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-  struct files_struct *files = BPF_CORE_READ(task, files);
+  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
+  struct files_struct* files = BPF_CORE_READ(task, files);
 
   for (int tries = 0; tries < 4; tries++) {
-    struct fdtable *fdt = BPF_CORE_READ(files, fdt);
-    struct file **fds = BPF_CORE_READ(fdt, fd);
-    struct file *file = 0;
+    struct fdtable* fdt = BPF_CORE_READ(files, fdt);
+    struct file** fds = BPF_CORE_READ(fdt, fd);
+    struct file* file = 0;
     __u64 mm;
 
     if (fd < 0 || (__u32)fd >= BPF_CORE_READ(fdt, max_fds)) return 0;
@@ -142,8 +142,8 @@ static __always_inline __u64 mm_of(__s32 fd) {
   return 0;
 }
 
-static __always_inline void enter(struct walk *walk, __s32 fd) {
-  const struct mm_struct *mm = (const struct mm_struct *)mm_of(fd);
+static __always_inline void enter(struct walk* walk, __s32 fd) {
+  const struct mm_struct* mm = (const struct mm_struct*)mm_of(fd);
 
   walk->fd = fd;
   walk->pgd = 0;
@@ -153,7 +153,7 @@ static __always_inline void enter(struct walk *walk, __s32 fd) {
 }
 
 /* Table of PUD entries for `addr`; 0 if there is none. */
-static __always_inline __u64 pud_table(struct walk *walk, __u64 addr) {
+static __always_inline __u64 pud_table(struct walk* walk, __u64 addr) {
   __u64 p4d = walk->pgd;
 
   if (walk->pud_key == addr >> 39) return walk->pud;
@@ -171,7 +171,7 @@ static __always_inline __u64 pud_table(struct walk *walk, __u64 addr) {
 
 /* Finds the entry that maps `addr` or stands where it would; `shift` becomes the log2 of what it
  * covers. Only entries of the lowest table and huge leaves are given back; 0 otherwise. */
-static __always_inline __u64 leaf_of(struct walk *walk, __u64 addr, __u8 *shift) {
+static __always_inline __u64 leaf_of(struct walk* walk, __u64 addr, __u8* shift) {
   __u64 table;
   __u64 entry;
 
@@ -206,7 +206,7 @@ static __always_inline bool maps_user(__u64 addr) {
 }
 
 /* How often a page, or a folio mapped as one, is mapped. The kernel's counters start at -1. */
-static __always_inline int mappings(const struct folio *folio, bool large) {
+static __always_inline int mappings(const struct folio* folio, bool large) {
   int count = BPF_CORE_READ(folio, _mapcount.counter) + 1;
 
   if (!large) return count;
@@ -225,7 +225,7 @@ struct extent {
   bool whole;
 };
 
-static long compare_entry(__u32 i, struct extent *extent) {
+static long compare_entry(__u32 i, struct extent* extent) {
   __u64 expected = extent->first + ((__u64)i << PTE_PAGE_SHIFT);
 
   if (i >= PTE_TABLE_ENTRIES) return 1;
@@ -236,8 +236,8 @@ static long compare_entry(__u32 i, struct extent *extent) {
 /* What ages a page of a large folio that is mapped page by page. MADV_COLD spares a folio only if
  * it is told to age all of it at once, and that since 6.10 (which brought _large_mapcount); else it
  * splits it. So all its pages must be mapped here, side by side, and nowhere else. */
-static __always_inline __u8 age_by_extent(struct pte_slot *slot, __u64 table, __u64 entry,
-                                          const struct folio *folio, __u32 index) {
+static __always_inline __u8 age_by_extent(struct pte_slot* slot, __u64 table, __u64 entry,
+                                          const struct folio* folio, __u32 index) {
   struct extent extent = {.whole = false};
   __u32 order, pages, first;
 
@@ -253,7 +253,7 @@ static __always_inline __u8 age_by_extent(struct pte_slot *slot, __u64 table, __
   barrier_var(pages); /* or the compiler drops a check that the verifier needs */
   if (pages > PTE_TABLE_ENTRIES ||
       bpf_probe_read_kernel(shared.scratch, pages * sizeof(__u64),
-                            (const void *)(table + first * sizeof(__u64))))
+                            (const void*)(table + first * sizeof(__u64))))
     return PTE_AGE_WHOLE;
   extent.first = entry - ((__u64)index << PTE_PAGE_SHIFT);
   bpf_loop(pages, compare_entry, &extent, 0);
@@ -264,7 +264,7 @@ static __always_inline __u8 age_by_extent(struct pte_slot *slot, __u64 table, __
 }
 
 /* What clears the accessed bit of `entry`, told by the descriptor of its page. */
-static __always_inline __u8 ageing_of(struct pte_slot *slot, __u64 table, __u64 entry, __u8 shift) {
+static __always_inline __u8 ageing_of(struct pte_slot* slot, __u64 table, __u64 entry, __u8 shift) {
   const __u64 lru = 1ull << bpf_core_enum_value(enum pageflags, PG_lru);
   const __u64 head_page = 1ull << bpf_core_enum_value(enum pageflags, PG_head);
   const __u64 mlocked = 1ull << bpf_core_enum_value(enum pageflags, PG_mlocked);
@@ -277,7 +277,7 @@ static __always_inline __u8 ageing_of(struct pte_slot *slot, __u64 table, __u64 
   if (!shared.layout.vmemmap || phys >= shared.layout.phys_end) return PTE_AGE_NEVER;
 
   page = shared.layout.vmemmap + (phys >> PTE_PAGE_SHIFT) * size;
-  link = BPF_CORE_READ((const struct page *)page, compound_head);
+  link = BPF_CORE_READ((const struct page*)page, compound_head);
   head = link & 1 ? link - 1 : page;
   if (head < shared.layout.vmemmap || head > page) return PTE_AGE_NEVER;
   flags = read_word(head); /* the first word, as the kernel itself asserts */
@@ -286,13 +286,13 @@ static __always_inline __u8 ageing_of(struct pte_slot *slot, __u64 table, __u64 
   if (!(flags & lru)) return shift == PTE_PAGE_SHIFT && !large ? PTE_AGE_MAYBE : PTE_AGE_NEVER;
   if (flags & mlocked) return PTE_AGE_WHOLE;
   if (large && shift == PTE_PAGE_SHIFT)
-    return age_by_extent(slot, table, entry, (const struct folio *)head,
+    return age_by_extent(slot, table, entry, (const struct folio*)head,
                          (__u32)((page - head) / size));
-  return mappings((const struct folio *)head, large) == 1 ? PTE_AGE_COLD : PTE_AGE_WHOLE;
+  return mappings((const struct folio*)head, large) == 1 ? PTE_AGE_COLD : PTE_AGE_WHOLE;
 }
 
-static long walk_slot(__u32 i, struct walk *walk) {
-  struct pte_slot *slot;
+static long walk_slot(__u32 i, struct walk* walk) {
+  struct pte_slot* slot;
   __u64 entry;
   __u8 shift;
 
@@ -322,7 +322,7 @@ static long walk_slot(__u32 i, struct walk *walk) {
 
 /* Looks at slots[0 .. nr_slots). */
 SEC("syscall")
-int walk_pages(struct pte_args *args) {
+int walk_pages(struct pte_args* args) {
   struct walk walk = {.fd = -1, .want_ageing = args->want_ageing};
 
   bpf_loop(args->nr_slots, walk_slot, &walk, 0);
@@ -331,8 +331,8 @@ int walk_pages(struct pte_args *args) {
 
 /* Fills shared.probe for slots[0], with the layout there is so far. */
 SEC("syscall")
-int probe_page(void *args) {
-  struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+int probe_page(void* args) {
+  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
   struct walk walk = {.fd = -1};
   __u64 addr = shared.slots[0].addr;
   __u64 phys;
@@ -352,9 +352,9 @@ int probe_page(void *args) {
   if (phys >= shared.layout.phys_end) return 0;
   shared.probe.content = read_word(shared.layout.page_offset + phys + (addr & 4095));
   if (shared.layout.vmemmap) {
-    const struct folio *folio =
-        (const struct folio *)(shared.layout.vmemmap +
-                               (phys >> PTE_PAGE_SHIFT) * bpf_core_type_size(struct page));
+    const struct folio* folio =
+        (const struct folio*)(shared.layout.vmemmap +
+                              (phys >> PTE_PAGE_SHIFT) * bpf_core_type_size(struct page));
     shared.probe.folio_index = BPF_CORE_READ(folio, index);
   }
   return 0;

@@ -21,7 +21,9 @@
 #define PTE_AGE_NEVER 0 /* nothing: zero page, hugetlb, device memory */
 #define PTE_AGE_COLD 1  /* MADV_COLD of the slot's extent */
 #define PTE_AGE_MAYBE 2 /* MADV_COLD, should the page be on an LRU list by then */
-#define PTE_AGE_WHOLE 3 /* clear_refs only: several mappings, locked, or MADV_COLD would split it */
+#define PTE_AGE_WHOLE                                                         \
+  3 /* clear_refs only: several mappings, locked, or MADV_COLD would split it \
+     */
 
 /* One address to look at. */
 struct pte_slot {

@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "core/fd.h"
 #include "core/result.h"
-#include "ops/fd.h"
 
 namespace damonfs {
 

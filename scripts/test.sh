@@ -12,12 +12,12 @@ usage: scripts/test.sh [--lab] [--sanitize] [--tidy]
   (nothing)    units, and the scripted tests on this machine's kernel
   --lab        ... and in the three guests (scripts/lab)
   --sanitize   ... and all but the lab's again under ASan+UBSan and under TSan
-  --tidy       clang-tidy over our sources, too; always on in CI
+  --tidy       clang-tidy over our sources, too
 Set KEEP_LOGS=DIR to find the whole output of every step there.
 EOT
 }
 
-lab='' sanitize='' tidy=${CI:+yes}
+lab='' sanitize='' tidy=''
 for arg in "$@"; do
     case $arg in
         --lab) lab=yes ;;

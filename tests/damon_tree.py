@@ -21,6 +21,7 @@ class Tree:
     def __init__(self, mount):
         self.kdamonds = pathlib.Path(mount) / "kernel/mm/damon/admin/kdamonds"
         self.samples = []  # of an aggregation, for each kdamond
+        self.defaults = DEFAULTS  # for set_up()
 
     def read(self, path):
         # Not pathlib: one read(2), whatever the size that stat(2) claims.
@@ -45,7 +46,7 @@ class Tree:
 
     def set_up(self, *kdamonds, **attrs):
         """One kdamond for each list of pids, with a scheme that does nothing to everything."""
-        attrs = DEFAULTS | attrs
+        attrs = self.defaults | attrs
         self.samples = [max(attrs["aggr_us"] // attrs["sample_us"], 1)] * len(kdamonds)
         self.write("nr_kdamonds", len(kdamonds))
         for k, pids in enumerate(kdamonds):

@@ -1,7 +1,8 @@
-// What a write followed by a read costs through the mount: by path (open, write, close, open, read, close), as tools do
-// it, and with descriptors that stay open. Beside the mean time of a pair the counters give the median and the 99th
-// percentile, in microseconds. A daemon of our own, another process, serves a tree of one file, so that nothing but the
-// way there and back is measured; DAMONFS_BENCH_FILE names a file of another mount to use instead.
+// What a write followed by a read costs through the mount: by path (open, write, close, open, read,
+// close), as tools do it, and with descriptors that stay open. Beside the mean time of a pair the
+// counters give the median and the 99th percentile, in microseconds. A daemon of our own, another
+// process, serves a tree of one file, so that nothing but the way there and back is measured;
+// DAMONFS_BENCH_FILE names a file of another mount to use instead.
 
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
@@ -17,9 +18,9 @@
 #include <string>
 #include <vector>
 
+#include "core/fd.h"
 #include "fs/attributes.h"
 #include "fs/session.h"
-#include "ops/fd.h"
 
 namespace damonfs {
 

@@ -98,6 +98,10 @@ BEHAVIOUR = [
     Difference("FUSE: lseek of an open file is the kernel's own affair, also when its directory is"
                " gone; the read after it answers ENODEV", section="open files of removed directories",
                op="fd lseek", kernel="ENODEV", damonfs="0"),
+    Difference("FUSE: a private mapping of a file that bypasses the page cache can be made",
+               section="other calls", op="mmap", value="private", kernel="ENODEV", damonfs="4096"),
+    Difference("FUSE: no extended attributes, for the kernel would ask for them at every write",
+               section="other calls", op="(get|list)xattr", damonfs="ENOTSUP"),
 ]
 
 DIFFERENCES = NEWER_FILES + NEWER_WORDS + BEHAVIOUR

@@ -163,8 +163,8 @@ def attributes(t):
     t.attempt("truncate", "kdamonds", "0", lambda: os.truncate(t.full("kdamonds"), 0))
     t.read("kdamonds")
     t.write("kdamonds", "1")
-    for path in ("", "kdamonds", "kdamonds/0/contexts", CONTEXT + "targets", CONTEXT + "targets/0",
-                 "kdamonds/0/contexts/0/targets/0/regions/../.."):
+    for path in ("", "kdamonds", "kdamonds/0/contexts", CONTEXT + "targets", TARGET + "regions",
+                 "kdamonds/0/contexts/0/targets/0/regions/0/.."):
         t.attempt("listdir", path, "", lambda: sorted(os.listdir(t.full(path))))
         t.attempt("links", path, "", lambda: os.stat(t.full(path)).st_nlink)
     t.begin("other calls")

@@ -17,12 +17,15 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 import score  # noqa: E402
-from damon_tree import Daemon, WORKLOAD  # noqa: E402
+from damon_tree import DEFAULTS, Daemon, WORKLOAD  # noqa: E402
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
+# Each of its samplings costs time for all of a process's memory.
+LONGER = {"soft-dirty": {"sample_us": 50000, "aggr_us": 500000}}
 MIB = 1 << 20
 GOOD = 0.9  # precision and recall to reach
 SOON = 3.0  # seconds within which, for the workload that the project promises this of
+POLL = 0.25  # seconds; reading a snapshot takes time from the processes watched
 LONG = 8.0  # the same where it is only a sign that monitoring goes on: borders are found by chance
 
 
@@ -78,6 +81,7 @@ def daemon():
 
 @pytest.fixture
 def tree(daemon):
+    daemon.tree.defaults = DEFAULTS | LONGER.get(BACKEND, {})
     yield daemon.tree
     assert daemon.process.poll() is None, daemon.said()
     daemon.tree.clear()
@@ -96,7 +100,7 @@ def make_target():
         target.end()
 
 
-def wait_until(condition, seconds=LONG, step=0.05):
+def wait_until(condition, seconds=LONG, step=POLL):
     """Whether the condition comes true in time."""
     deadline = time.monotonic() + seconds
     while True:
@@ -118,7 +122,7 @@ def best_score(tree, hot, within, seconds, kdamond):
         found = score.score([hot], score.hot_ranges(tree.snapshot(kdamond), within=within))
         if is_good(found) or time.monotonic() > deadline:
             return found
-        time.sleep(0.05)
+        time.sleep(POLL)
 
 
 def assert_found(tree, hot, within, seconds=LONG, kdamond=0):
@@ -147,6 +151,7 @@ def test_a_hot_part_that_moves_is_found_each_time(tree):
                 while time.monotonic() < end:
                     found = score.hot_ranges(tree.snapshot(), within=whole)
                     scores.append(score.score(truth.ranges, found))
+                    time.sleep(POLL)
                 assert score.median([s.precision for s in scores]) >= GOOD
                 assert score.median([s.recall for s in scores]) >= GOOD
         finally:
@@ -174,14 +179,14 @@ def test_accesses_of_another_thread_count(tree, make_target):
 
 def test_ages_grow_while_nothing_changes(tree, make_target):
     target = make_target(64 * MIB)
-    hot = target.hot(16 * MIB, 16 * MIB)
     tree.set_up([target.pid])
     tree.command("on")
 
-    def hot_for_a_second():
-        return any(region["age"] >= 10 and score.common([(region["start"], region["end"])], [hot])
-                   for region in tree.snapshot()["regions"] if region["nr_accesses"] > 0)
-    assert wait_until(hot_for_a_second)
+    def cold_for_a_second():
+        return any(region["nr_accesses"] == 0 and region["age"] >= 10 and
+                   score.common([(region["start"], region["end"])], [target.range])
+                   for region in tree.snapshot()["regions"])
+    assert wait_until(cold_for_a_second)
 
 
 # What targets do meanwhile.
@@ -196,9 +201,11 @@ def test_a_child_of_a_target_is_not_watched_and_does_not_disturb(tree, make_targ
     for _ in range(3):
         target.tell("fork")
         time.sleep(0.3)
-        # The child touches the upper half, at the same addresses.
+        # The child touches the upper half, at the same addresses. What is shared until it is
+        # copied is one page to the idle bitmap, whoever touches it.
         upper = (target.range[0] + 32 * MIB, target.range[1])
-        assert score.hot_ranges(tree.snapshot(), within=upper) == []
+        if BACKEND != "idle":
+            assert score.hot_ranges(tree.snapshot(), within=upper) == []
     time.sleep(2)
     assert_found(tree, hot, target.range)
 
@@ -217,7 +224,7 @@ def test_a_target_that_execs_is_watched_on(tree, make_target):
 
 def test_mappings_that_vanish_under_samples_do_no_harm(tree, make_target):
     target = make_target(64 * MIB)
-    target.tell("churn", 16 * MIB)
+    target.tell("churn", MIB)
     hot = target.hot(0, 8 * MIB)
     tree.set_up([target.pid], update_us=100000)
     tree.command("on")
@@ -292,12 +299,11 @@ def test_a_commit_of_other_intervals_keeps_shares_and_times(tree, make_target):
     tree.set_up([target.pid])
     tree.command("on")
     assert_found(tree, hot, target.range)
-    attrs = {"sample_us": 10000, "aggr_us": 100000, "update_us": 1000000, "min": 10, "max": 1000}
-    tree.set_attrs(0, attrs)
+    tree.set_attrs(0, tree.defaults | {"sample_us": 2 * tree.defaults["sample_us"]})
     tree.command("commit")
-    tree.samples = [10]
+    tree.samples = [tree.samples[0] // 2]
     assert_found(tree, hot, target.range)
-    assert max(region["nr_accesses"] for region in tree.snapshot()["regions"]) <= 10
+    assert max(region["nr_accesses"] for region in tree.snapshot()["regions"]) <= tree.samples[0]
 
 
 def stats(tree):
@@ -326,7 +332,7 @@ def test_a_paused_kdamond_neither_samples_nor_applies(tree, make_target):
     tree.command("commit")
     tree.command("update_schemes_stats")
     before = stats(tree)
-    time.sleep(0.4)
+    time.sleep(1)
     tree.command("update_schemes_stats")
     assert stats(tree) == before
     with pytest.raises(OSError):

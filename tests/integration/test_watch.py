@@ -77,7 +77,8 @@ def test_a_map_in_plain_text_has_rows_a_legend_and_a_summary():
     rows = [line for line in lines if re.match(r" *[0-9.]+ s \|[ .:=+*%#@-]+\|", line)]
     assert len(rows) >= 3
     assert all(len(line) <= 100 for line in rows)
-    assert any("watched" in line and "accessed within 100 ms" in line for line in lines[-2:])
+    assert any("watched" in line for line in lines[-3:])
+    assert any("accessed within 100 ms" in line for line in lines[-2:])
 
 
 def test_on_a_terminal_it_is_drawn_in_place_in_colour():
@@ -99,7 +100,7 @@ def test_on_a_terminal_it_is_drawn_in_place_in_colour():
             text += piece
         os.close(leader)
         assert process.wait(30) == 0
-    assert b"\x1b[48;5;" in text
+    assert b";48;5;" in text and "█".encode() in text
     assert re.search(rb"\x1b\[[0-9]+A", text)
     assert text.rstrip().endswith(b"\x1b[?7h")
 
@@ -114,7 +115,7 @@ def test_no_color_keeps_to_blocks_on_a_terminal():
     os.close(follower)
     os.close(leader)
     assert done.returncode == 0
-    assert "\x1b[48;5;" not in text and "·" in text
+    assert "48;5;" not in text and "·" in text
 
 
 def test_ctrl_c_and_sigterm_end_it_and_its_daemon():

@@ -11,7 +11,6 @@
 namespace damonfs {
 namespace {
 
-using testing::Each;
 using testing::ElementsAre;
 
 constexpr uint64_t kNoLimit = UINT64_MAX;

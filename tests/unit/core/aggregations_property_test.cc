@@ -133,20 +133,26 @@ class Episode {
   }
 
   void check_regions() {
-    const uint32_t most = context_->attrs.max_nr_accesses();
     ASSERT_EQ(context_->targets.size(), layouts_.size());
     size_t index = 0;
     for (const Target& target : context_->targets) {
       ASSERT_EQ(covered_by(target), layouts_[index++]);
       for (const Region& region : target.regions()) {
-        ASSERT_LT(region.range.start, region.range.end);
-        ASSERT_EQ(region.range.start % context_->min_region_sz, 0);
-        ASSERT_EQ(region.range.end % context_->min_region_sz, 0);
-        ASSERT_LE(region.nr_accesses, most);
-        ASSERT_LE(region.last_nr_accesses, most);
-        ASSERT_LE(context_->moving_nr_accesses(region), most);
+        check_range(region.range);
+        check_counts(region);
       }
     }
+  }
+  void check_range(const AddrRange& range) {
+    ASSERT_LT(range.start, range.end);
+    ASSERT_EQ(range.start % context_->min_region_sz, 0);
+    ASSERT_EQ(range.end % context_->min_region_sz, 0);
+  }
+  void check_counts(const Region& region) {
+    const uint32_t most = context_->attrs.max_nr_accesses();
+    ASSERT_LE(region.nr_accesses, most);
+    ASSERT_LE(region.last_nr_accesses, most);
+    ASSERT_LE(context_->moving_nr_accesses(region), most);
   }
 
   // When nothing but accesses has changed for a while.

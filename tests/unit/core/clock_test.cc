@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <thread>
-#include <vector>
 
 namespace damonfs {
 namespace {
@@ -45,13 +44,15 @@ TEST(VirtualClock, NeverGoesBackwards) {
 
 TEST(VirtualClock, LosesNoSleepOfSeveralThreads) {
   VirtualClock clock;
-  std::vector<std::jthread> sleepers;
-  for (int i = 0; i < 4; ++i) {
-    sleepers.emplace_back([&clock] {
+  {
+    const auto sleep_often = [&clock] {
       for (int sleep = 0; sleep < 1000; ++sleep) clock.sleep_us(1, {});
-    });
+    };
+    const std::jthread one(sleep_often);
+    const std::jthread two(sleep_often);
+    const std::jthread three(sleep_often);
+    const std::jthread four(sleep_often);
   }
-  sleepers.clear();
   EXPECT_EQ(clock.now_ns(), 4000000);
 }
 

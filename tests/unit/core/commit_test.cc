@@ -206,25 +206,32 @@ class RefusedCommitTest : public CommitTest {
     wanted_->attrs.sample_us = 1000;
   }
   void expect_refused_without_a_trace() {
-    const Schedule schedule = running_->schedule;
     const Operations* const operations = running_->operations.get();
     EXPECT_EQ(error_of(commit()), EINVAL);
+    EXPECT_EQ(running_->operations.get(), operations);
+    expect_targets_and_schemes_as_before();
+    expect_settings_as_before();
+  }
+
+ private:
+  void expect_targets_and_schemes_as_before() {
     EXPECT_THAT(running_processes(), ElementsAre(1));
     EXPECT_THAT(known_of(target_of(*running_, 0)), ElementsAre(Known{pages(0, 4), 5, 6}));
     EXPECT_EQ(target_of(*running_, 0).regions().front().last_nr_accesses, 7);
     ASSERT_EQ(running_->schemes.size(), 1);
     EXPECT_EQ(running_->schemes.front().params.max_nr_snapshots, 1);
     EXPECT_EQ(running_->schemes.front().stat.nr_tried, 9);
+    EXPECT_EQ(fake_of(*running_).nr_updates, 0);
+  }
+  void expect_settings_as_before() {
     EXPECT_EQ(running_->attrs, MonitoringAttrs());
     EXPECT_FALSE(running_->pause);
     EXPECT_EQ(running_->addr_unit, 1);
     EXPECT_EQ(running_->min_region_sz, 4096);
     EXPECT_EQ(running_->ops_id, OpsId::vaddr);
-    EXPECT_EQ(running_->operations.get(), operations);
-    EXPECT_EQ(fake_of(*running_).nr_updates, 0);
-    EXPECT_EQ(running_->schedule.passed, schedule.passed);
-    EXPECT_EQ(running_->schedule.next_aggregation, schedule.next_aggregation);
-    EXPECT_EQ(running_->schedule.next_update, schedule.next_update);
+    EXPECT_EQ(running_->schedule.passed, 1010);
+    EXPECT_EQ(running_->schedule.next_aggregation, 1020);
+    EXPECT_EQ(running_->schedule.next_update, 12000);
   }
 };
 

@@ -92,7 +92,7 @@ class FakeOperations final : public Operations {
   }
 
  private:
-  void tell(const std::string& call) {
+  void tell(const std::string& call) const {
     if (on_call) on_call(call);
   }
 };

@@ -364,6 +364,7 @@ TEST_F(KdamondStressTest, AnswersEverybodyUntilItIsStopped) {
     ASSERT_TRUE(started);
     Kdamond& kdamond = **started;
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int thread = 0; thread < 4; ++thread) {
       threads.emplace_back([&, thread] {
         std::mt19937 engine(static_cast<unsigned>(thread));

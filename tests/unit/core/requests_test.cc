@@ -145,6 +145,7 @@ TEST_F(RequestsTest, CloseEndsWaitingCalls) {
   requests_.close();
   EXPECT_EQ(first.answer(), ECANCELED);
   EXPECT_EQ(second.answer(), ECANCELED);
+  requests_.serve_calls(*context_);
   EXPECT_FALSE(ran);
 }
 

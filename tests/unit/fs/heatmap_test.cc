@@ -8,9 +8,7 @@
 namespace damonfs {
 namespace {
 
-using testing::AllOf;
 using testing::ElementsAre;
-using testing::HasSubstr;
 
 constexpr uint64_t kMiB = 1 << 20;
 
@@ -151,6 +149,11 @@ TEST(Paint, ColourChangesOnlyWhereHeatDoesAndEndsReset) {
             "\x1b[48;5;236m  \x1b[48;5;229m \x1b[0m \x1b[48;5;229m \x1b[0m");
 }
 
+TEST(Paint, ColouredBarsAreBoth) {
+  const std::vector<Cell> cells = {1.0, 1.0, Cell()};
+  EXPECT_EQ(paint(cells, Palette::colour_bars), "\x1b[38;5;229;48;5;236m██\x1b[0m ");
+}
+
 TEST(Paint, BarsAreEighths) {
   const std::vector<Cell> cells = {0.0, 0.125, 0.5, 1.0};
   EXPECT_EQ(paint(cells, Palette::bars), "·▁▄█");
@@ -175,21 +178,21 @@ TEST(Summary, SaysHowMuchWasAccessedAndForHowLong) {
                                           {{48 * kMiB, 64 * kMiB}, 20, 32},
                                           {{64 * kMiB, 100 * kMiB}, 1, 0}}));
   EXPECT_THAT(
-      lines, ElementsAre(AllOf(HasSubstr("watched 100.0 MiB in 3 regions"),
-                               HasSubstr("within 100 ms: 52.0 MiB (52.0%)"),
-                               HasSubstr("half of the samples or more: 16.0 MiB")),
+      lines, ElementsAre("watched 100.0 MiB in 3 regions",
+                         "accessed within 100 ms: 52.0 MiB (52.0%), in half of the samples or "
+                         "more: 16.0 MiB",
                          "hottest 0x3000000-0x4000000 (16.0 MiB): 20 of 20 samples, so for 3.2 s"));
 }
 
 TEST(Summary, OfAnIdleProcessSaysSo) {
   EXPECT_EQ(summary(snapshot_of({{{0, kMiB}, 0, 1}})).back(), "nothing was accessed");
-  EXPECT_THAT(summary(snapshot_of({})).front(), HasSubstr("watched 0 B in 0 regions;"));
+  EXPECT_EQ(summary(snapshot_of({})).front(), "watched 0 B in 0 regions");
 }
 
 TEST(Summary, SaysHowMuchIsMapped) {
   auto snapshot = snapshot_of({{{0, 4 * kMiB}, 0, 1}});
   snapshot.mapped = {{kMiB, 2 * kMiB}};
-  EXPECT_THAT(summary(snapshot).front(), HasSubstr("4.0 MiB in 1 regions, 1.0 MiB of it mapped;"));
+  EXPECT_EQ(summary(snapshot).front(), "watched 4.0 MiB in 1 regions, 1.0 MiB of it mapped");
 }
 
 TEST(Human, SizesAndTimes) {

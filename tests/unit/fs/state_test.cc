@@ -4,72 +4,22 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
-#include <functional>
-#include <future>
-#include <thread>
-#include <vector>
+#include <string>
 
-#include "tests/unit/fs/fake_machine.h"
+#include "tests/unit/fs/state_fixture.h"
 
 namespace damonfs {
 namespace {
 
-using test::FakeTree;
-using namespace std::chrono_literals;
+using test::eventually;
+using test::kCallCommands;
+using test::kContext;
+using test::kScheme;
+using test::kState;
+using test::kWalkCommands;
 using namespace std::string_literals;
 
-const std::string kState = "kdamonds/0/state";
-const std::string kContext = "kdamonds/0/contexts/0/";
-const std::string kScheme = kContext + "schemes/0/";
-
-const std::vector<std::string> kCallCommands = {
-    "commit", "commit_schemes_quota_goals", "update_schemes_stats",
-    "update_schemes_effective_quotas", "update_tuned_intervals"};
-const std::vector<std::string> kWalkCommands = {"update_schemes_tried_bytes",
-                                                "update_schemes_tried_regions"};
-
-// Polls, for at most ten seconds.
-bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 10000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(1ms);
-  }
-  return false;
-}
-
-// One kdamond for one process, with a scheme that applies to everything.
-class State : public testing::Test {
- protected:
-  void SetUp() override {
-    set("kdamonds/nr_kdamonds", "1");
-    set("kdamonds/0/contexts/nr_contexts", "1");
-    configure();
-  }
-  void TearDown() override { tree_.script.hold_checks = false; }
-
-  void configure() {
-    set(kContext + "targets/nr_targets", "1");
-    set(kContext + "targets/0/pid_target", "42");
-    set(kContext + "monitoring_attrs/nr_regions/min", "3");
-    set(kContext + "schemes/nr_schemes", "1");
-    set(kScheme + "access_pattern/sz/max", "0xffffffffffffffff");
-    set(kScheme + "access_pattern/nr_accesses/max", "0xffffffff");
-    set(kScheme + "access_pattern/age/max", "0xffffffff");
-  }
-  void set(const std::string& path, const std::string& text) {
-    ASSERT_EQ(tree_.write(path, text), 0) << path;
-  }
-  int command(const std::string& word) { return tree_.write(kState, word); }
-  void turn_on() { ASSERT_EQ(command("on"), 0); }
-  void let_it_end() {
-    tree_.script.targets_valid = false;
-    ASSERT_TRUE(eventually([&] { return tree_.read(kState) == "off\n"; }));
-    tree_.script.targets_valid = true;
-  }
-  uint64_t number(const std::string& path) { return std::stoull(tree_.read(path)); }
-
-  FakeTree tree_;
-};
+using State = test::StateTest;
 
 TEST_F(State, BeforeAnyOn) {
   EXPECT_EQ(tree_.read(kState), "off\n");
@@ -305,104 +255,6 @@ TEST_F(State, SchemesWithoutDirectoryAreNotShown) {
   set(kContext + "schemes/nr_schemes", "0");
   EXPECT_EQ(command("update_schemes_tried_regions"), 0);
   EXPECT_EQ(command("update_schemes_stats"), 0);
-}
-
-// The kdamond stands still in the middle of a sampling interval, and a command waits for it.
-class StateWaiting : public State {
- protected:
-  void hold() {
-    turn_on();
-    tree_.script.hold_checks = true;
-    const uint64_t before = tree_.script.nr_checks;
-    std::this_thread::sleep_for(5ms);
-    ASSERT_LE(tree_.script.nr_checks, before + 1);
-  }
-  std::future<int> start(const std::string& word, std::stop_token interrupt = {}) {
-    auto result = std::async(std::launch::async, [this, word, interrupt] {
-      return tree_.write(kState, word, interrupt);
-    });
-    EXPECT_TRUE(eventually([&] { return command("no command") == EBUSY; })) << word;
-    return result;
-  }
-};
-
-TEST_F(StateWaiting, NothingElseIsHeldUp) {
-  hold();
-  auto waiting = start("update_schemes_stats");
-  EXPECT_EQ(tree_.read(kState), "on\n");
-  EXPECT_EQ(tree_.write(kScheme + "action", "pageout"), 0);
-  EXPECT_EQ(command("commit"), EBUSY);
-  EXPECT_EQ(command("off"), EBUSY);
-  EXPECT_EQ(tree_.write("kdamonds/nr_kdamonds", "1"), EBUSY);
-  tree_.script.hold_checks = false;
-  EXPECT_EQ(waiting.get(), 0);
-  EXPECT_EQ(command("off"), 0);
-}
-
-TEST_F(StateWaiting, DirectoriesMayGoMeanwhile) {
-  for (const auto& word : {"update_schemes_stats"s, "update_schemes_tried_regions"s, "commit"s,
-                           "update_tuned_intervals"s}) {
-    hold();
-    auto waiting = start(word);
-    EXPECT_EQ(tree_.write("kdamonds/0/contexts/nr_contexts", "0"), 0);
-    tree_.script.hold_checks = false;
-    EXPECT_EQ(waiting.get(), 0) << word;
-    EXPECT_EQ(command("off"), 0);
-    set("kdamonds/0/contexts/nr_contexts", "1");
-    configure();
-  }
-}
-
-TEST_F(StateWaiting, NewSchemeDirectoriesDoNotGetOldResults) {
-  hold();
-  auto waiting = start("update_schemes_tried_regions");
-  set(kContext + "schemes/nr_schemes", "1");
-  tree_.script.hold_checks = false;
-  EXPECT_EQ(waiting.get(), 0);
-  EXPECT_EQ(tree_.read(kScheme + "tried_regions/total_bytes"), "0\n");
-  EXPECT_FALSE(tree_.exists(kScheme + "tried_regions/0/start"));
-}
-
-TEST_F(StateWaiting, AnInterruptedWaitLeavesEverythingUsable) {
-  for (const auto& word : {"update_schemes_stats"s, "update_schemes_tried_regions"s, "commit"s}) {
-    hold();
-    std::stop_source interrupt;
-    auto waiting = start(word, interrupt.get_token());
-    interrupt.request_stop();
-    EXPECT_EQ(waiting.get(), EINTR) << word;
-    tree_.script.hold_checks = false;
-    EXPECT_EQ(command(word), 0);
-    EXPECT_EQ(command("off"), 0);
-  }
-}
-
-TEST_F(StateWaiting, AKdamondThatEndsWakesThem) {
-  for (const auto& word : {"update_schemes_stats"s, "update_schemes_tried_regions"s}) {
-    hold();
-    set(kScheme + "apply_interval_us", "1");
-    auto waiting = start(word);
-    tree_.script.targets_valid = false;
-    // The interval it is in still serves a call.
-    tree_.script.hold_checks = false;
-    const int result = waiting.get();
-    EXPECT_TRUE(result == 0 || result == ECANCELED) << word << ": " << result;
-    ASSERT_TRUE(eventually([&] { return tree_.read(kState) == "off\n"; }));
-    tree_.script.targets_valid = true;
-  }
-}
-
-TEST_F(StateWaiting, ATreeThatGoesStopsItsKdamonds) {
-  auto tree = std::make_unique<FakeTree>();
-  ASSERT_EQ(tree->write("kdamonds/nr_kdamonds", "2"), 0);
-  for (const std::string kdamond : {"kdamonds/0/", "kdamonds/1/"}) {
-    ASSERT_EQ(tree->write(kdamond + "contexts/nr_contexts", "1"), 0);
-    ASSERT_EQ(tree->write(kdamond + "contexts/0/targets/nr_targets", "1"), 0);
-    ASSERT_EQ(tree->write(kdamond + "contexts/0/targets/0/pid_target", "1"), 0);
-    ASSERT_EQ(tree->write(kdamond + "refresh_ms", "1"), 0);
-    ASSERT_EQ(tree->write(kdamond + "state", "on"), 0);
-  }
-  EXPECT_EQ(tree->script.nr_alive, 2u);
-  tree.reset();
 }
 
 }  // namespace

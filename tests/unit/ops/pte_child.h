@@ -18,11 +18,10 @@
 
 #include "core/operations.h"
 #include "core/target.h"
+#include "ops/page_size.h"
 #include "ops/process.h"
 
-namespace damonfs::test {
-
-constexpr uint64_t kPage = 4096;
+namespace damonfs::pte_test {
 
 // Fresh anonymous memory; not faulted in. A child inherits the mapping, and pages only as far as
 // this process has touched them before.
@@ -30,7 +29,7 @@ class Memory {
  public:
   explicit Memory(size_t pages, int flags = MAP_PRIVATE | MAP_ANONYMOUS, int fd = -1,
                   int protection = PROT_READ | PROT_WRITE)
-      : size_(pages * kPage), data_(::mmap(nullptr, size_, protection, flags, fd, 0)) {
+      : size_(pages * kPageSize), data_(::mmap(nullptr, size_, protection, flags, fd, 0)) {
     EXPECT_NE(data_, MAP_FAILED);
   }
   ~Memory() { ::munmap(data_, size_); }
@@ -38,10 +37,10 @@ class Memory {
   Memory& operator=(const Memory&) = delete;
 
   [[nodiscard]] volatile char* page(size_t i) const {
-    return static_cast<volatile char*>(data_) + i * kPage;
+    return static_cast<volatile char*>(data_) + i * kPageSize;
   }
   [[nodiscard]] uint64_t addr(size_t i) const { return reinterpret_cast<uint64_t>(page(i)); }
-  [[nodiscard]] size_t pages() const { return size_ / kPage; }
+  [[nodiscard]] size_t pages() const { return size_ / kPageSize; }
   [[nodiscard]] size_t size() const { return size_; }
   [[nodiscard]] void* data() const { return data_; }
 
@@ -138,7 +137,7 @@ class Watch {
   // One sample somewhere in each page of `memory`.
   std::vector<Sample> samples(const Memory& memory) const {
     std::vector<uint64_t> addrs;
-    for (size_t i = 0; i < memory.pages(); ++i) addrs.push_back(memory.addr(i) + i * 7 % kPage);
+    for (size_t i = 0; i < memory.pages(); ++i) addrs.push_back(memory.addr(i) + i * 7 % kPageSize);
     return samples_at(addrs);
   }
 
@@ -158,4 +157,4 @@ inline uint64_t smaps_kib(pid_t pid, const std::string& field) {
   return sum;
 }
 
-}  // namespace damonfs::test
+}  // namespace damonfs::pte_test

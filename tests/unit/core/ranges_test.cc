@@ -1,4 +1,4 @@
-#include "ops/ranges.h"
+#include "core/ranges.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

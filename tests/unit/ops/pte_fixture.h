@@ -1,0 +1,58 @@
+// What the tests of the backend `pte` share.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ops/pte_bits.h"
+#include "tests/unit/ops/pte_child.h"
+
+namespace damonfs::pte_test {
+
+// A test with a backend; skipped where the kernel or the rights do not allow one.
+class PteTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto made = PteBits::create(Paths{});
+    if (!made && (made.error().code == EPERM || made.error().code == ENOENT))
+      GTEST_SKIP() << made.error().message;
+    ASSERT_TRUE(made) << made.error().message;
+    bits_ = std::move(*made);
+  }
+
+  std::vector<size_t> accessed(std::span<Sample> samples) {
+    bits_->check(samples);
+    std::vector<size_t> found;
+    for (size_t i = 0; i < samples.size(); ++i)
+      if (samples[i].accessed) found.push_back(i);
+    return found;
+  }
+
+  std::unique_ptr<PteBits> bits_;
+};
+
+// Touches the pages of `memory` that `which` names; to be run in the child.
+inline Child::Action touch(const Memory& memory, std::function<bool(size_t)> which) {
+  return [&memory, which = std::move(which)] {
+    pte_test::flush_tlb();
+    for (size_t i = 0; i < memory.pages(); ++i)
+      if (which(i)) *memory.page(i) = 1;
+  };
+}
+
+inline Child::Action touch_all(const Memory& memory) {
+  return touch(memory, [](size_t) { return true; });
+}
+
+inline std::vector<size_t> those(size_t count, const std::function<bool(size_t)>& which) {
+  std::vector<size_t> found;
+  for (size_t i = 0; i < count; ++i)
+    if (which(i)) found.push_back(i);
+  return found;
+}
+
+}  // namespace damonfs::pte_test
