@@ -59,14 +59,14 @@ def measure(tree, daemon, pid, truth, whole, options, nr_regions):
     try:
         time.sleep(options.settle)
         scores = []
-        for _ in range(5):
+        for _ in range(options.snapshots):
             found = score.hot_ranges(snapshot(tree), options.share, whole)
             scores.append(score.score(truth, found))
             time.sleep(0.2)
         tid = tree.read("0/pid")
         thread = "/proc/%s/task/%s" % (tid, tid)
         process = "/proc/%d" % daemon if daemon else None
-        watched = sum(region["end"] - region["start"] for region in snapshot(tree)["regions"])
+        watched = int(tree.read("0/contexts/0/schemes/0/tried_regions/total_bytes"))
         before = totals(tree), cpu_seconds(thread), process and cpu_seconds(process)
         time.sleep(options.seconds)
         after = cpu_seconds(thread), process and cpu_seconds(process), totals(tree)
@@ -102,6 +102,7 @@ def parse():
         help="leave the least number of regions at 10, so that there are fewer than the largest")
     add("--sample-us", type=int, default=5000)
     add("--aggr-us", type=int, default=100000)
+    add("--snapshots", type=int, default=3, help="that precision and recall are the median of")
     add("--runs", type=int, default=5)
     add("--settle", type=float, default=5.0, help="seconds before precision and recall are taken")
     add("--seconds", type=float, default=5.0, help="for which processor time is taken")
