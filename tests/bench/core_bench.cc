@@ -56,7 +56,7 @@ void merge_and_split(benchmark::State& state, uint64_t size) {
   const auto nr_regions = static_cast<uint64_t>(state.range(0));
   const auto context = context_with(size, nr_regions);
   count_accesses(*context);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     context->last_nr_regions = 0;  // never in three
     split_regions(*context);
     merge_regions(*context, 2, UINT64_MAX);
@@ -92,7 +92,7 @@ void sampling_interval(benchmark::State& state, uint64_t size) {
   RequestQueue requests;
   KdamondLoop loop(*context, clock, requests);
   loop.start();
-  for (auto _ : state) loop.run_once({});
+  for ([[maybe_unused]] auto _ : state) loop.run_once({});
   if (context->nr_regions() != nr_regions) state.SkipWithError("the number of regions changed");
   state.SetItemsProcessed(state.iterations() * state.range(0));
   state.SetComplexityN(state.range(0));
@@ -114,7 +114,7 @@ BENCHMARK(BM_SamplingInterval1TiB)->Arg(1000)->Unit(benchmark::kMicrosecond);
 void BM_MemoryOfRegions(benchmark::State& state) {
   const auto nr_regions = static_cast<uint64_t>(state.range(0));
   size_t bytes = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const struct mallinfo2 before = mallinfo2();
     const auto context = context_with(nr_regions * kPage, nr_regions);
     const struct mallinfo2 after = mallinfo2();

@@ -13,7 +13,7 @@
 #include <string>
 #include <thread>
 
-#include "ops/fd.h"
+#include "core/fd.h"
 #include "ops/page_size.h"
 #include "tests/unit/ops/pte_fixture.h"
 

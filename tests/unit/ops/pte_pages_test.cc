@@ -12,7 +12,7 @@
 #include <string>
 #include <thread>
 
-#include "ops/fd.h"
+#include "core/fd.h"
 #include "ops/page_size.h"
 #include "ops/pte_bits.h"
 #include "tests/unit/ops/pte_fixture.h"
