@@ -62,7 +62,7 @@ step() {
 }
 
 check_format() {
-    find core ops fs reclaim tests -name '*.cc' -o -name '*.h' -o -name '*.c' |
+    find core ops fs tests -name '*.cc' -o -name '*.h' -o -name '*.c' |
         xargs clang-format --dry-run --Werror
 }
 
