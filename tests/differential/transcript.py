@@ -28,6 +28,19 @@ def shown(data):
     return text if len(text) <= 60 else "%s...(%d)" % (text[:20], len(text))
 
 
+def patiently(call):
+    """The kernel only tries the lock of its tree, which its kdamonds take now and then: what is
+    busy counts as busy when it stays so."""
+    for _ in range(10):
+        try:
+            return call()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        time.sleep(0.03)
+    return call()
+
+
 class Transcript:
     """The tree below `root` (an `admin` directory), and the steps done to it."""
 
@@ -66,7 +79,7 @@ class Transcript:
         try:
             data = b""
             while True:
-                piece = os.read(fd, 65536)
+                piece = patiently(lambda: os.read(fd, 65536))
                 if not piece:
                     return data.decode("latin-1")
                 data += piece
@@ -76,7 +89,7 @@ class Transcript:
     def raw_write(self, path, data):
         fd = os.open(self.full(path), os.O_WRONLY)
         try:
-            return os.write(fd, data.encode("latin-1"))
+            return patiently(lambda: os.write(fd, data.encode("latin-1")))
         finally:
             os.close(fd)
 
