@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <string>
 
 namespace damonfs {
 namespace {
@@ -14,7 +16,9 @@ namespace {
 // controller.
 class MemcgTest : public testing::Test {
  protected:
-  MemcgTest() : root_(std::filesystem::path(testing::TempDir()) / "damonfs-memcg-test") {
+  MemcgTest()
+      : root_(std::filesystem::path(testing::TempDir()) /
+              ("damonfs-memcg-test." + std::to_string(::getpid()))) {
     std::filesystem::remove_all(root_);
     std::filesystem::create_directories(root_ / "a" / "b");
     std::ofstream(root_ / "memory.stat") << "anon 0\n";
