@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -41,7 +42,7 @@ class Progress {
       if (room == 0 || call.size() == IOV_MAX) return;
       const uint64_t start = range.start + std::exchange(begun, 0);
       const uint64_t size = std::min(range.end - start, room);
-      call.push_back({reinterpret_cast<void*>(start), size});
+      call.push_back({std::bit_cast<void*>(start), size});
       room -= size;
     }
   }

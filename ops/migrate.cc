@@ -132,7 +132,7 @@ void Migrator::choose_nodes(Job& job, std::span<const ActionDest> dests, PageInf
 bool Migrator::move(const Job& job, bool dry_run, RangeList& moved) {
   std::vector<void*> pages(job.addrs.size());
   std::transform(job.addrs.begin(), job.addrs.end(), pages.begin(),
-                 [](uint64_t addr) { return reinterpret_cast<void*>(addr); });
+                 [](uint64_t addr) { return std::bit_cast<void*>(addr); });
   const std::vector<int> before = current_nodes(job.process, pages);
   std::vector<int> nodes;
   for (size_t i = 0; i < job.addrs.size(); ++i) {

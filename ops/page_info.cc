@@ -52,8 +52,8 @@ bool swapped(const PagemapEntry& entry) { return (entry.bits >> 62 & 1) != 0; }
 uint64_t find_zero_frame() {
   void* page = ::mmap(nullptr, kPageSize, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return 0;
+  [[maybe_unused]] const char read = *static_cast<volatile const char*>(page);  // has it mapped
   PagemapEntry entry;
-  entry.bits = *static_cast<volatile const char*>(page);  // has it mapped
   const Fd file(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
   const auto at = reinterpret_cast<uintptr_t>(page) / kPageSize * sizeof(entry);
   const bool known = ::pread(file.get(), &entry, sizeof(entry), static_cast<off_t>(at)) ==
