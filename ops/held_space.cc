@@ -18,14 +18,13 @@ Result<> HeldSpace::take(Clock::time_point now) {
   return {};
 }
 
-Result<HeldSpace::Clock::duration> HeldSpace::clear_all() {
-  const auto begin = Clock::now();
+Result<> HeldSpace::clear_all(Clock::time_point now) {
   const auto file = process_->open_file("clear_refs", O_WRONLY);
   if (!file) return tl::unexpected(file.error());
   if (::write(file->get(), "1", 1) != 1)
     return fail(errno, "clear_refs of process {}: {}", process_->pid(), std::strerror(errno));
-  cleared_at_ = Clock::now();
-  return cleared_at_ - begin;
+  cleared_at_ = now;
+  return {};
 }
 
 }  // namespace damonfs

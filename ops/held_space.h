@@ -35,11 +35,11 @@ class HeldSpace {
     return space_.valid() || now - taken_at_ > kRetryAfter;
   }
 
-  // Clears the accessed bits of all its pages, by /proc/PID/clear_refs, and returns how long that
-  // took. The process cannot fault pages in meanwhile. Does not flush the processor's TLB, nor
-  // change the pages' place in LRU lists. Errors as of open() and write().
-  Result<Clock::duration> clear_all();
-  // When it last was cleared as a whole; the clock's beginning when never.
+  // Clears the accessed bits of all its pages, by /proc/PID/clear_refs. The process cannot fault
+  // pages in meanwhile. Does not flush the processor's TLB, nor change the pages' place in LRU
+  // lists. Errors as of open() and write().
+  Result<> clear_all(Clock::time_point now);
+  // When it last began to be cleared as a whole; the clock's beginning when never.
   [[nodiscard]] Clock::time_point cleared_at() const { return cleared_at_; }
 
   Clock::time_point last_used;  // kept by the owner

@@ -25,19 +25,19 @@ bool young(const pte_slot& slot) { return (slot.flags & PTE_YOUNG) != 0; }
 
 }  // namespace
 
-Result<std::unique_ptr<PageAger>> PageAger::create(const Paths& paths) {
+Result<std::unique_ptr<PageAger>> PageAger::create(const Paths& paths, const Clock& clock) {
   if (!Capabilities::effective(paths).has(CAP_SYS_NICE))
     return fail(EPERM, "clearing accessed bits of other processes takes CAP_SYS_NICE");
   auto walker = PageWalker::load(paths);
   if (!walker) return tl::unexpected(walker.error());
-  return std::unique_ptr<PageAger>(new PageAger(std::move(*walker)));
+  return std::unique_ptr<PageAger>(new PageAger(std::move(*walker), clock));
 }
 
 HeldSpace& PageAger::space_of(const std::shared_ptr<const Process>& process) {
   const auto known = held_.find(process.get());
   if (known != held_.end()) return known->second.space;
   const auto [place, is_new] = held_.emplace(process.get(), Held{process, HeldSpace(*process)});
-  place->second.space.last_used = Clock::now();
+  place->second.space.last_used = now();
   return place->second.space;
 }
 
@@ -82,7 +82,7 @@ bool PageAger::walk(std::span<const PageQuery> queries, bool want_ageing) {
 }
 
 void PageAger::make_old(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
-  now_ = Clock::now();
+  now_ = now();
   aged.assign(queries.size(), {});
   HeldSpace* last = nullptr;
   for (const PageQuery& query : queries) {
@@ -202,17 +202,17 @@ void PageAger::clear_stuck(std::span<const PageQuery> queries, std::vector<Aged>
 
 bool PageAger::clear_space(const Share& share) {
   HeldSpace& space = *share.space;
-  const auto now = Clock::now();
-  if (!clearing_.allows(now)) return false;
+  const auto begin = now();
+  if (!clearing_.allows(begin)) return false;
   const bool few = share.nr_stuck * kFewOutOf < share.nr_all;
-  if (few && now - space.cleared_at() < kSeldom) return false;
-  const auto cost = space.clear_all();
-  clearing_.spend(Clock::now() - now);
-  if (!cost && cost.error().code != ESRCH)
-    warn_("clear" + std::to_string(cost.error().code),
+  if (few && begin - space.cleared_at() < kSeldom) return false;
+  const auto cleared = space.clear_all(begin);
+  clearing_.spend(now() - begin);
+  if (!cleared && cleared.error().code != ESRCH)
+    warn_("clear" + std::to_string(cleared.error().code),
           "pages that several processes share will not be seen as accessed: {}",
-          cost.error().message);
-  return cost.has_value();
+          cleared.error().message);
+  return cleared.has_value();
 }
 
 void PageAger::look_after_clearing(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
@@ -232,9 +232,9 @@ void PageAger::look_after_clearing(std::span<const PageQuery> queries, std::vect
 }
 
 void PageAger::forget_unused() {
-  const auto now = Clock::now();
-  std::erase_if(
-      held_, [now](const auto& held) { return now - held.second.space.last_used > kForgetAfter; });
+  std::erase_if(held_, [now = now()](const auto& held) {
+    return now - held.second.space.last_used > kForgetAfter;
+  });
 }
 
 }  // namespace damonfs

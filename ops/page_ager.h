@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/result.h"
 #include "ops/cold_advice.h"
 #include "ops/held_space.h"
@@ -55,10 +56,11 @@ struct Aged {
 // The kernel's page of zeros, hugetlb pages and device memory stay as they are (Trust::none).
 class PageAger {
  public:
-  using Clock = HeldSpace::Clock;
+  using TimePoint = HeldSpace::Clock::time_point;
 
+  // `clock` tells how long ago what was done, and what clearing costs; it outlives the ager.
   // ENOTSUP, ENOENT, EPERM as of PageWalker::load(); EPERM without CAP_SYS_NICE.
-  static Result<std::unique_ptr<PageAger>> create(const Paths& paths);
+  static Result<std::unique_ptr<PageAger>> create(const Paths& paths, const Clock& clock);
 
   // The space of a process, which is held from then on.
   HeldSpace& space_of(const std::shared_ptr<const Process>& process);
@@ -74,8 +76,11 @@ class PageAger {
   // Makes the pages old that are young. `aged` becomes as long as `queries`.
   void make_old(std::span<const PageQuery> queries, std::vector<Aged>& aged);
 
+  [[nodiscard]] TimePoint now() const {
+    return TimePoint(std::chrono::nanoseconds(clock_->now_ns()));
+  }
   // Whether a bit of Trust::since_clear still means something: the last clearing is not long ago.
-  [[nodiscard]] static bool fresh(const HeldSpace& space, Clock::time_point now) {
+  [[nodiscard]] static bool fresh(const HeldSpace& space, TimePoint now) {
     return now - space.cleared_at() < kFreshFor;
   }
 
@@ -107,8 +112,8 @@ class PageAger {
     bool maybe;  // the advice takes it if it is on an LRU list by then
   };
 
-  explicit PageAger(std::unique_ptr<PageWalker> walker)
-      : walker_(std::move(walker)), clearing_(Clock::now()) {}
+  PageAger(std::unique_ptr<PageWalker> walker, const Clock& clock)
+      : clock_(&clock), walker_(std::move(walker)), clearing_(now()) {}
 
   bool walk(std::span<const PageQuery> queries, bool want_ageing);
   void fill(std::span<const PageQuery> queries);
@@ -125,11 +130,12 @@ class PageAger {
   bool clear_space(const Share& share);
   void look_after_clearing(std::span<const PageQuery> queries, std::vector<Aged>& aged);
 
+  const Clock* clock_;
   std::unique_ptr<PageWalker> walker_;
   std::unordered_map<const Process*, Held> held_;
   TimeShare clearing_;
   WarnOnce warn_;
-  Clock::time_point now_;  // when the running, or last, make_old() began
+  TimePoint now_;  // when the running, or last, make_old() began
 
   // Of one make_old(), kept for their memory.
   std::vector<iovec> ranges_;

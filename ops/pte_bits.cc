@@ -4,11 +4,17 @@
 
 #include "core/target.h"
 #include "ops/process.h"
+#include "ops/steady_clock.h"
 
 namespace damonfs {
 
 Result<std::unique_ptr<PteBits>> PteBits::create(const Paths& paths) {
-  auto ager = PageAger::create(paths);
+  static const SteadyClock machine;
+  return create(paths, machine);
+}
+
+Result<std::unique_ptr<PteBits>> PteBits::create(const Paths& paths, const Clock& clock) {
+  auto ager = PageAger::create(paths, clock);
   if (!ager) return tl::unexpected(ager.error());
   return std::unique_ptr<PteBits>(new PteBits(std::move(*ager)));
 }
@@ -40,7 +46,7 @@ void PteBits::check(std::span<Sample> samples) {
     sample.leaf_sz = 0;
   }
   if (samples.size() != aged_.size()) return;
-  const auto now = PageAger::Clock::now();
+  const auto now = ager_->now();
   ager_->look(queries_, false, [&](size_t i, const pte_slot& slot) {
     if ((slot.flags & PTE_MAPPED) == 0) return;
     samples[i].leaf_sz = uint64_t{1} << slot.leaf_shift;

@@ -30,8 +30,9 @@ class PteBits final : public AccessedBits, public PageAges {
  public:
   // ENOTSUP (not x86-64, or a kernel that is not understood), ENOENT (no BTF), EPERM (CAP_BPF,
   // CAP_PERFMON or CAP_SYS_NICE is missing, lockdown), else what the kernel said. Takes about
-  // 50 ms.
+  // 50 ms. `clock`: as of PageAger::create(); the machine's own where none is given.
   static Result<std::unique_ptr<PteBits>> create(const Paths& paths);
+  static Result<std::unique_ptr<PteBits>> create(const Paths& paths, const Clock& clock);
 
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;

@@ -21,7 +21,7 @@ import sys
 # its samples, for a workload on a busy or emulated machine does not get to touch
 # all of its hot part in each sampling interval.
 HOT_SHARE = 0.5
-LEAST_SHARE = 0.125
+LEAST_SHARE = 0.5
 
 
 @dataclasses.dataclass

@@ -8,16 +8,27 @@
 #include <span>
 #include <vector>
 
+#include "core/clock.h"
 #include "ops/pte_bits.h"
 #include "tests/unit/ops/pte_child.h"
 
 namespace damonfs::pte_test {
 
+// Time that goes on by a millisecond each time it is asked for, and by what a test says.
+class TickingClock final : public Clock {
+ public:
+  [[nodiscard]] uint64_t now_ns() const override { return now_ns_ += 1000000; }
+  void sleep_us(uint64_t us, const std::stop_token& /*stop*/) override { now_ns_ += us * 1000; }
+
+ private:
+  mutable uint64_t now_ns_ = 3600ULL * 1000000000;  // nothing was done lately
+};
+
 // A test with a backend; skipped where the kernel or the rights do not allow one.
 class PteTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto made = PteBits::create(Paths{});
+    auto made = PteBits::create(Paths{}, clock_);
     if (!made && (made.error().code == EPERM || made.error().code == ENOENT))
       GTEST_SKIP() << made.error().message;
     ASSERT_TRUE(made) << made.error().message;
@@ -32,6 +43,7 @@ class PteTest : public ::testing::Test {
     return found;
   }
 
+  TickingClock clock_;
   std::unique_ptr<PteBits> bits_;
 };
 

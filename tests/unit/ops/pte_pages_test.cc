@@ -6,11 +6,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <string>
-#include <thread>
 
 #include "core/fd.h"
 #include "ops/page_size.h"
@@ -75,7 +73,7 @@ TEST_F(PtePagesTest, PagesSharedWithAChildAreSeenByClearingTheWholeProcess) {
   child.run(0);
   for (int round = 0; round < 3; ++round) {
     // New pages may need a clearing, which is allowed only so long after the last one.
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    clock_.sleep_us(500000, {});
     bits_->prepare(samples);
     child.run(2);
     EXPECT_EQ(accessed(samples), those(256, half)) << "own pages, round " << round;
@@ -235,7 +233,7 @@ TEST_F(PtePagesTest, LargeFoliosAreSeenPageByPageAndStayWhole) {
 }
 
 // Huge pages that are mapped page by page; `merge`: in one mapping, else in three each.
-void watch_cut_huge_pages(PteBits& bits, bool merge) {
+void watch_cut_huge_pages(PteBits& bits, Clock& clock, bool merge) {
   constexpr size_t kSmall = 512;  // pages of a huge one
   const Memory memory(3 * kSmall);
   const size_t first = kSmall - memory.addr(0) / kPageSize % kSmall;
@@ -263,7 +261,7 @@ void watch_cut_huge_pages(PteBits& bits, bool merge) {
   const Watch watch(child);
   auto samples = watch.samples_at(addrs);
   for (int round = 0; round < 3; ++round) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a clearing may be needed
+    clock.sleep_us(50000, {});  // a clearing may be needed
     bits.prepare(samples);
     child.run(1);
     bits.check(samples);
@@ -275,9 +273,13 @@ void watch_cut_huge_pages(PteBits& bits, bool merge) {
   EXPECT_EQ(kib_in_large_folios(child, memory), large_kib) << "a huge page was split";
 }
 
-TEST_F(PtePagesTest, HugePagesMappedPageByPageStayWhole) { watch_cut_huge_pages(*bits_, true); }
+TEST_F(PtePagesTest, HugePagesMappedPageByPageStayWhole) {
+  watch_cut_huge_pages(*bits_, clock_, true);
+}
 
-TEST_F(PtePagesTest, HugePagesInSeveralMappingsStayWhole) { watch_cut_huge_pages(*bits_, false); }
+TEST_F(PtePagesTest, HugePagesInSeveralMappingsStayWhole) {
+  watch_cut_huge_pages(*bits_, clock_, false);
+}
 
 TEST_F(PtePagesTest, SwappedPagesAreNotAccessedUntilTheyAreBack) {
   const Memory memory(256);
