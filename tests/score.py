@@ -14,14 +14,10 @@ import dataclasses
 import json
 import sys
 
-# A region is called hot when it is found accessed at least half as often as the
-# hottest one: of a region that lies across the border of the hot part, less than
-# half of the samples are when less than half of it is hot. And of its samples at
-# least an eighth: where everything is about as cold, nothing is hot. Not half of
-# its samples, for a workload on a busy or emulated machine does not get to touch
-# all of its hot part in each sampling interval.
+# A region is called hot when at least half of its samples found it accessed: of a
+# region that lies across the border of the hot part, less than half do when less
+# than half of it is hot.
 HOT_SHARE = 0.5
-LEAST_SHARE = 0.5
 
 
 @dataclasses.dataclass
@@ -77,15 +73,19 @@ def common(left, right):
     return result
 
 
-def hot_ranges(snapshot, share=HOT_SHARE, within=None):
-    """What a snapshot calls hot; where a range is given, of what lies within it."""
+def hot_ranges(snapshot, share=HOT_SHARE, within=None, least=None):
+    """What a snapshot calls hot; where a range is given, of what lies within it. With `least`, half as hot
+    as the hottest region is enough, with that share of the samples at least: for a process that does not
+    get to touch all of its hot part in each sampling interval."""
     whole = within or (0, 1 << 64)
     regions = [region for region in snapshot["regions"]
                if region["start"] < whole[1] and whole[0] < region["end"]]
-    hottest = max((region["nr_accesses"] for region in regions), default=0)
-    least = max(share * hottest, LEAST_SHARE * snapshot["samples_per_aggregation"], 1)
+    enough = share * snapshot["samples_per_aggregation"]
+    if least is not None:
+        hottest = max((region["nr_accesses"] for region in regions), default=0)
+        enough = max(share * hottest, least * snapshot["samples_per_aggregation"])
     return common([(region["start"], region["end"]) for region in regions
-                   if region["nr_accesses"] >= least], [whole])
+                   if region["nr_accesses"] >= max(enough, 1)], [whole])
 
 
 def score(true_ranges, found_ranges):

@@ -21,12 +21,18 @@ def test_common_addresses():
     assert score.common([(0, 5), (3, 10)], [(0, 10)]) == [(0, 10)]
 
 
-def test_hot_is_what_is_accessed_half_as_often_as_the_hottest():
+def test_hot_is_what_half_of_the_samples_find_accessed():
     found = score.hot_ranges(snapshot((0, 10, 9), (10, 20, 10), (20, 30, 20), (30, 40, 0)))
     assert found == [(10, 30)]
-    assert score.hot_ranges(snapshot((0, 10, 4), (10, 20, 8), (20, 30, 1))) == [(0, 20)]
+    assert score.hot_ranges(snapshot((0, 10, 4), (10, 20, 8), (20, 30, 1))) == []
     assert score.hot_ranges(snapshot((0, 10, 20)), within=(4, 6)) == [(4, 6)]
-    assert score.hot_ranges(snapshot((0, 10, 20), (10, 20, 6)), within=(10, 20)) == [(10, 20)]
+    assert score.hot_ranges(snapshot((0, 10, 20), (10, 20, 16)), within=(10, 20)) == [(10, 20)]
+
+
+def test_half_as_hot_as_the_hottest_is_enough_where_that_is_asked_for():
+    found = score.hot_ranges(snapshot((0, 10, 4), (10, 20, 8), (20, 30, 1)), least=0.125)
+    assert found == [(0, 20)]
+    assert score.hot_ranges(snapshot((0, 10, 2), (10, 20, 1)), least=0.125) == []
 
 
 def test_where_everything_is_cold_nothing_is_hot():
