@@ -341,8 +341,8 @@ struct Server::Operations {
   static void mkdir(fuse_req_t request, fuse_ino_t, const char*, mode_t) {
     fuse_reply_err(request, EPERM);
   }
-  static void mknod(fuse_req_t request, fuse_ino_t, const char*, mode_t, dev_t) {
-    fuse_reply_err(request, EPERM);
+  static void mknod(fuse_req_t request, fuse_ino_t, const char*, mode_t mode, dev_t) {
+    fuse_reply_err(request, S_ISREG(mode) ? EACCES : EPERM);
   }
   static void create(fuse_req_t request, fuse_ino_t, const char*, mode_t, fuse_file_info*) {
     fuse_reply_err(request, EACCES);

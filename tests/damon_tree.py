@@ -75,6 +75,29 @@ class Tree:
         for i, pid in enumerate(pids):
             self.write(targets + "%d/pid_target" % i, pid)
 
+    def set_regions(self, target, ranges, kdamond=0):
+        """The initial regions of a target."""
+        regions = "%d/contexts/0/targets/%d/regions/" % (kdamond, target)
+        self.write(regions + "nr_regions", len(ranges))
+        for i, (start, end) in enumerate(ranges):
+            self.write(regions + "%d/start" % i, start)
+            self.write(regions + "%d/end" % i, end)
+
+    def set_scheme(self, number, action, sz=(0, (1 << 64) - 1), nr_accesses=(0, (1 << 32) - 1),
+                   age=(0, (1 << 32) - 1), quota=None, watermarks=None, filters=(), kdamond=0, **files):
+        """Pairs are minimum and maximum; the others are {file: value}, `filters` one such for each."""
+        scheme = "%d/contexts/0/schemes/%d/" % (kdamond, number)
+        self.write(scheme + "action", action)
+        for name, bounds in (("sz", sz), ("nr_accesses", nr_accesses), ("age", age)):
+            for bound, value in zip(("min", "max"), bounds):
+                self.write(scheme + "access_pattern/%s/%s" % (name, bound), value)
+        self.write(scheme + "filters/nr_filters", len(filters))
+        groups = [("quotas/", quota or {}), ("watermarks/", watermarks or {}), ("", files)]
+        groups += [("filters/%d/" % i, each) for i, each in enumerate(filters)]
+        for directory, values in groups:
+            for name, value in values.items():
+                self.write(scheme + directory + name, value)
+
     def regions(self, kdamond=0):
         """What update_schemes_tried_regions has left there."""
         tried = "%d/contexts/0/schemes/0/tried_regions/" % kdamond

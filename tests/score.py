@@ -73,19 +73,14 @@ def common(left, right):
     return result
 
 
-def hot_ranges(snapshot, share=HOT_SHARE, within=None, least=None):
-    """What a snapshot calls hot; where a range is given, of what lies within it. With `least`, half as hot
-    as the hottest region is enough, with that share of the samples at least: for a process that does not
-    get to touch all of its hot part in each sampling interval."""
+def hot_ranges(snapshot, share=HOT_SHARE, within=None):
+    """What a snapshot calls hot; where a range is given, of what lies within it."""
     whole = within or (0, 1 << 64)
     regions = [region for region in snapshot["regions"]
                if region["start"] < whole[1] and whole[0] < region["end"]]
-    enough = share * snapshot["samples_per_aggregation"]
-    if least is not None:
-        hottest = max((region["nr_accesses"] for region in regions), default=0)
-        enough = max(share * hottest, least * snapshot["samples_per_aggregation"])
+    enough = max(share * snapshot["samples_per_aggregation"], 1)
     return common([(region["start"], region["end"]) for region in regions
-                   if region["nr_accesses"] >= max(enough, 1)], [whole])
+                   if region["nr_accesses"] >= enough], [whole])
 
 
 def score(true_ranges, found_ranges):

@@ -1,11 +1,14 @@
 #!/usr/bin/python3
 """A process whose accesses to memory are commanded line by line on standard input.
 
-usage: tests/toucher.py SIZE     (bytes, all of which it touches once)
-It prints `ready pid=PID start=ADDRESS end=ADDRESS`, then for each command one line.
+usage: tests/toucher.py SIZE [FILE]     (bytes, all of which it touches once)
+The memory is anonymous, or FILE mapped privately. It prints `ready pid=PID start=ADDRESS end=ADDRESS`, then for each command one line.
 
 hot OFFSET SIZE   touches that part again and again   -> hot start=.. end=.. at=NS
 cold              touches nothing any more            -> cold at=..
+small             has its memory in small pages, that may become huge again -> small at=..
+fill              fills its memory with what does not compress    -> fill at=..
+check             reads all of it; how many bytes are not as filled -> check wrong=N at=..
 thread            a second thread touches instead     -> thread at=..
 fork              a child touches the other half of all for 2 s -> fork pid=.. at=..
 churn SIZE        maps, fills and unmaps memory of that size all the time -> churn at=..
@@ -15,14 +18,34 @@ Times are of CLOCK_MONOTONIC, in ns, as those of tests/workload. An end of file 
 """
 
 import ctypes
+import functools
 import mmap
 import os
+import random
 import sys
 import threading
 import time
 
 PAGE = 4096
+HUGE_PAGE = 2 << 20
 REST = 0.002  # between two rounds: an emulated processor must get to drop its translations
+
+
+BLOCK = 1 << 20
+
+
+@functools.cache
+def random_block():
+    return random.Random(1).randbytes(BLOCK)
+
+
+def block(at):
+    """What the block there is filled with: different for each, and what touch() writes at each page."""
+    number = (at // BLOCK).to_bytes(8, "little")
+    filled = bytearray(random_block())
+    for page in range(0, BLOCK, PAGE):
+        filled[page:page + 9] = b"x" + number
+    return bytes(filled)
 
 
 def say(word, **values):
@@ -31,18 +54,31 @@ def say(word, **values):
 
 
 class Toucher:
-    def __init__(self, size):
-        self.memory = mmap.mmap(-1, size)
-        self.start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+    def __init__(self, size, file):
+        if file:
+            fd = os.open(file, os.O_RDONLY)
+            whole = mmap.mmap(fd, size + HUGE_PAGE, flags=mmap.MAP_PRIVATE)
+        else:
+            whole = mmap.mmap(-1, size + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        # At the start of a huge page, so that none is hot in part only because it begins elsewhere.
+        address = ctypes.addressof(ctypes.c_char.from_buffer(whole))
+        skipped = -address % HUGE_PAGE
+        self.whole, self.skipped = whole, skipped
+        self.start = address + skipped
+        self.memory = memoryview(whole)[skipped:skipped + size]
         self.part = None
         self.thread = None
         self.lock = threading.Lock()
+        self.write = file is None
         self.touch(0, size)
         say("ready", pid=os.getpid(), start=self.start, end=self.start + size)
 
     def touch(self, offset, size):
-        pages = range(offset, offset + size, PAGE)
-        self.memory[offset:offset + size:PAGE] = b"x" * len(pages)
+        pages = self.memory[offset:offset + size:PAGE]
+        if self.write:
+            self.memory[offset:offset + size:PAGE] = b"x" * len(pages)
+        else:
+            pages.tobytes()
 
     def touch_on(self):
         while True:
@@ -76,6 +112,23 @@ class Toucher:
     def do_cold(self):
         self.part = None
         say("cold", at=time.monotonic_ns())
+
+    def do_small(self):
+        for advice in (mmap.MADV_NOHUGEPAGE, mmap.MADV_DONTNEED):
+            self.whole.madvise(advice, self.skipped, len(self.memory))
+        self.touch(0, len(self.memory))
+        self.whole.madvise(mmap.MADV_HUGEPAGE, self.skipped, len(self.memory))
+        say("small", at=time.monotonic_ns())
+
+    def do_fill(self):
+        for at in range(0, len(self.memory), BLOCK):
+            self.memory[at:at + BLOCK] = block(at)
+        say("fill", at=time.monotonic_ns())
+
+    def do_check(self):
+        wrong = sum(sum(a != b for a, b in zip(self.memory[at:at + BLOCK], block(at)))
+                    for at in range(0, len(self.memory), BLOCK) if self.memory[at:at + BLOCK] != block(at))
+        say("check", wrong=wrong, at=time.monotonic_ns())
 
     def do_unmap(self):
         self.part = None
@@ -114,6 +167,6 @@ class Toucher:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    Toucher(int(sys.argv[1])).run()
+    Toucher(int(sys.argv[1]), sys.argv[2] if len(sys.argv) == 3 else None).run()

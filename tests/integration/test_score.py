@@ -29,12 +29,6 @@ def test_hot_is_what_half_of_the_samples_find_accessed():
     assert score.hot_ranges(snapshot((0, 10, 20), (10, 20, 16)), within=(10, 20)) == [(10, 20)]
 
 
-def test_half_as_hot_as_the_hottest_is_enough_where_that_is_asked_for():
-    found = score.hot_ranges(snapshot((0, 10, 4), (10, 20, 8), (20, 30, 1)), least=0.125)
-    assert found == [(0, 20)]
-    assert score.hot_ranges(snapshot((0, 10, 2), (10, 20, 1)), least=0.125) == []
-
-
 def test_where_everything_is_cold_nothing_is_hot():
     assert score.hot_ranges(snapshot((0, 10, 0)), share=0) == []
     assert score.hot_ranges(snapshot((0, 10, 2), (10, 20, 1))) == []

@@ -27,6 +27,7 @@
 namespace {
 
 constexpr uint64_t kPage = 4096;
+constexpr uint64_t kHugePage = 2 << 20;
 constexpr const char* kUsage = R"(usage: workload [OPTIONS]
   --size SIZE          memory to map and to fault in (256M)
   --hot SIZE           part of it that is kept hot (16M)
@@ -180,12 +181,18 @@ void touch(char* start, uint64_t size, bool write) {
   }
 }
 
+// At the start of a huge page, so that none is hot in part only because it begins elsewhere.
 char* map_in(uint64_t size, const Options& options) {
-  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) refuse(std::strerror(errno), "cannot map memory");
+  void* whole = ::mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (whole == MAP_FAILED) refuse(std::strerror(errno), "cannot map memory");
+  const uint64_t before = -reinterpret_cast<uintptr_t>(whole) % kHugePage;
+  char* memory = static_cast<char*>(whole) + before;
+  if (before > 0) ::munmap(whole, before);
+  ::munmap(memory + size, kHugePage - before);
   if (options.huge) ::madvise(memory, size, *options.huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-  touch(static_cast<char*>(memory), size, true);
-  return static_cast<char*>(memory);
+  touch(memory, size, true);
+  return memory;
 }
 
 // Says where something is. In one write, so that lines of parent and child do not mix.

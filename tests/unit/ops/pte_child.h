@@ -31,6 +31,8 @@ class Memory {
                   int protection = PROT_READ | PROT_WRITE)
       : size_(pages * kPageSize), data_(::mmap(nullptr, size_, protection, flags, fd, 0)) {
     EXPECT_NE(data_, MAP_FAILED);
+    // In small pages, unless a test asks for large ones.
+    ::madvise(data_, size_, MADV_NOHUGEPAGE);
   }
   ~Memory() { ::munmap(data_, size_); }
   Memory(const Memory&) = delete;

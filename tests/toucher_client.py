@@ -1,0 +1,56 @@
+"""Commands a tests/toucher.py: a process whose accesses to memory are known."""
+
+import pathlib
+import subprocess
+import sys
+
+import score
+
+TOUCHER = pathlib.Path(__file__).resolve().parent / "toucher.py"
+
+
+class Target:
+    """A toucher that is told what to do; ends with the `with` that it is used in."""
+
+    def __init__(self, size, file=None, cgroup=None):
+        """`cgroup`: the cgroup.procs to be in from the start."""
+        command = [sys.executable, str(TOUCHER), str(size)] + ([str(file)] if file else [])
+        if cgroup:
+            command = ["/bin/sh", "-c", 'echo $$ >"$0" && exec "$@"', cgroup, *command]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        bufsize=1)
+        self.pid = self.process.pid
+        self.be_ready()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def be_ready(self):
+        word, values = score.fields(self.process.stdout.readline())
+        assert word == "ready"
+        self.range = (score.number(values["start"]), score.number(values["end"]))
+
+    def tell(self, *command):
+        """Carries a command out and returns the values of the answer."""
+        self.process.stdin.write(" ".join(map(str, command)) + "\n")
+        word, values = score.fields(self.process.stdout.readline())
+        assert word == command[0]
+        return values
+
+    def hot(self, offset, size):
+        """Makes a part hot; returns it."""
+        self.tell("hot", offset, size)
+        return (self.range[0] + offset, self.range[0] + offset + size)
+
+    def exec(self, size):
+        self.process.stdin.write("exec %d\n" % size)
+        self.be_ready()
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
