@@ -5,6 +5,7 @@ usage: tests/toucher.py SIZE [FILE]     (bytes, all of which it touches once)
 The memory is anonymous, or FILE mapped privately. It prints `ready pid=PID start=ADDRESS end=ADDRESS`, then for each command one line.
 
 hot OFFSET SIZE   touches that part again and again   -> hot start=.. end=.. at=NS
+rest MS           between two rounds of touching (2)  -> rest at=..
 cold              touches nothing any more            -> cold at=..
 small             has its memory in small pages, that may become huge again -> small at=..
 fill              fills its memory with what does not compress    -> fill at=..
@@ -28,7 +29,7 @@ import time
 
 PAGE = 4096
 HUGE_PAGE = 2 << 20
-REST = 0.002  # between two rounds: an emulated processor must get to drop its translations
+REST = 0.002  # seconds between two rounds: an emulated processor must get to drop its translations
 
 
 BLOCK = 1 << 20
@@ -67,6 +68,7 @@ class Toucher:
         self.start = address + skipped
         self.memory = memoryview(whole)[skipped:skipped + size]
         self.part = None
+        self.rest = REST
         self.thread = None
         self.lock = threading.Lock()
         self.write = file is None
@@ -85,7 +87,7 @@ class Toucher:
             with self.lock:
                 if self.part:
                     self.touch(*self.part)
-            time.sleep(REST)
+            time.sleep(self.rest)
 
     def run(self):
         # The first thread touches, as in most programs; commands come to another.
@@ -94,7 +96,7 @@ class Toucher:
             with self.lock:
                 if self.part:
                     self.touch(*self.part)
-            time.sleep(REST)
+            time.sleep(self.rest)
         while True:
             time.sleep(1)
 
@@ -108,6 +110,10 @@ class Toucher:
     def do_hot(self, offset, size):
         self.part = (offset, size)
         say("hot", start=self.start + offset, end=self.start + offset + size, at=time.monotonic_ns())
+
+    def do_rest(self, ms):
+        self.rest = ms / 1000
+        say("rest", at=time.monotonic_ns())
 
     def do_cold(self):
         self.part = None

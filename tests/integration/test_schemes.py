@@ -23,7 +23,9 @@ BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
 MIB = 1 << 20
 PAGE = mmap.PAGESIZE
 SOON = 10.0  # seconds within which what is cold is paged out, from when it is found cold on
-NOT_ACCESSED = {"nr_accesses": (0, 0), "age": (5, 1 << 31)}  # for half a second
+# Long intervals, that leave an emulated processor to the work.
+ATTRS = {"sample_us": 50000, "aggr_us": 500000}
+NOT_ACCESSED = {"nr_accesses": (0, 0), "age": (1, 1 << 31)}  # for half a second
 
 has_swap = len(pathlib.Path("/proc/swaps").read_text().splitlines()) > 1
 needs_swap = pytest.mark.skipif(not has_swap, reason="this machine has no swap")
@@ -90,7 +92,7 @@ def half(target, number):
 
 def start(tree, targets, *schemes, **attrs):
     """Watches the targets' memory, and nothing else of them, with these schemes."""
-    tree.set_up([target.pid for target in targets], **attrs)
+    tree.set_up([target.pid for target in targets], **ATTRS | attrs)
     tree.write("0/contexts/0/operations", "fvaddr")
     for i, target in enumerate(targets):
         tree.set_regions(i, [target.range])
@@ -110,6 +112,7 @@ def stats(tree, scheme=0):
 def test_pageout_takes_what_is_cold_and_willneed_brings_it_back(tree, make_target):
     target = make_target(256 * MIB)
     target.tell("fill")
+    target.tell("rest", 20)
     hot = target.hot(0, 128 * MIB)
     cold = half(target, 1)
     start(tree, [target], {"action": "pageout", **NOT_ACCESSED})
@@ -155,10 +158,11 @@ def test_collapse_makes_huge_pages(tree, make_target, action):
     target = make_target(64 * MIB)
     target.tell("small")
     target.tell("fill")
-    assert huge(target) == 0
+    before = huge(target)
+    assert before <= 8 * MIB  # khugepaged may have found some
     start(tree, [target], {"action": action})
     assert wait_until(lambda: huge(target) >= 56 * MIB), huge(target)
-    assert stats(tree)["sz_applied"] >= 56 * MIB
+    assert stats(tree)["sz_applied"] >= 56 * MIB - before
     tree.command("off")
     assert target.tell("check")["wrong"] == "0"
 
@@ -226,12 +230,13 @@ def test_an_anon_filter_spares_what_is_not_of_files(tree, make_target):
 def test_a_young_filter_spares_what_was_accessed(tree, make_target):
     target = make_target(128 * MIB)
     target.tell("fill")
+    target.tell("rest", 20)
     hot = target.hot(0, 64 * MIB)
     time.sleep(1)
     # Whatever monitoring thinks of them.
-    start(tree, [target], {"action": "pageout", "age": (5, 1 << 31),
+    start(tree, [target], {"action": "pageout", "age": (1, 1 << 31),
                            "filters": [{"type": "young", "matching": "Y", "allow": "N"}]})
-    assert wait_until(lambda: resident(target, half(target, 1)) <= 7 * MIB)
+    assert wait_until(lambda: resident(target, half(target, 1)) <= 7 * MIB, 3 * SOON)
     assert resident(target, hot) >= 0.9 * size(hot)
     tree.command("off")
     assert target.tell("check")["wrong"] == "0"
@@ -288,7 +293,7 @@ def test_watermarks_switch_schemes_off_and_on(tree, make_target):
 
 def test_a_target_that_dies_while_it_is_acted_on(tree, make_target):
     target, other = make_target(64 * MIB), make_target(64 * MIB)
-    start(tree, [target, other], {"action": "cold"}, aggr_us=20000)
+    start(tree, [target, other], {"action": "cold"}, sample_us=5000, aggr_us=20000)
     assert wait_until(lambda: stats(tree)["nr_applied"] > 0)
     target.end()
     before = stats(tree)["sz_applied"]
