@@ -52,7 +52,8 @@ class ConfigWalk {
   Result<void> run(const YAML::Node& root);
 
  private:
-  Result<void> visit(const std::string& path, const YAML::Node& node, size_t depth);
+  Result<void> visit(const std::string& path, const YAML::Node& name, const YAML::Node& node,
+                     size_t depth);
   Result<void> visit_directory(const std::string& path, const YAML::Node& node, size_t depth);
   Result<void> visit_numbered(const std::string& path, const YAML::Node& node, size_t depth);
   Result<void> write(const std::string& path, const std::string& text, const YAML::Mark& mark);
@@ -74,22 +75,19 @@ Result<void> ConfigWalk::run(const YAML::Node& root) {
   if (!root.IsMap()) {
     return fault(root.Mark(), "", {EINVAL, "a mapping of files and directories is wanted"});
   }
-  for (const auto& entry : root) {
-    std::string path = entry.first.as<std::string>("");
-    if (path == kKdamonds) path = fmt::format("{}{}", kAdmin, path);
-    if (auto visited = visit(path, entry.second, 0); !visited) return visited;
-  }
+  if (auto visited = visit_directory("", root, 0); !visited) return visited;
   for (const auto& [path, text, mark] : states_) {
     if (auto written = write(path, text, mark); !written) return written;
   }
   return {};
 }
 
-Result<void> ConfigWalk::visit(const std::string& path, const YAML::Node& node, size_t depth) {
+Result<void> ConfigWalk::visit(const std::string& path, const YAML::Node& name,
+                               const YAML::Node& node, size_t depth) {
   if (depth > kDeepest) return fault(node.Mark(), path, {ELOOP, "this is in itself"});
   if (node.IsMap()) return visit_directory(path, node, depth);
   if (node.IsSequence()) return visit_numbered(path, node, depth);
-  if (!node.IsScalar()) return fault(node.Mark(), path, {EINVAL, "there is no value"});
+  if (!node.IsScalar()) return fault(name.Mark(), path, {EINVAL, "there is no value"});
   if (last_name(path) != kState) return write(path, node.Scalar(), node.Mark());
   states_.push_back({path, node.Scalar(), node.Mark()});
   return {};
@@ -98,9 +96,11 @@ Result<void> ConfigWalk::visit(const std::string& path, const YAML::Node& node, 
 Result<void> ConfigWalk::visit_directory(const std::string& path, const YAML::Node& node,
                                          size_t depth) {
   for (const auto& entry : node) {
-    const std::string name = entry.first.as<std::string>("");
+    const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
     if (name.empty()) return fault(entry.first.Mark(), path, {EINVAL, "a name is wanted"});
-    if (auto visited = visit(below(path, name), entry.second, depth + 1); !visited) {
+    const bool short_name = path.empty() && name == kKdamonds;
+    const std::string named = short_name ? fmt::format("{}{}", kAdmin, name) : below(path, name);
+    if (auto visited = visit(named, entry.first, entry.second, depth + 1); !visited) {
       return visited;
     }
   }

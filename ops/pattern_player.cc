@@ -91,9 +91,9 @@ double PatternWindow::chance(const PatternMapping& mapping, uint64_t addr) const
 }
 
 bool PatternWindow::stays(const PatternMapping& mapping) const {
-  return last_ != nullptr && std::all_of(parts_.begin(), parts_.end(), [&](const Part& part) {
-           return present(*part.phase, mapping);
-         });
+  return last_ != nullptr && present(*last_, mapping) &&
+         std::all_of(parts_.begin(), parts_.end(),
+                     [&](const Part& part) { return present(*part.phase, mapping); });
 }
 
 std::vector<AddrRange> PatternWindow::mappings() const {

@@ -13,15 +13,17 @@ namespace {
 
 // Neighbours whose shares differ less count as alike; the bytes of both together stay.
 constexpr double kAlike = 1.0 / 256;
+// More than these are joined although they differ more.
+constexpr size_t kManyPieces = 1024;
 
 double intervals_in(uint64_t ns, uint64_t interval_ns) {
   return interval_ns == 0 ? 1 : static_cast<double>(ns) / static_cast<double>(interval_ns);
 }
 
-bool alike(const Residency::Piece& left, const Residency::Piece& right) {
+bool alike(const Residency::Piece& left, const Residency::Piece& right, double tolerance) {
   return left.range.end == right.range.start && left.part == right.part &&
          left.mapped == right.mapped && left.node == right.node &&
-         left.collapsed == right.collapsed && std::abs(left.out - right.out) <= kAlike;
+         left.collapsed == right.collapsed && std::abs(left.out - right.out) <= tolerance;
 }
 
 }  // namespace
@@ -62,7 +64,10 @@ void Residency::settle(uint64_t to_ns, uint64_t interval_ns) {
       piece.out *= 1 - *chance;
     }
   }
-  if (!pieces_.empty()) join(0, UINT64_MAX);
+  join(0, UINT64_MAX, kAlike);
+  for (double more = 2 * kAlike; more <= 1 && pieces_.size() > kManyPieces; more *= 2) {
+    join(0, UINT64_MAX, more);
+  }
 }
 
 void Residency::visit(AddrRange range, const std::function<void(Piece&)>& fn) {
@@ -73,7 +78,7 @@ void Residency::visit(AddrRange range, const std::function<void(Piece&)>& fn) {
        ++at) {
     if (at->second.mapped) fn(at->second);
   }
-  join(range.start, range.end);
+  join(range.start, range.end, kAlike);
 }
 
 double Residency::chance(const Piece& piece, uint64_t from_ns, uint64_t to_ns,
@@ -93,14 +98,14 @@ void Residency::cut(uint64_t addr) {
   pieces_.emplace_hint(above, addr, right);
 }
 
-void Residency::join(uint64_t from, uint64_t to) {
+void Residency::join(uint64_t from, uint64_t to, double tolerance) {
   auto left = pieces_.lower_bound(from);
   if (left != pieces_.begin()) --left;
   if (left == pieces_.end()) return;
   for (auto right = std::next(left); right != pieces_.end() && right->first <= to;) {
     Piece& kept = left->second;
     const Piece& gone = right->second;
-    if (!alike(kept, gone)) {
+    if (!alike(kept, gone, tolerance)) {
       left = right++;
       continue;
     }

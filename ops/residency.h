@@ -17,7 +17,8 @@ namespace damonfs {
 // stays away until the pattern accesses it. That is a matter of chance, and here counted in the
 // mean: of pages that are accessed within a time with probability p, the share p of those that were
 // away is back after it. So the work depends on how many pieces there are, never on their size, and
-// a run is the same each time.
+// a run is the same each time. Neighbouring pieces are taken together, with their mean, where they
+// differ little, and where they differ more should there be more than about a thousand.
 //
 // A mapping that goes and comes back is new, all of it there. One thread; refers to the process.
 class Residency {
@@ -62,8 +63,9 @@ class Residency {
   using Pieces = std::map<uint64_t, Piece>;  // by start
 
   void cut(uint64_t addr);
-  // Joins what is alike from the piece at or before `from` up to the one that begins at `to`.
-  void join(uint64_t from, uint64_t to);
+  // Joins what is alike from the piece at or before `from` up to the one that begins at `to`:
+  // shares that differ by `tolerance` at most.
+  void join(uint64_t from, uint64_t to, double tolerance);
 
   const PatternProcess* process_;
   Pieces pieces_;
