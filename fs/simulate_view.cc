@@ -65,7 +65,9 @@ SchemeStat difference(const SchemeStat& now, const SchemeStat& before) {
   return since;
 }
 
-std::string quota_text(uint64_t bytes) { return bytes == 0 ? "none" : human_size(bytes); }
+std::string quota_text(const SimulatedKdamond::OfScheme& scheme) {
+  return scheme.limited ? human_size(scheme.effective_bytes) : "none";
+}
 
 std::string table_of(const std::vector<SimulatedRow>& rows, size_t k, size_t s) {
   const SimulatedKdamond& start = rows.front().kdamonds[k];
@@ -78,9 +80,9 @@ std::string table_of(const std::vector<SimulatedRow>& rows, size_t k, size_t s) 
   for (size_t i = 1; i < rows.size(); ++i) {
     const SimulatedKdamond& before = rows[i - 1].kdamonds[k];
     const SimulatedKdamond& now = rows[i].kdamonds[k];
-    text += table_line(
-        human_time(rows[i].time), difference(now.schemes[s].stat, before.schemes[s].stat),
-        quota_text(now.schemes[s].effective_bytes), now.brought_back - before.brought_back, now);
+    text += table_line(human_time(rows[i].time),
+                       difference(now.schemes[s].stat, before.schemes[s].stat),
+                       quota_text(now.schemes[s]), now.brought_back - before.brought_back, now);
   }
   return text + table_line("in all", end.schemes[s].stat, "", end.brought_back, end);
 }

@@ -156,8 +156,8 @@ std::vector<SimulatedKdamond> Simulation::look() {
       view.brought_back += memory.brought_back();
     }
     for (const Scheme& scheme : context.schemes) {
-      view.schemes.push_back(
-          {scheme.params.action, scheme.stat, scheme.quota.esz(), scheme.active});
+      view.schemes.push_back({scheme.params.action, scheme.stat, scheme.quota.limited(),
+                              scheme.quota.esz(), scheme.active});
     }
     views.push_back(std::move(view));
   }

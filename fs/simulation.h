@@ -42,7 +42,8 @@ struct SimulatedKdamond {
   struct OfScheme {
     Action action = Action::stat;
     SchemeStat stat;
-    uint64_t effective_bytes = 0;
+    bool limited = false;          // whether there is a quota
+    uint64_t effective_bytes = 0;  // of it
     bool active = true;
   };
   size_t number = 0;  // in the tree
