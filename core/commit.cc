@@ -110,7 +110,8 @@ void commit_quota(Quota& running, const QuotaParams& wanted) {
 
 Result<void> commit_context(Context& running, Context& wanted) {
   if (auto valid = check(running, wanted); !valid) return valid;
-  if (running.ops_id != wanted.ops_id) {
+  const bool other_operations = running.ops_id != wanted.ops_id;
+  if (other_operations) {
     running.ops_id = wanted.ops_id;
     running.operations = std::move(wanted.operations);
   }
@@ -118,6 +119,7 @@ Result<void> commit_context(Context& running, Context& wanted) {
   running.min_region_sz = wanted.min_region_sz;
   running.pause = wanted.pause;
   const bool look_again = commit_targets(running, wanted);
+  if (other_operations) running.operations->init(running);
   commit_schemes(running, wanted);
   if (running.attrs != wanted.attrs) {
     running.aggr_samples = wanted.samples_in(wanted.attrs.aggr_us);

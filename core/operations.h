@@ -46,7 +46,8 @@ class Operations {
  public:
   virtual ~Operations() = default;
 
-  // Called once as the kdamond starts: gives regions to targets that the user gave none.
+  // Called once, as the kdamond starts or, in a commit, takes other operations: gives regions to
+  // targets that the user gave none.
   virtual void init(Context& context) = 0;
 
   // Called every update interval: lets targets' regions follow the address space.

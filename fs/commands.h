@@ -14,10 +14,21 @@ namespace damonfs {
 struct MountOptions {
   std::string mount_point;
   std::string backend = "auto";  // auto, pte, idle, soft-dirty, synthetic:FILE
+  bool dry_run = false;          // schemes count what they would do, and do nothing
   bool foreground = false;       // stay; else the command returns once the tree is usable
   std::optional<uint64_t> seed;  // of everything random; none: another each time
   std::string log_level = "info";
   std::string log_file;  // empty: stderr in the foreground, else syslog
+};
+
+// damonfs simulate
+struct SimulateOptions {
+  std::string config;            // YAML
+  std::string pattern;           // of accesses
+  std::string length;            // such as 24h; empty: the pattern's
+  std::string every;             // the same, between two rows; empty: a twentieth
+  std::optional<uint64_t> seed;  // in place of the pattern's
+  bool json = false;             // a JSON object a row, in place of tables
 };
 
 // damonfs umount
@@ -40,6 +51,7 @@ struct WatchOptions {
 };
 
 int run_mount(const MountOptions& options);
+int run_simulate(const SimulateOptions& options);
 int run_umount(const UmountOptions& options);
 int run_doctor();
 int run_watch(const WatchOptions& options);

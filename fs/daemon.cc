@@ -61,7 +61,7 @@ int serve(const MountOptions& options, StartReport report) {
     if (log_is_elsewhere) spdlog::error("{}", error.message);
     return report.failed(error);
   };
-  const auto wiring = Wiring::make(options.backend, options.seed, Paths());
+  const auto wiring = Wiring::make(options.backend, options.seed, Paths(), options.dry_run);
   if (!wiring) return failed(wiring.error());
   Tree tree;
   add_damon_tree(tree, (*wiring)->machine());

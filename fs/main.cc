@@ -32,6 +32,7 @@ void add_mount(CLI::App& app, MountOptions& options) {
   mount->add_option("--backend", options.backend, "How accesses are noticed")
       ->transform(kBackend)
       ->capture_default_str();
+  mount->add_flag("--dry-run", options.dry_run, "Schemes count what they would do, and do nothing");
   mount->add_flag("--foreground,-f", options.foreground, "Do not go to the background");
   mount->add_option("--seed", options.seed, "Of all that is random (default: another each time)");
   mount->add_option("--log-level", options.log_level, "What is worth a line")
@@ -39,6 +40,20 @@ void add_mount(CLI::App& app, MountOptions& options) {
       ->capture_default_str();
   mount->add_option("--log-file", options.log_file,
                     "Where lines go (default: stderr in the foreground, else syslog)");
+}
+
+void add_simulate(CLI::App& app, SimulateOptions& options) {
+  auto* simulate = app.add_subcommand(
+      "simulate", "Say what schemes would do on a machine that is only described, in no time");
+  simulate->add_option("config", options.config, "YAML that sets files of the tree")->required();
+  simulate->add_option("pattern", options.pattern, "What processes access (docs/pattern.md)")
+      ->required();
+  simulate->add_option("--for", options.length, "As in 24h (default: as long as the pattern)")
+      ->type_name("TIME");
+  simulate->add_option("--every", options.every, "Between two rows (default: a twentieth)")
+      ->type_name("TIME");
+  simulate->add_option("--seed", options.seed, "Of all that is random (default: the pattern's)");
+  simulate->add_flag("--json", options.json, "A JSON object a row, in place of tables");
 }
 
 void add_umount(CLI::App& app, UmountOptions& options) {
@@ -78,9 +93,11 @@ int run(std::span<char*> words) {
   app.require_subcommand(1);
   app.footer("Exit status: 0 for success, 1 for a failure, 2 for wrong usage.");
   MountOptions mount;
+  SimulateOptions simulate;
   UmountOptions umount;
   WatchOptions watch;
   add_mount(app, mount);
+  add_simulate(app, simulate);
   add_umount(app, umount);
   app.add_subcommand("doctor", "Say which backends work here, and what the others lack");
   add_watch(app, watch);
@@ -98,6 +115,7 @@ int run(std::span<char*> words) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
   if (app.got_subcommand("mount")) return run_mount(mount);
+  if (app.got_subcommand("simulate")) return run_simulate(simulate);
   if (app.got_subcommand("umount")) return run_umount(umount);
   if (app.got_subcommand("doctor")) return run_doctor();
   return run_watch(watch);

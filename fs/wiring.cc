@@ -50,9 +50,9 @@ Result<Bits> make_bits(std::string_view backend, const Paths& paths) {
 // Real processes, watched with real schemes.
 class ProcessOperations final : public Operations {
  public:
-  ProcessOperations(OpsId id, Bits bits, const Paths& paths, Metrics& metrics)
+  ProcessOperations(OpsId id, Bits bits, const Paths& paths, bool dry_run, Metrics& metrics)
       : watching_(id, std::move(bits.bits)),
-        actions_(paths, {.ages = bits.ages}),
+        actions_(paths, {.dry_run = dry_run, .ages = bits.ages}),
         metrics_(metrics) {}
 
   void init(Context& context) override {
@@ -87,14 +87,16 @@ std::shared_ptr<TargetHandle> as_handle(std::shared_ptr<T> process) {
 }  // namespace
 
 Result<std::unique_ptr<Wiring>> Wiring::make(const std::string& backend,
-                                             std::optional<uint64_t> seed, const Paths& paths) {
-  std::unique_ptr<Wiring> wiring(new Wiring(paths));
+                                             std::optional<uint64_t> seed, const Paths& paths,
+                                             bool dry_run) {
+  std::unique_ptr<Wiring> wiring(new Wiring(paths, dry_run));
   const bool synthetic = backend.starts_with(kSynthetic);
   auto wired = synthetic ? wiring->wire_synthetic(backend.substr(kSynthetic.size()), seed)
                          : wiring->wire_real(backend, seed);
   if (!wired) return tl::unexpected(wired.error());
   wiring->machine_.clock = wiring->clock_.get();
   wiring->description_ += fmt::format(", seed {}", wiring->machine_.seed);
+  if (dry_run) wiring->description_ += "; DRY RUN: what schemes would do is counted, not done";
   return wiring;
 }
 
@@ -117,7 +119,7 @@ Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_
     if (id == OpsId::paddr) return fail(EINVAL, "physical memory cannot be watched");
     return make_bits(chosen, paths_).map_error(not_watchable).map([&](Bits bits) {
       return std::unique_ptr<Operations>(
-          std::make_unique<ProcessOperations>(id, std::move(bits), paths_, metrics_));
+          std::make_unique<ProcessOperations>(id, std::move(bits), paths_, dry_run_, metrics_));
     });
   };
   machine_.open_target = [this](int pid) {

@@ -21,20 +21,23 @@ class Wiring {
  public:
   // `backend` as on the command line: auto, pte, idle, soft-dirty or synthetic:FILE. ENOTSUP when
   // it does not work here, or with `auto` when none does, and why; EINVAL for a name that is none
-  // of these; for a pattern what load_pattern() says.
+  // of these; for a pattern what load_pattern() says. With `dry_run` schemes' actions are counted
+  // and not done (on a pattern they never are).
   static Result<std::unique_ptr<Wiring>> make(const std::string& backend,
-                                              std::optional<uint64_t> seed, const Paths& paths);
+                                              std::optional<uint64_t> seed, const Paths& paths,
+                                              bool dry_run = false);
 
   [[nodiscard]] const Machine& machine() const { return machine_; }
   // Which backend this is and why, for the log.
   [[nodiscard]] const std::string& description() const { return description_; }
 
  private:
-  explicit Wiring(const Paths& paths) : paths_(paths), metrics_(paths) {}
+  Wiring(const Paths& paths, bool dry_run) : paths_(paths), dry_run_(dry_run), metrics_(paths) {}
   Result<void> wire_real(const std::string& backend, std::optional<uint64_t> seed);
   Result<void> wire_synthetic(const std::string& file, std::optional<uint64_t> seed);
 
   const Paths paths_;
+  const bool dry_run_;
   SystemMetrics metrics_;
   std::unique_ptr<Clock> clock_;
   Machine machine_;

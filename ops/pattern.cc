@@ -26,8 +26,9 @@ class PatternReader {
   Result<void> read_line(const Words& words);
   Result<void> read_clock(const Words& words);
   Result<void> read_seed(const Words& words);
+  Result<void> read_memory(const Words& words);
   Result<void> read_process(const Words& words);
-  Result<void> read_map(const Words& words);
+  Result<void> read_map(Words words);
   Result<void> read_phase(const Words& words);
   Result<void> read_end(const Words& words);
   Result<void> read_access(const Words& words);
@@ -66,6 +67,7 @@ Result<void> PatternReader::read_line(const Words& line) {
   const Words words(line.begin() + 1, line.end());
   if (keyword == "clock") return read_clock(words);
   if (keyword == "seed") return read_seed(words);
+  if (keyword == "memory") return read_memory(words);
   if (keyword == "process") return read_process(words);
   if (keyword == "map") return need_process().and_then([&] { return read_map(words); });
   if (keyword == "phase") return need_process().and_then([&] { return read_phase(words); });
@@ -103,6 +105,15 @@ Result<void> PatternReader::read_seed(const Words& words) {
   return {};
 }
 
+Result<void> PatternReader::read_memory(const Words& words) {
+  if (words.size() != 1) return fail(EINVAL, "it is `memory SIZE`");
+  const Result<uint64_t> size = parse_size(words[0]);
+  if (!size) return tl::unexpected(size.error());
+  if (*size == 0) return fail(EINVAL, "a machine has some memory");
+  pattern_.memory = *size;
+  return {};
+}
+
 Result<void> PatternReader::read_process(const Words& words) {
   if (words.size() != 1) return fail(EINVAL, "it is `process PID` or `process *`");
   if (!pattern_.processes.empty()) {
@@ -128,12 +139,14 @@ Result<void> PatternReader::check_process() const {
   return {};
 }
 
-Result<void> PatternReader::read_map(const Words& words) {
+Result<void> PatternReader::read_map(Words words) {
   if (!process().phases.empty()) return fail(EINVAL, "mappings must come before the first phase");
+  const bool file = words.size() > 3 && words.back() == "file";
+  if (file) words.pop_back();
   if (words.size() != 3 && !(words.size() == 5 && words[3] == "huge")) {
-    return fail(EINVAL, "it is `map NAME START SIZE` or `map NAME START SIZE huge SIZE`");
+    return fail(EINVAL, "it is `map NAME START SIZE`, then `huge SIZE`, `file`, both or nothing");
   }
-  PatternMapping added{.name = std::string(words[0]), .range = {}};
+  PatternMapping added{.name = std::string(words[0]), .range = {}, .file = file};
   const Result<uint64_t> start = parse_size(words[1]);
   const Result<uint64_t> size = parse_size(words[2]);
   const Result<uint64_t> leaf = words.size() == 5 ? parse_size(words[4]) : kPageSize;

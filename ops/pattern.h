@@ -5,9 +5,11 @@
 // begin with
 //   clock real|virtual     virtual: time flies until the pattern's end (default real)
 //   seed N                 of the accesses that are left to chance (default 1)
+//   memory SIZE            of the machine (default: not described)
 //   process PID|*          starts a process: the one with that number, or any other
 // and, of the process started last,
-//   map NAME START SIZE [huge SIZE]   a mapping; huge: bytes that share one accessed bit
+//   map NAME START SIZE [huge SIZE] [file]   a mapping; huge: bytes that share one accessed bit;
+//                                     file: of a file, not anonymous
 //   phase DURATION                    starts a phase
 //   end hold|loop|exit                after the last phase: it lasts, all begins anew, the process
 //                                     is gone (default hold)
@@ -51,6 +53,7 @@ struct PatternMapping {
   std::string name;
   AddrRange range;
   uint64_t leaf_sz = 4096;  // power of two
+  bool file = false;        // of a file; else anonymous
 };
 
 struct PatternPhase {
@@ -76,6 +79,7 @@ struct PatternProcess {
 struct Pattern {
   bool virtual_clock = false;
   uint64_t seed = 1;
+  uint64_t memory = 0;                    // bytes the machine has; 0: not described
   std::vector<PatternProcess> processes;  // at least one
 
   // Of the process that lasts longest.

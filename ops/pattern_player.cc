@@ -4,44 +4,39 @@
 #include <cmath>
 #include <limits>
 
+#include "core/arithmetic.h"
 #include "ops/page_size.h"
 
 namespace damonfs {
 namespace {
 
-struct Position {
-  const PatternPhase* phase;  // null: behind the end of a process that exits
-  uint64_t left_ns;           // of the phase
-};
-
-Position position(const PatternProcess& process, uint64_t time_ns) {
-  const uint64_t length = process.length_ns();
-  if (process.end == PatternEnd::loop) time_ns %= length;
-  for (const PatternPhase& phase : process.phases) {
-    if (time_ns < phase.duration_ns) {
-      const bool lasts = process.end == PatternEnd::hold && &phase == &process.phases.back();
-      return {&phase, lasts ? UINT64_MAX : phase.duration_ns - time_ns};
-    }
-    time_ns -= phase.duration_ns;
-  }
-  if (process.end == PatternEnd::exit) return {nullptr, UINT64_MAX};
-  return {&process.phases.back(), UINT64_MAX};
-}
-
-// Expected accesses of one page over `seconds`, which are `share` of an interval.
-double expected(const PatternRate& rate, double seconds, double share) {
+// Expected accesses of one page over `seconds`, which are as many sampling intervals.
+double expected(const PatternRate& rate, double seconds, double intervals) {
   if (rate.always) return std::numeric_limits<double>::infinity();
-  if (rate.per_interval > 0) return -std::log1p(-rate.per_interval) * share;
+  if (rate.per_interval > 0) return -std::log1p(-rate.per_interval) * intervals;
   return rate.per_second * seconds;
 }
 
 }  // namespace
 
-PatternWindow::PatternWindow(const PatternProcess& process, uint64_t from_ns, uint64_t to_ns)
-    : process_(&process), last_(position(process, to_ns).phase) {
+PhaseRun phase_at(const PatternProcess& process, uint64_t time_ns) {
+  uint64_t start = 0;
+  if (process.end == PatternEnd::loop) start = align_down(time_ns, process.length_ns());
+  for (const PatternPhase& phase : process.phases) {
+    const bool lasts = process.end == PatternEnd::hold && &phase == &process.phases.back();
+    const uint64_t end = lasts ? UINT64_MAX : start + phase.duration_ns;
+    if (time_ns < end) return {&phase, start, end};
+    start = end;
+  }
+  return {nullptr, start, UINT64_MAX};
+}
+
+PatternWindow::PatternWindow(const PatternProcess& process, uint64_t from_ns, uint64_t to_ns,
+                             double intervals)
+    : process_(&process), last_(phase_at(process, to_ns).phase) {
   uint64_t length = to_ns - from_ns;
   if (length == 0) {
-    if (last_ != nullptr) parts_.push_back({last_, 0, 1});
+    if (last_ != nullptr) parts_.push_back({last_, 0, intervals});
     return;
   }
   const auto whole = static_cast<double>(length);
@@ -53,11 +48,11 @@ PatternWindow::PatternWindow(const PatternProcess& process, uint64_t from_ns, ui
     length = pattern_length;
   }
   for (uint64_t at = from_ns; length > 0;) {
-    const Position here = position(process, at);
+    const PhaseRun here = phase_at(process, at);
     if (here.phase == nullptr) break;
-    const uint64_t step = std::min(here.left_ns, length);
+    const uint64_t step = std::min(here.to_ns - at, length);
     const double ns = static_cast<double>(step) * repeats;
-    parts_.push_back({here.phase, ns / 1e9, ns / whole});
+    parts_.push_back({here.phase, ns / 1e9, ns / whole * intervals});
     at += step;
     length -= step;
   }
@@ -89,10 +84,16 @@ double PatternWindow::chance(const PatternMapping& mapping, uint64_t addr) const
       const AddrRange both{std::max(access.range.start, leaf.start),
                            std::min(access.range.end, leaf.end)};
       const uint64_t pages = both.size() / kPageSize;
-      sum += static_cast<double>(pages) * expected(access.rate, part.seconds, part.share);
+      sum += static_cast<double>(pages) * expected(access.rate, part.seconds, part.intervals);
     }
   }
   return -std::expm1(-sum);
+}
+
+bool PatternWindow::stays(const PatternMapping& mapping) const {
+  return last_ != nullptr && present(*last_, mapping) &&
+         std::all_of(parts_.begin(), parts_.end(),
+                     [&](const Part& part) { return present(*part.phase, mapping); });
 }
 
 std::vector<AddrRange> PatternWindow::mappings() const {

@@ -40,17 +40,24 @@ bool SyntheticProcess::same_as(const TargetHandle& other) const {
 }
 
 SyntheticOperations::SyntheticOperations(OpsId id, std::shared_ptr<const Pattern> pattern,
-                                         const Clock& clock, PatternClock* virtual_clock)
+                                         const Clock& clock, PatternClock* virtual_clock,
+                                         std::shared_ptr<SyntheticMachine> machine)
     : VirtualOperations(id),
       pattern_(std::move(pattern)),
       clock_(&clock),
       virtual_clock_(virtual_clock),
-      started_ns_(clock.now_ns()) {}
+      started_ns_(clock.now_ns()),
+      machine_(machine ? std::move(machine) : std::make_shared<SyntheticMachine>(pattern_)),
+      metrics_(*machine_, [this] { settle_for_metrics(); }) {}
 
 void SyntheticOperations::init(Context& context) {
   started_ns_ = clock_->now_ns();
   interval_ = 0;
   interval_start_ns_ = 0;
+  for (const Target& target : context.targets) {
+    (void)machine_->residency(process_of(target).pid());  // in use from now on
+  }
+  context.metrics = &metrics_;
   if (virtual_clock_ != nullptr) virtual_clock_->fly_ns(pattern_->length_ns());
   VirtualOperations::init(context);
 }
@@ -61,6 +68,7 @@ void SyntheticOperations::prepare(std::span<Sample> /*samples*/) {
 }
 
 void SyntheticOperations::check(std::span<Sample> samples) {
+  interval_ns_ = elapsed_ns() - interval_start_ns_;
   for (size_t first = 0; first < samples.size();) {
     size_t end = first + 1;
     while (end < samples.size() && samples[end].target == samples[first].target) ++end;
@@ -70,17 +78,43 @@ void SyntheticOperations::check(std::span<Sample> samples) {
 }
 
 void SyntheticOperations::check_process(const SyntheticProcess& process,
-                                        std::span<Sample> samples) const {
-  const PatternWindow window(process.pattern(), interval_start_ns_, elapsed_ns());
+                                        std::span<Sample> samples) {
+  PatternChances& chances = chances_of(process.pattern());
+  chances.set_interval(interval_start_ns_, interval_start_ns_ + interval_ns_);
   const uint64_t draw =
       mix(mix(mix(pattern_->seed) ^ static_cast<uint64_t>(process.pid())) ^ interval_);
   for (Sample& sample : samples) {
-    const PatternMapping* mapping = window.find(sample.addr);
-    sample.leaf_sz = mapping == nullptr ? 0 : mapping->leaf_sz;
-    sample.accessed =
-        mapping != nullptr && unit_interval(mix(draw ^ mix(sample.addr / mapping->leaf_sz))) <
-                                  window.chance(*mapping, sample.addr);
+    const PatternChances::Part* part = chances.find(sample.addr);
+    sample.leaf_sz = part == nullptr ? 0 : part->mapping->leaf_sz;
+    sample.accessed = part != nullptr && part->chance > 0 &&
+                      unit_interval(mix(draw ^ mix(sample.addr / sample.leaf_sz))) < part->chance;
   }
+}
+
+PatternChances& SyntheticOperations::chances_of(const PatternProcess& process) {
+  return chances_.try_emplace(&process, process).first->second;
+}
+
+void SyntheticOperations::apply(const Scheme& scheme, std::span<Application> work) {
+  const SyntheticActions::Now now{.ns = elapsed_ns(), .interval_ns = interval_ns_};
+  machine_->settle(now.ns, now.interval_ns);
+  for (size_t first = 0; first < work.size();) {
+    size_t end = first + 1;
+    while (end < work.size() && work[end].target == work[first].target) ++end;
+    const auto of_one = work.subspan(first, end - first);
+    Residency& memory = machine_->residency(process_of(*work[first].target).pid());
+    if (!actions_.apply(scheme, of_one, memory, now)) VirtualOperations::apply(scheme, of_one);
+    first = end;
+  }
+}
+
+// Watermarks ask each sampling interval, and what comes back does so slowly.
+void SyntheticOperations::settle_for_metrics() {
+  constexpr uint64_t kOftenEnough = 100'000'000;
+  const uint64_t now = elapsed_ns();
+  if (now < settled_ns_ + kOftenEnough) return;
+  settled_ns_ = now;
+  machine_->settle(now, interval_ns_);
 }
 
 bool SyntheticOperations::target_valid(const Target& target) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -10,6 +11,9 @@
 #include "core/target.h"
 #include "ops/pattern.h"
 #include "ops/pattern_clock.h"
+#include "ops/pattern_parts.h"
+#include "ops/synthetic_actions.h"
+#include "ops/synthetic_machine.h"
 #include "ops/virtual_operations.h"
 
 namespace damonfs {
@@ -38,17 +42,21 @@ class SyntheticProcess final : public TargetHandle {
 // accessed in an interval with the probability that the pattern gives, 1 - exp(-rate * time), by a
 // draw that depends on nothing but the seed, the process, the page and the interval's number since
 // the start: a run in virtual time is the same each time, whatever is sampled. Time in the pattern
-// starts at init(). A check costs the same whatever size the processes are. Same ownership and
+// starts at init(). A check costs the same whatever size the processes are. Schemes' actions change
+// nothing but what is counted as being in memory (SyntheticActions, Residency). Same ownership and
 // thread rule as Operations; the clocks outlive it.
 class SyntheticOperations final : public VirtualOperations {
  public:
-  // Each start lets `virtual_clock`, if any, fly for the length of the pattern.
+  // Each start lets `virtual_clock`, if any, fly for the length of the pattern. `machine` is shared
+  // by all that start together and are called on one thread; none: one of its own.
   SyntheticOperations(OpsId id, std::shared_ptr<const Pattern> pattern, const Clock& clock,
-                      PatternClock* virtual_clock = nullptr);
+                      PatternClock* virtual_clock = nullptr,
+                      std::shared_ptr<SyntheticMachine> machine = nullptr);
 
   void init(Context& context) override;
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
+  void apply(const Scheme& scheme, std::span<Application> work) override;
 
   // False once a process that exits has come to its end.
   [[nodiscard]] bool target_valid(const Target& target) override;
@@ -58,7 +66,9 @@ class SyntheticOperations final : public VirtualOperations {
 
  private:
   [[nodiscard]] uint64_t elapsed_ns() const { return clock_->now_ns() - started_ns_; }
-  void check_process(const SyntheticProcess& process, std::span<Sample> samples) const;
+  void check_process(const SyntheticProcess& process, std::span<Sample> samples);
+  PatternChances& chances_of(const PatternProcess& process);
+  void settle_for_metrics();
 
   std::shared_ptr<const Pattern> pattern_;
   const Clock* clock_;
@@ -66,6 +76,12 @@ class SyntheticOperations final : public VirtualOperations {
   uint64_t started_ns_ = 0;
   uint64_t interval_ = 0;           // number of the sampling interval, from 1
   uint64_t interval_start_ns_ = 0;  // since started_ns_
+  uint64_t interval_ns_ = 0;        // length of the last one
+  std::map<const PatternProcess*, PatternChances> chances_;
+  std::shared_ptr<SyntheticMachine> machine_;
+  uint64_t settled_ns_ = 0;  // for the metrics, since started_ns_
+  SyntheticMetrics metrics_;
+  SyntheticActions actions_;
 };
 
 }  // namespace damonfs

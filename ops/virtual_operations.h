@@ -30,9 +30,8 @@ class VirtualOperations : public Operations {
   // that the user gave as well; a target where that fails keeps what it has.
   void update(Context& context) override;
 
-  // `stat` counts what passes the filters that operations handle, which without such filters is
-  // nothing. All else is not supported yet: it stays tried and not applied, and a warning says so,
-  // once a scheme.
+  // For actions that cannot be done to virtual address spaces: tried, not applied, and a warning
+  // says so, once a scheme. Nothing passes filters.
   void apply(const Scheme& scheme, std::span<Application> work) override;
 
  protected:

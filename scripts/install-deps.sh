@@ -10,7 +10,7 @@ packages=(
     build-essential cmake ninja-build ccache pkg-config
     clang bpftool libbpf-dev libelf-dev zlib1g-dev
     libfuse3-dev fuse3 libspdlog-dev libfmt-dev libboost-dev libexpected-dev
-    libcli11-dev nlohmann-json3-dev libsystemd-dev
+    libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libsystemd-dev
     libgtest-dev libgmock-dev libbenchmark-dev python3 python3-pytest attr util-linux procps
     clang-format clang-tidy
 )

@@ -1,0 +1,189 @@
+#include "fs/simulation.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+#include "core/damos.h"
+#include "fs/context_builder.h"
+#include "fs/kdamond_files.h"
+#include "ops/pattern_player.h"
+#include "ops/synthetic.h"
+
+namespace damonfs {
+
+namespace {
+
+constexpr uint64_t kNsPerUs = 1000;
+
+const SyntheticProcess& process_of(const Target& target) {
+  return static_cast<const SyntheticProcess&>(*target.handle);
+}
+
+bool has_target(const Context& context) {
+  return std::any_of(context.targets.begin(), context.targets.end(), [&](const Target& target) {
+    return context.operations->target_valid(target);
+  });
+}
+
+}  // namespace
+
+void SimulatedClock::sleep_us(uint64_t us, const std::stop_token& /*stop*/) {
+  // An interval of no time would never come to an end.
+  const uint64_t now = now_ns_ + std::clamp<uint64_t>(us, 1, end_ns_ / kNsPerUs + 1) * kNsPerUs;
+  now_ns_ = now;
+  if (now > end_ns_) stop_.request_stop();
+}
+
+// The tree's files; but `state` switches on here and now.
+class Simulation::Writer final : public TreeWriter {
+ public:
+  explicit Writer(Simulation& simulation) : simulation_(simulation) {
+    add_damon_tree(tree_, simulation.machine_for(clock_));
+  }
+
+  Result<void> write(const std::string& path, std::string_view text) override {
+    const auto file = find_file(tree_, path);
+    if (!file) return tl::unexpected(file.error());
+    const Directory& directory = *file->directory;
+    if (path.substr(path.find_last_of('/') + 1) != "state") return files_.write(path, text);
+    if (text != "on" && text != "on\n") {
+      return fail(EINVAL, "a simulation switches kdamonds on, nothing else");
+    }
+    const auto& files = *static_cast<const KdamondFiles*>(directory.object().get());
+    size_t number = 0;
+    const std::string& name = directory.name();
+    std::from_chars(name.data(), name.data() + name.size(), number);
+    if (files.contexts.empty()) return {};
+    return simulation_.switch_on(number, files.contexts[0]);
+  }
+
+ private:
+  Simulation& simulation_;
+  SimulatedClock clock_{0};
+  Tree tree_;
+  LocalTreeWriter files_{tree_};
+};
+
+Simulation::Simulation(std::shared_ptr<const Pattern> pattern, uint64_t length_ns)
+    : pattern_(std::move(pattern)),
+      length_ns_(length_ns),
+      machine_(std::make_shared<SyntheticMachine>(pattern_)) {}
+
+Result<std::unique_ptr<Simulation>> Simulation::make(const std::string& config,
+                                                     std::shared_ptr<const Pattern> pattern,
+                                                     uint64_t length_ns) {
+  std::unique_ptr<Simulation> simulation(new Simulation(std::move(pattern), length_ns));
+  Writer writer(*simulation);
+  if (auto applied = apply_config_file(config, writer, ImpliedState::on); !applied) {
+    return tl::unexpected(applied.error());
+  }
+  if (simulation->kdamonds_.empty()) {
+    return fail(EINVAL, "{}: there is no kdamond with a context in it", config);
+  }
+  return simulation;
+}
+
+Machine Simulation::machine_for(const Clock& clock) const {
+  Machine machine;
+  machine.avail_operations = {OpsId::vaddr, OpsId::fvaddr};
+  machine.make_operations = [this, &clock](OpsId id) -> Result<std::unique_ptr<Operations>> {
+    if (id == OpsId::paddr) return fail(EINVAL, "a pattern has no physical memory");
+    return std::make_unique<SyntheticOperations>(id, pattern_, clock, nullptr, machine_);
+  };
+  machine.open_target = [this](int pid) -> Result<std::shared_ptr<TargetHandle>> {
+    auto process = SyntheticProcess::open(pid, pattern_);
+    if (!process) return fail(EINVAL, "{}", process.error().message);
+    return *std::move(process);
+  };
+  machine.seed = pattern_->seed;
+  return machine;
+}
+
+Result<void> Simulation::switch_on(size_t number, const ContextFiles& files) {
+  auto kdamond = std::make_unique<Running>(number, length_ns_);
+  auto context = build_context(files, machine_for(kdamond->clock));
+  if (!context) return tl::unexpected(context.error());
+  if (auto valid = check_none_obsolete(files); !valid) return valid;
+  kdamond->context = *std::move(context);
+  kdamond->loop.emplace(*kdamond->context, kdamond->clock, kdamond->requests);
+  kdamond->loop->start();
+  kdamonds_.push_back(std::move(kdamond));
+  return {};
+}
+
+void Simulation::run_until(uint64_t ns) {
+  const auto now = [](const Running& kdamond) { return kdamond.clock.now_ns(); };
+  while (true) {
+    Running* first = nullptr;
+    for (const auto& kdamond : kdamonds_) {
+      if (kdamond->ended || now(*kdamond) >= ns) continue;
+      if (first == nullptr || now(*kdamond) < now(*first)) first = kdamond.get();
+    }
+    if (first == nullptr) return;
+    step(*first);
+  }
+}
+
+void Simulation::step(Running& kdamond) {
+  Context& context = *kdamond.context;
+  if (!has_target(context)) {
+    kdamond.ended = true;
+    return;
+  }
+  // Here rather than inside of the loop, which would wait there while the others stand still.
+  const uint64_t rest_us = check_watermarks(context);
+  if (rest_us != 0) {
+    kdamond.clock.sleep_us(rest_us, {});
+  } else if (!kdamond.loop->run_once(kdamond.clock.stop())) {
+    kdamond.ended = true;
+  }
+}
+
+std::vector<SimulatedKdamond> Simulation::look() {
+  std::vector<SimulatedKdamond> views;
+  for (const auto& kdamond : kdamonds_) {
+    const Context& context = *kdamond->context;
+    machine_->settle(kdamond->clock.now_ns(), context.attrs.sample_us * kNsPerUs);
+    SimulatedKdamond view;
+    view.number = kdamond->number;
+    view.running = !kdamond->ended;
+    view.nr_regions = context.nr_regions();
+    for (const Target& target : context.targets) {
+      const Residency& memory = machine_->residency(process_of(target).pid());
+      view.mapped += memory.mapped();
+      view.resident += memory.resident();
+      view.brought_back += memory.brought_back();
+    }
+    for (const Scheme& scheme : context.schemes) {
+      view.schemes.push_back({scheme.params.action, scheme.stat, scheme.quota.limited(),
+                              scheme.quota.esz(), scheme.active});
+    }
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+std::vector<Simulation::TargetView> Simulation::look_at_targets() const {
+  std::vector<TargetView> views;
+  for (const auto& kdamond : kdamonds_) {
+    const Context& context = *kdamond->context;
+    const uint64_t now = kdamond->clock.now_ns();
+    size_t number = 0;
+    for (const Target& target : context.targets) {
+      const SyntheticProcess& process = process_of(target);
+      Snapshot snapshot;
+      snapshot.pid = process.pid();
+      snapshot.elapsed = static_cast<double>(now) / 1e9;
+      snapshot.attrs = context.attrs;
+      snapshot.mapped = PatternWindow(process.pattern(), now, now).mappings();
+      for (const Region& region : target.regions()) {
+        snapshot.regions.push_back({region.range, context.moving_nr_accesses(region), region.age});
+      }
+      views.push_back({kdamond->number, number++, std::move(snapshot)});
+    }
+  }
+  return views;
+}
+
+}  // namespace damonfs

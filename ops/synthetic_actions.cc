@@ -1,0 +1,205 @@
+#include "ops/synthetic_actions.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/ranges.h"
+#include "ops/page_info.h"
+#include "ops/page_size.h"
+
+namespace damonfs {
+namespace {
+
+using Piece = Residency::Piece;
+
+bool asks_for_young(const Filters& filters) {
+  return std::any_of(filters.ops.begin(), filters.ops.end(),
+                     [](const Filter& filter) { return filter.type == FilterType::young; });
+}
+
+uint64_t page_size_of(const Piece& piece) {
+  return piece.collapsed ? std::max(kHugePageSize, piece.mapping->leaf_sz) : piece.mapping->leaf_sz;
+}
+
+// The share of pages that are there for which the filter's question is answered yes, where it does
+// not depend on time.
+double matching_share(const Filter& filter, const Piece& piece) {
+  switch (filter.type) {
+    case FilterType::anon:
+      return piece.mapping->file ? 0 : 1;
+    case FilterType::hugepage_size: {
+      const uint64_t size = page_size_of(piece);
+      return filter.min_sz <= size && size <= filter.max_sz ? 1 : 0;
+    }
+    default:
+      return 0;
+  }
+}
+
+// What becomes of a share of memory that filters are asked about one after the other.
+class Verdict {
+ public:
+  // `applies` of what is still undecided answers yes.
+  void ask(const Filter& filter, double applies) {
+    const double decided = undecided_ * (filter.matching ? applies : 1 - applies);
+    if (filter.allow) passed_ += decided;
+    undecided_ -= decided;
+  }
+  [[nodiscard]] double passed(const Filters& filters) const {
+    return passed_ + (filters.ops_default_reject() ? 0 : undecided_);
+  }
+
+ private:
+  double undecided_ = 1;
+  double passed_ = 0;
+};
+
+}  // namespace
+
+// One application to one process.
+struct SyntheticActions::Job {
+  const SchemeParams& params;
+  Residency& memory;
+  Now now;
+  uint64_t young_since_ns;
+  bool ask_filters = false;  // of the piece of work at hand
+};
+
+bool SyntheticActions::apply(const Scheme& scheme, std::span<Application> work, Residency& memory,
+                             const Now& now) {
+  const Action action = scheme.params.action;
+  for (Application& piece : work) piece.sz_applied = piece.sz_filter_passed = 0;
+  if (action == Action::nohugepage || action == Action::lru_prio || action == Action::lru_deprio) {
+    return false;
+  }
+  const uint64_t since =
+      asks_for_young(scheme.params.filters) ? young_since(scheme, now.ns) : now.ns;
+  Job job{.params = scheme.params, .memory = memory, .now = now, .young_since_ns = since};
+  for (Application& piece : work) act(job, piece);
+  return true;
+}
+
+uint64_t SyntheticActions::young_since(const Scheme& scheme, uint64_t now_ns) {
+  Asked& asked = asked_[&scheme];
+  // Work comes in several batches, at one time.
+  if (asked.last_ns != now_ns) asked = {asked.last_ns, now_ns};
+  return asked.before_ns;
+}
+
+void SyntheticActions::act(const Job& of_all, Application& work) {
+  Job job = of_all;
+  const Filters& filters = job.params.filters;
+  job.ask_filters = work.ask_ops_filters && !filters.ops.empty();
+  const AddrRange range = shrink_to(work.region->range, kPageSize);
+  const bool moves =
+      job.params.action == Action::migrate_hot || job.params.action == Action::migrate_cold;
+  const bool collapses =
+      job.params.action == Action::collapse || job.params.action == Action::hugepage;
+  double passed = 0;
+  double applied = 0;
+  job.memory.visit(range, [&](Piece& piece) {
+    const Passing pass = passing(job, piece);
+    passed += piece.bytes_in() * pass.in;
+    if (job.params.action == Action::willneed) passed += piece.bytes_out() * pass.out;
+    if (!moves && !collapses) applied += change(job, piece, pass);
+  });
+  if (moves) applied = migrate(job, range);
+  if (collapses) applied = collapse(job, range);
+  work.sz_applied = whole_pages(applied);
+  work.sz_filter_passed = filters.ops.empty() ? 0 : whole_pages(passed);
+}
+
+SyntheticActions::Passing SyntheticActions::passing(const Job& job, const Piece& piece) {
+  if (!job.ask_filters) return {};
+  const Filters& filters = job.params.filters;
+  Verdict in;
+  Verdict out;
+  for (const Filter& filter : filters.ops) {
+    if (filter.type == FilterType::active) {
+      warn_("active", "which pages are active is not simulated: nothing passes such a filter");
+      return {0, 0};
+    }
+    double applies = matching_share(filter, piece);
+    if (filter.type == FilterType::young && piece.out < 1) {
+      // All that was accessed is there.
+      const double young =
+          job.memory.chance(piece, job.young_since_ns, job.now.ns, job.now.interval_ns);
+      applies = std::min(young / (1 - piece.out), 1.0);
+    }
+    in.ask(filter, applies);
+    out.ask(filter, filter.type == FilterType::anon ? applies : 0);
+  }
+  return {in.passed(filters), out.passed(filters)};
+}
+
+double SyntheticActions::change(const Job& job, Piece& piece, const Passing& pass) const {
+  const double there = piece.bytes_in() * pass.in;
+  switch (job.params.action) {
+    case Action::willneed: {
+      const double away = piece.bytes_out() * pass.out;
+      piece.out *= 1 - pass.out;
+      return away;
+    }
+    case Action::cold:
+      return there;
+    case Action::pageout:
+      piece.out = 1 - (1 - piece.out) * (1 - pass.in);
+      if (there > 0) piece.collapsed = false;
+      return there;
+    default:
+      return 0;
+  }
+}
+
+double SyntheticActions::collapse(const Job& job, AddrRange range) {
+  RangeList mapped;
+  const PatternMapping* last = nullptr;
+  job.memory.visit(range, [&](const Piece& piece) {
+    // Mappings that touch are two all the same.
+    if (piece.mapping == last) {
+      append_joined(mapped, piece.range);
+    } else {
+      mapped.push_back(piece.range);
+    }
+    last = piece.mapping;
+  });
+  double applied = 0;
+  for (const AddrRange& pieces : mapped) {
+    job.memory.visit(shrink_to(pieces, kHugePageSize), [&](Piece& piece) {
+      const bool huge = page_size_of(piece) >= kHugePageSize;
+      if (huge || piece.out >= 1 || passing(job, piece).in <= 0) return;
+      applied += static_cast<double>(piece.range.size());
+      piece.collapsed = true;
+      piece.out = 0;
+    });
+  }
+  return applied;
+}
+
+double SyntheticActions::migrate(const Job& job, AddrRange range) {
+  if (job.params.dests.size() > 1) {
+    warn_("dests", "of several destinations only the first is simulated, for all of the memory");
+  }
+  const int node = job.params.dests.empty() ? job.params.target_nid
+                                            : static_cast<int>(job.params.dests.front().id);
+  if (node < 0) {
+    warn_("node", "a scheme migrates to no node: nothing is moved");
+    return 0;
+  }
+  RangeList moved;
+  double applied = 0;
+  job.memory.visit(range, [&](const Piece& piece) {
+    if (piece.node == node) return;
+    // One page of a piece is as good as another: those that pass are its first ones.
+    const double share = passing(job, piece).in;
+    const uint64_t size = whole_pages(static_cast<double>(piece.range.size()) * share);
+    applied += static_cast<double>(size) * (1 - piece.out);
+    append_joined(moved, {piece.range.start, piece.range.start + size});
+  });
+  for (const AddrRange& pages : moved) {
+    job.memory.visit(pages, [node](Piece& piece) { piece.node = node; });
+  }
+  return applied;
+}
+
+}  // namespace damonfs
