@@ -7,6 +7,7 @@ The memory is anonymous, or FILE mapped privately. It prints `ready pid=PID star
 hot OFFSET SIZE   touches that part again and again   -> hot start=.. end=.. at=NS
 rest MS           between two rounds of touching (2)  -> rest at=..
 cold              touches nothing any more            -> cold at=..
+huge              has its memory in huge pages        -> huge at=..
 small             has its memory in small pages, that may become huge again -> small at=..
 fill              fills its memory with what does not compress    -> fill at=..
 check             reads all of it; how many bytes are not as filled -> check wrong=N at=..
@@ -119,11 +120,21 @@ class Toucher:
         self.part = None
         say("cold", at=time.monotonic_ns())
 
-    def do_small(self):
-        for advice in (mmap.MADV_NOHUGEPAGE, mmap.MADV_DONTNEED):
-            self.whole.madvise(advice, self.skipped, len(self.memory))
+    def advise(self, advice):
+        self.whole.madvise(advice, self.skipped, len(self.memory))
+
+    def fault_in(self, pages):
+        self.advise(pages)
+        self.advise(mmap.MADV_DONTNEED)
         self.touch(0, len(self.memory))
-        self.whole.madvise(mmap.MADV_HUGEPAGE, self.skipped, len(self.memory))
+
+    def do_huge(self):
+        self.fault_in(mmap.MADV_HUGEPAGE)
+        say("huge", at=time.monotonic_ns())
+
+    def do_small(self):
+        self.fault_in(mmap.MADV_NOHUGEPAGE)
+        self.advise(mmap.MADV_HUGEPAGE)
         say("small", at=time.monotonic_ns())
 
     def do_fill(self):

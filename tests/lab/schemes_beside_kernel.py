@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The same scheme on the same workload, by the kernel's DAMON and by ours in turn: how much they do.
 
-usage: tests/lab/schemes_beside_kernel.py [--backend NAME] [--kernel SYS]
+usage: tests/lab/schemes_beside_kernel.py [--backend NAME] [--kernel SYS] [--runs N]
 Only in a guest of the laboratory that has the kernel's DAMON, and swap. Prints both and what it holds them
 to; exit status 1 where one of that is not so.
 """
@@ -21,7 +21,6 @@ from toucher_client import Target  # noqa: E402
 
 MIB = 1 << 20
 SIZE = 128 * MIB
-RUNS = 3
 STATS = "0/contexts/0/schemes/0/stats/"
 
 
@@ -115,6 +114,7 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--kernel", default="/sys")
+    parser.add_argument("--runs", type=int, default=3, help="that medians are taken of")
     options = parser.parse_args()
     if "DAMONFS_LAB" not in os.environ:
         sys.exit("schemes_beside_kernel: only in a guest of the laboratory")
@@ -122,19 +122,19 @@ def main():
     with Daemon(options.backend) as daemon:
         sides = (kernel, daemon.tree)
         print("cold, a size quota of 8 MiB a second, 6.5 s")
-        theirs, ours = [[size_quota(side) for _ in range(RUNS)] for side in sides]
+        theirs, ours = [[size_quota(side) for _ in range(options.runs)] for side in sides]
         amounts = [median([run[0] for run in runs]) / MIB for runs in (theirs, ours)]
         print("    applied: kernel %.1f MiB, damonfs %.1f MiB" % tuple(amounts))
         failures.hold("within 10 %", abs(amounts[1] / amounts[0] - 1) <= 0.1)
         failures.hold("the quota is held by damonfs in each window", max(run[1] for run in ours) <= 0)
 
         print("pageout of what was cold for 0.5 s: half of %d MiB" % (SIZE // MIB))
-        theirs, ours = [median([pageout(side) for _ in range(RUNS)]) / MIB for side in sides]
+        theirs, ours = [median([pageout(side) for _ in range(options.runs)]) / MIB for side in sides]
         print("    gone: kernel %.1f MiB, damonfs %.1f MiB" % (theirs, ours))
         failures.hold("within 10 %", abs(ours / theirs - 1) <= 0.1)
 
         print("cold, a time quota of 20 ms each 200 ms")
-        theirs, ours = [median([time_quota(side) for _ in range(RUNS)]) for side in sides]
+        theirs, ours = [median([time_quota(side) for _ in range(options.runs)]) for side in sides]
         print("    used of it: kernel %.0f %%, damonfs %.0f %%" % (100 * theirs, 100 * ours))
         failures.hold("within 20 %", ours <= 1.2)
     sys.exit(1 if failures else 0)
