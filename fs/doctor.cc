@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "fs/commands.h"
+#include "ops/action_features.h"
 #include "ops/features.h"
 
 namespace damonfs {
@@ -19,6 +20,14 @@ void print(const BackendReport& report, size_t name_width) {
   if (!report.remedy.empty()) fmt::print("{}to do: {}\n", indent, report.remedy);
 }
 
+void print(const std::vector<ActionReport>& reports) {
+  size_t width = 0;
+  for (const ActionReport& report : reports) width = std::max(width, report.names.size());
+  for (const ActionReport& report : reports)
+    fmt::print("  {:<{}}  {:<13}  {}\n", report.names, width,
+               report.works ? "works" : "does not work", report.how);
+}
+
 }  // namespace
 
 int run_doctor() {
@@ -28,6 +37,8 @@ int run_doctor() {
   for (const BackendReport& report : reports) print(report, width);
   const auto chosen = choose_backend(reports);
   fmt::print("\n--backend auto: {}\n", chosen ? *chosen : chosen.error().message);
+  fmt::print("\nActions of schemes, on vaddr and fvaddr\n");
+  print(judge_actions(find_action_facts(Paths())));
   const auto real = [](const BackendReport& report) {
     return report.usable && report.name != "synthetic";
   };

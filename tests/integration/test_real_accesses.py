@@ -24,7 +24,7 @@ BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
 # With soft-dirty each sampling costs time for all of a process's memory, and a fault for each page written
 # to: in small pages more than an emulated processor can do.
 SOFT_DIRTY = BACKEND == "soft-dirty"
-ATTRS = DEFAULTS | ({"sample_us": 20000, "aggr_us": 200000} if SOFT_DIRTY else {})
+ATTRS = DEFAULTS | ({"sample_us": 10000, "aggr_us": 100000} if SOFT_DIRTY else {})
 MIB = 1 << 20
 GOOD = 0.9  # precision and recall to reach
 SOON = 3.0  # seconds within which; that is promised of the first test's workload
@@ -235,6 +235,8 @@ def test_a_kdamond_runs_on_with_the_targets_that_are_left(tree, make_target):
 
 def test_several_kdamonds_each_with_several_targets(tree, make_target):
     targets = [make_target(64 * MIB) for _ in range(4)]
+    for target in targets if EMULATED else []:
+        target.tell("rest", 10)
     hots = [target.hot(i * 16 * MIB, 8 * MIB) for i, target in enumerate(targets)]
     tree.set_up([targets[0].pid, targets[1].pid], [targets[2].pid, targets[3].pid])
     tree.command("on", 0)
