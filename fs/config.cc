@@ -31,13 +31,6 @@ std::string_view last_name(std::string_view path) {
   return path.substr(path.find_last_of('/') + 1);  // npos + 1 is 0
 }
 
-// The file that says how many numbered directories there are in the directory `path`.
-std::string count_file(const std::string& path) {
-  std::string_view name = last_name(path);
-  if (name.ends_with("_filters")) name = "filters";
-  return fmt::format("{}/nr_{}", path, name);
-}
-
 std::string message_of(const Error& error) {
   const char* sentence = strerror(error.code);
   if (error.message.find(sentence) != std::string::npos) return error.message;
@@ -109,8 +102,9 @@ Result<void> ConfigWalk::visit_directory(const std::string& path, const YAML::No
 
 Result<void> ConfigWalk::visit_numbered(const std::string& path, const YAML::Node& node,
                                         size_t depth) {
-  const auto counted = write(count_file(path), std::to_string(node.size()), node.Mark());
-  if (!counted) return counted;
+  if (auto counted = write(count_file(path), std::to_string(node.size()), node.Mark()); !counted) {
+    return counted;
+  }
   const bool kdamonds = last_name(path) == kKdamonds;
   size_t number = 0;
   for (const YAML::Node& item : node) {
@@ -143,6 +137,12 @@ tl::unexpected<Error> ConfigWalk::fault(const YAML::Mark& mark, const std::strin
 }
 
 }  // namespace
+
+std::string count_file(std::string_view path) {
+  std::string_view name = last_name(path);
+  if (name.ends_with("_filters")) name = "filters";
+  return fmt::format("{}/nr_{}", path, name);
+}
 
 Result<TreeFile> find_file(Tree& tree, std::string_view path) {
   const std::lock_guard lock(tree.mutex());

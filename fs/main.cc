@@ -33,6 +33,8 @@ void add_mount(CLI::App& app, MountOptions& options) {
       ->transform(kBackend)
       ->capture_default_str();
   mount->add_flag("--dry-run", options.dry_run, "Schemes count what they would do, and do nothing");
+  mount->add_option("--config", options.config, "YAML that sets files of the tree")
+      ->type_name("FILE");
   mount->add_flag("--foreground,-f", options.foreground, "Do not go to the background");
   mount->add_option("--seed", options.seed, "Of all that is random (default: another each time)");
   mount->add_option("--log-level", options.log_level, "What is worth a line")
@@ -54,6 +56,12 @@ void add_simulate(CLI::App& app, SimulateOptions& options) {
       ->type_name("TIME");
   simulate->add_option("--seed", options.seed, "Of all that is random (default: the pattern's)");
   simulate->add_flag("--json", options.json, "A JSON object a row, in place of tables");
+}
+
+void add_dump(CLI::App& app, DumpOptions& options) {
+  auto* dump = app.add_subcommand(
+      "dump", "Print a configuration for `mount --config` that makes a tree as the mounted one is");
+  dump->add_option("mountpoint", options.mount_point, "Where it is mounted")->required();
 }
 
 void add_umount(CLI::App& app, UmountOptions& options) {
@@ -94,10 +102,12 @@ int run(std::span<char*> words) {
   app.footer("Exit status: 0 for success, 1 for a failure, 2 for wrong usage.");
   MountOptions mount;
   SimulateOptions simulate;
+  DumpOptions dump;
   UmountOptions umount;
   WatchOptions watch;
   add_mount(app, mount);
   add_simulate(app, simulate);
+  add_dump(app, dump);
   add_umount(app, umount);
   app.add_subcommand("doctor", "Say which backends work here, and what the others lack");
   add_watch(app, watch);
@@ -116,6 +126,7 @@ int run(std::span<char*> words) {
   }
   if (app.got_subcommand("mount")) return run_mount(mount);
   if (app.got_subcommand("simulate")) return run_simulate(simulate);
+  if (app.got_subcommand("dump")) return run_dump(dump);
   if (app.got_subcommand("umount")) return run_umount(umount);
   if (app.got_subcommand("doctor")) return run_doctor();
   return run_watch(watch);
