@@ -26,8 +26,8 @@ struct MountOptions {
 struct SimulateOptions {
   std::string config;            // YAML
   std::string pattern;           // of accesses
-  std::string length;            // such as 24h; empty: the pattern's
-  std::string every;             // the same, between two rows; empty: a twentieth
+  uint64_t length_ns = 0;        // 0: the pattern's
+  uint64_t every_ns = 0;         // between two rows; 0: a twentieth
   std::optional<uint64_t> seed;  // in place of the pattern's
   bool json = false;             // a JSON object a row, in place of tables
 };

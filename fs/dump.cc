@@ -5,7 +5,9 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <system_error>
 #include <vector>
@@ -96,7 +98,7 @@ Result<YAML::Node> dump_directory(const std::string& path) {
     }
   }
   for (const std::string& name : listing->directories) {
-    auto below = dump_directory(path + '/' + name);
+    auto below = dump_directory(fmt::format("{}/{}", path, name));
     if (!below) return below;
     if (!below->IsNull()) node[name] = *below;
   }

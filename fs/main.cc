@@ -7,6 +7,7 @@
 #include <span>
 
 #include "fs/commands.h"
+#include "ops/pattern_words.h"
 
 namespace damonfs {
 
@@ -44,16 +45,26 @@ void add_mount(CLI::App& app, MountOptions& options) {
                     "Where lines go (default: stderr in the foreground, else syslog)");
 }
 
+// An option that takes a time as patterns have it, above 0.
+CLI::Option* add_time(CLI::App& app, const std::string& name, uint64_t& ns,
+                      const std::string& description) {
+  const auto read = [name, &ns](const std::string& text) {
+    const auto parsed = parse_duration_ns(text);
+    if (!parsed) throw CLI::ValidationError(name, parsed.error().message);
+    if (*parsed == 0) throw CLI::ValidationError(name, "some time is wanted");
+    ns = *parsed;
+  };
+  return app.add_option_function<std::string>(name, read, description)->type_name("TIME");
+}
+
 void add_simulate(CLI::App& app, SimulateOptions& options) {
   auto* simulate = app.add_subcommand(
       "simulate", "Say what schemes would do on a machine that is only described, in no time");
   simulate->add_option("config", options.config, "YAML that sets files of the tree")->required();
   simulate->add_option("pattern", options.pattern, "What processes access (docs/pattern.md)")
       ->required();
-  simulate->add_option("--for", options.length, "As in 24h (default: as long as the pattern)")
-      ->type_name("TIME");
-  simulate->add_option("--every", options.every, "Between two rows (default: a twentieth)")
-      ->type_name("TIME");
+  add_time(*simulate, "--for", options.length_ns, "As in 24h (default: as long as the pattern)");
+  add_time(*simulate, "--every", options.every_ns, "Between two rows (default: a twentieth)");
   simulate->add_option("--seed", options.seed, "Of all that is random (default: the pattern's)");
   simulate->add_flag("--json", options.json, "A JSON object a row, in place of tables");
 }

@@ -136,13 +136,17 @@ def test_nothing_to_dump(directory):
     assert "kdamonds: No such file or directory" in done.stderr
 
 
-def test_a_service_manager_hears_of_it_once_it_is_set_up(directory, monkeypatch):
+def test_a_service_manager_does_not_hear_of_what_was_refused(directory, monkeypatch):
     (directory / "config.yaml").write_text(CONFIG.replace("42", "0"))
+    (directory / "pattern").write_text("process *\n  map heap 0x10000000 16M\n  phase 1h\n")
+    (directory / "mnt").mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(directory / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(directory / "notify"))
-        with pytest.raises(AssertionError):
-            Mount(directory, "--config", str(directory / "config.yaml"))
+        done = subprocess.run([DAMONFS, "mount", "mnt", "--foreground", "--backend", "synthetic:pattern",
+                               "--config", "config.yaml"], cwd=directory, check=False, capture_output=True,
+                              timeout=PATIENCE)
+        assert done.returncode == 1
         receiver.setblocking(False)
         with pytest.raises(BlockingIOError):
             receiver.recv(1000)
