@@ -15,6 +15,7 @@ struct MountOptions {
   std::string mount_point;
   std::string backend = "auto";  // auto, pte, idle, soft-dirty, synthetic:FILE
   bool dry_run = false;          // schemes count what they would do, and do nothing
+  std::string config;            // YAML to be applied before anybody is told; empty: none
   bool foreground = false;       // stay; else the command returns once the tree is usable
   std::optional<uint64_t> seed;  // of everything random; none: another each time
   std::string log_level = "info";
@@ -25,10 +26,15 @@ struct MountOptions {
 struct SimulateOptions {
   std::string config;            // YAML
   std::string pattern;           // of accesses
-  std::string length;            // such as 24h; empty: the pattern's
-  std::string every;             // the same, between two rows; empty: a twentieth
+  uint64_t length_ns = 0;        // 0: the pattern's
+  uint64_t every_ns = 0;         // between two rows; 0: a twentieth
   std::optional<uint64_t> seed;  // in place of the pattern's
   bool json = false;             // a JSON object a row, in place of tables
+};
+
+// damonfs dump
+struct DumpOptions {
+  std::string mount_point;  // of a tree that is served, the kernel's included
 };
 
 // damonfs umount
@@ -52,6 +58,7 @@ struct WatchOptions {
 
 int run_mount(const MountOptions& options);
 int run_simulate(const SimulateOptions& options);
+int run_dump(const DumpOptions& options);
 int run_umount(const UmountOptions& options);
 int run_doctor();
 int run_watch(const WatchOptions& options);

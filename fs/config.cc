@@ -1,17 +1,15 @@
 #include "fs/config.h"
 
-#include <fcntl.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <optional>
 #include <utility>
 #include <vector>
-
-#include "core/fd.h"
-#include "ops/read_whole.h"
 
 namespace damonfs {
 
@@ -29,13 +27,6 @@ std::string below(const std::string& directory, std::string_view name) {
 
 std::string_view last_name(std::string_view path) {
   return path.substr(path.find_last_of('/') + 1);  // npos + 1 is 0
-}
-
-// The file that says how many numbered directories there are in the directory `path`.
-std::string count_file(const std::string& path) {
-  std::string_view name = last_name(path);
-  if (name.ends_with("_filters")) name = "filters";
-  return fmt::format("{}/nr_{}", path, name);
 }
 
 std::string message_of(const Error& error) {
@@ -109,8 +100,9 @@ Result<void> ConfigWalk::visit_directory(const std::string& path, const YAML::No
 
 Result<void> ConfigWalk::visit_numbered(const std::string& path, const YAML::Node& node,
                                         size_t depth) {
-  const auto counted = write(count_file(path), std::to_string(node.size()), node.Mark());
-  if (!counted) return counted;
+  if (auto counted = write(count_file(path), std::to_string(node.size()), node.Mark()); !counted) {
+    return counted;
+  }
   const bool kdamonds = last_name(path) == kKdamonds;
   size_t number = 0;
   for (const YAML::Node& item : node) {
@@ -143,6 +135,12 @@ tl::unexpected<Error> ConfigWalk::fault(const YAML::Mark& mark, const std::strin
 }
 
 }  // namespace
+
+std::string count_file(std::string_view path) {
+  std::string_view name = last_name(path);
+  if (name.ends_with("_filters")) name = "filters";
+  return fmt::format("{}/nr_{}", path, name);
+}
 
 Result<TreeFile> find_file(Tree& tree, std::string_view path) {
   const std::lock_guard lock(tree.mutex());
@@ -179,14 +177,20 @@ Result<void> apply_config(std::string_view text, const std::string& name, TreeWr
 }
 
 Result<void> apply_config_file(const std::string& file, TreeWriter& writer, ImpliedState implied) {
-  const Fd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!opened.valid()) {
-    const int code = errno;
-    return fail(code, "{}: {}", file, strerror(code));
+  std::string text;
+  errno = 0;
+  std::FILE* const opened = std::fopen(file.c_str(), "re");
+  if (opened != nullptr) {
+    std::array<char, 4096> part{};
+    size_t size = 0;
+    while ((size = std::fread(part.data(), 1, part.size(), opened)) > 0) {
+      text.append(part.data(), size);
+    }
   }
-  const Result<std::string> text = read_whole(opened);
-  if (!text) return fail(text.error().code, "{}: {}", file, text.error().message);
-  return apply_config(*text, file, writer, implied);
+  const int code = opened == nullptr || std::ferror(opened) != 0 ? errno : 0;
+  if (opened != nullptr) std::fclose(opened);
+  if (code != 0) return fail(code, "{}: {}", file, strerror(code));
+  return apply_config(text, file, writer, implied);
 }
 
 }  // namespace damonfs

@@ -16,6 +16,9 @@
 
 namespace damonfs {
 
+// The file that holds the number of the directories "0", "1", ... in the directory `path`.
+[[nodiscard]] std::string count_file(std::string_view path);
+
 // Where settings go to. Used by one thread.
 class TreeWriter {
  public:

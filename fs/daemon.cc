@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "fs/config.h"
 #include "fs/session.h"
 #include "fs/wiring.h"
 
@@ -53,6 +54,13 @@ struct Pipe {
   }
 };
 
+// Signals wait meanwhile: nothing in it takes long.
+Result<void> configure(Tree& tree, const MountOptions& options) {
+  if (options.config.empty()) return {};
+  LocalTreeWriter writer(tree);
+  return apply_config_file(options.config, writer);
+}
+
 int serve(const MountOptions& options, StartReport report) {
   StopSignals signals;
   if (auto log = start_log(options); !log) return report.failed(log.error());
@@ -67,6 +75,10 @@ int serve(const MountOptions& options, StartReport report) {
   add_damon_tree(tree, (*wiring)->machine());
   const auto session = Session::mount(tree, options.mount_point);
   if (!session) return failed(session.error());
+  if (auto applied = configure(tree, options); !applied) {
+    (*session)->stop();
+    return failed(applied.error());
+  }
   signals.watch([&session] {
     spdlog::info("asked to end");
     (*session)->stop();

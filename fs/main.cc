@@ -7,6 +7,7 @@
 #include <span>
 
 #include "fs/commands.h"
+#include "ops/pattern_words.h"
 
 namespace damonfs {
 
@@ -33,6 +34,8 @@ void add_mount(CLI::App& app, MountOptions& options) {
       ->transform(kBackend)
       ->capture_default_str();
   mount->add_flag("--dry-run", options.dry_run, "Schemes count what they would do, and do nothing");
+  mount->add_option("--config", options.config, "YAML that sets files of the tree")
+      ->type_name("FILE");
   mount->add_flag("--foreground,-f", options.foreground, "Do not go to the background");
   mount->add_option("--seed", options.seed, "Of all that is random (default: another each time)");
   mount->add_option("--log-level", options.log_level, "What is worth a line")
@@ -42,18 +45,34 @@ void add_mount(CLI::App& app, MountOptions& options) {
                     "Where lines go (default: stderr in the foreground, else syslog)");
 }
 
+// An option that takes a time as patterns have it, above 0.
+CLI::Option* add_time(CLI::App& app, const std::string& name, uint64_t& ns,
+                      const std::string& description) {
+  const auto read = [name, &ns](const std::string& text) {
+    const auto parsed = parse_duration_ns(text);
+    if (!parsed) throw CLI::ValidationError(name, parsed.error().message);
+    if (*parsed == 0) throw CLI::ValidationError(name, "some time is wanted");
+    ns = *parsed;
+  };
+  return app.add_option_function<std::string>(name, read, description)->type_name("TIME");
+}
+
 void add_simulate(CLI::App& app, SimulateOptions& options) {
   auto* simulate = app.add_subcommand(
       "simulate", "Say what schemes would do on a machine that is only described, in no time");
   simulate->add_option("config", options.config, "YAML that sets files of the tree")->required();
   simulate->add_option("pattern", options.pattern, "What processes access (docs/pattern.md)")
       ->required();
-  simulate->add_option("--for", options.length, "As in 24h (default: as long as the pattern)")
-      ->type_name("TIME");
-  simulate->add_option("--every", options.every, "Between two rows (default: a twentieth)")
-      ->type_name("TIME");
+  add_time(*simulate, "--for", options.length_ns, "As in 24h (default: as long as the pattern)");
+  add_time(*simulate, "--every", options.every_ns, "Between two rows (default: a twentieth)");
   simulate->add_option("--seed", options.seed, "Of all that is random (default: the pattern's)");
   simulate->add_flag("--json", options.json, "A JSON object a row, in place of tables");
+}
+
+void add_dump(CLI::App& app, DumpOptions& options) {
+  auto* dump = app.add_subcommand(
+      "dump", "Print a configuration for `mount --config` that makes a tree as the mounted one is");
+  dump->add_option("mountpoint", options.mount_point, "Where it is mounted")->required();
 }
 
 void add_umount(CLI::App& app, UmountOptions& options) {
@@ -94,10 +113,12 @@ int run(std::span<char*> words) {
   app.footer("Exit status: 0 for success, 1 for a failure, 2 for wrong usage.");
   MountOptions mount;
   SimulateOptions simulate;
+  DumpOptions dump;
   UmountOptions umount;
   WatchOptions watch;
   add_mount(app, mount);
   add_simulate(app, simulate);
+  add_dump(app, dump);
   add_umount(app, umount);
   app.add_subcommand("doctor", "Say which backends work here, and what the others lack");
   add_watch(app, watch);
@@ -116,6 +137,7 @@ int run(std::span<char*> words) {
   }
   if (app.got_subcommand("mount")) return run_mount(mount);
   if (app.got_subcommand("simulate")) return run_simulate(simulate);
+  if (app.got_subcommand("dump")) return run_dump(dump);
   if (app.got_subcommand("umount")) return run_umount(umount);
   if (app.got_subcommand("doctor")) return run_doctor();
   return run_watch(watch);

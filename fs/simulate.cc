@@ -12,7 +12,6 @@
 #include "fs/heatmap.h"
 #include "fs/simulate_view.h"
 #include "fs/simulation.h"
-#include "ops/pattern_words.h"
 
 namespace damonfs {
 
@@ -32,13 +31,6 @@ void log_to_stderr() {
   logger->set_pattern("damonfs simulate: %v");
   logger->set_level(spdlog::level::warn);
   spdlog::set_default_logger(logger);
-}
-
-Result<uint64_t> duration(const char* option, const std::string& text) {
-  auto ns = parse_duration_ns(text);
-  if (!ns) return fail(EINVAL, "{}: {}", option, ns.error().message);
-  if (*ns == 0) return fail(EINVAL, "{} must be some time", option);
-  return ns;
 }
 
 // How far a long run has come, for who waits at a terminal.
@@ -79,20 +71,11 @@ struct Plan {
   }
 };
 
-Result<Plan> make_plan(const SimulateOptions& options, const Pattern& pattern) {
+Plan make_plan(const SimulateOptions& options, uint64_t pattern_ns) {
   Plan plan;
-  plan.length_ns = pattern.length_ns();
-  if (!options.length.empty()) {
-    const auto length = duration("--for", options.length);
-    if (!length) return tl::unexpected(length.error());
-    plan.length_ns = *length;
-  }
-  plan.every_ns = std::max<uint64_t>(plan.length_ns / kRows, 1);
-  if (!options.every.empty()) {
-    const auto every = duration("--every", options.every);
-    if (!every) return tl::unexpected(every.error());
-    plan.every_ns = *every;
-  }
+  plan.length_ns = options.length_ns != 0 ? options.length_ns : pattern_ns;
+  plan.every_ns = options.every_ns;
+  if (plan.every_ns == 0) plan.every_ns = std::max<uint64_t>(plan.length_ns / kRows, 1);
   return plan;
 }
 
@@ -125,15 +108,12 @@ bool play(Simulation& simulation, const Plan& plan, bool json) {
 
 int run_simulate(const SimulateOptions& options) {
   log_to_stderr();
-  auto pattern = load_pattern(options.pattern);
-  if (!pattern) return complain(pattern.error());
-  if (options.seed) pattern->seed = *options.seed;
-  const auto plan = make_plan(options, *pattern);
-  if (!plan) return complain(plan.error());
-  const auto simulation = Simulation::make(
-      options.config, std::make_shared<const Pattern>(*std::move(pattern)), plan->length_ns);
+  auto world = SimulatedWorld::load(options.pattern, options.seed);
+  if (!world) return complain(world.error());
+  const Plan plan = make_plan(options, world->length_ns());
+  const auto simulation = Simulation::make(options.config, *std::move(world), plan.length_ns);
   if (!simulation) return complain(simulation.error());
-  return play(**simulation, *plan, options.json) ? 0 : 1;
+  return play(**simulation, plan, options.json) ? 0 : 1;
 }
 
 }  // namespace damonfs

@@ -7,18 +7,12 @@
 #include "core/damos.h"
 #include "fs/context_builder.h"
 #include "fs/kdamond_files.h"
-#include "ops/pattern_player.h"
-#include "ops/synthetic.h"
 
 namespace damonfs {
 
 namespace {
 
 constexpr uint64_t kNsPerUs = 1000;
-
-const SyntheticProcess& process_of(const Target& target) {
-  return static_cast<const SyntheticProcess&>(*target.handle);
-}
 
 bool has_target(const Context& context) {
   return std::any_of(context.targets.begin(), context.targets.end(), [&](const Target& target) {
@@ -39,7 +33,7 @@ void SimulatedClock::sleep_us(uint64_t us, const std::stop_token& /*stop*/) {
 class Simulation::Writer final : public TreeWriter {
  public:
   explicit Writer(Simulation& simulation) : simulation_(simulation) {
-    add_damon_tree(tree_, simulation.machine_for(clock_));
+    add_damon_tree(tree_, simulation.world_.machine_for(clock_));
   }
 
   Result<void> write(const std::string& path, std::string_view text) override {
@@ -65,15 +59,12 @@ class Simulation::Writer final : public TreeWriter {
   LocalTreeWriter files_{tree_};
 };
 
-Simulation::Simulation(std::shared_ptr<const Pattern> pattern, uint64_t length_ns)
-    : pattern_(std::move(pattern)),
-      length_ns_(length_ns),
-      machine_(std::make_shared<SyntheticMachine>(pattern_)) {}
+Simulation::Simulation(SimulatedWorld world, uint64_t length_ns)
+    : world_(std::move(world)), length_ns_(length_ns) {}
 
 Result<std::unique_ptr<Simulation>> Simulation::make(const std::string& config,
-                                                     std::shared_ptr<const Pattern> pattern,
-                                                     uint64_t length_ns) {
-  std::unique_ptr<Simulation> simulation(new Simulation(std::move(pattern), length_ns));
+                                                     SimulatedWorld world, uint64_t length_ns) {
+  std::unique_ptr<Simulation> simulation(new Simulation(std::move(world), length_ns));
   Writer writer(*simulation);
   if (auto applied = apply_config_file(config, writer, ImpliedState::on); !applied) {
     return tl::unexpected(applied.error());
@@ -84,25 +75,9 @@ Result<std::unique_ptr<Simulation>> Simulation::make(const std::string& config,
   return simulation;
 }
 
-Machine Simulation::machine_for(const Clock& clock) const {
-  Machine machine;
-  machine.avail_operations = {OpsId::vaddr, OpsId::fvaddr};
-  machine.make_operations = [this, &clock](OpsId id) -> Result<std::unique_ptr<Operations>> {
-    if (id == OpsId::paddr) return fail(EINVAL, "a pattern has no physical memory");
-    return std::make_unique<SyntheticOperations>(id, pattern_, clock, nullptr, machine_);
-  };
-  machine.open_target = [this](int pid) -> Result<std::shared_ptr<TargetHandle>> {
-    auto process = SyntheticProcess::open(pid, pattern_);
-    if (!process) return fail(EINVAL, "{}", process.error().message);
-    return *std::move(process);
-  };
-  machine.seed = pattern_->seed;
-  return machine;
-}
-
 Result<void> Simulation::switch_on(size_t number, const ContextFiles& files) {
   auto kdamond = std::make_unique<Running>(number, length_ns_);
-  auto context = build_context(files, machine_for(kdamond->clock));
+  auto context = build_context(files, world_.machine_for(kdamond->clock));
   if (!context) return tl::unexpected(context.error());
   if (auto valid = check_none_obsolete(files); !valid) return valid;
   kdamond->context = *std::move(context);
@@ -144,16 +119,15 @@ std::vector<SimulatedKdamond> Simulation::look() {
   std::vector<SimulatedKdamond> views;
   for (const auto& kdamond : kdamonds_) {
     const Context& context = *kdamond->context;
-    machine_->settle(kdamond->clock.now_ns(), context.attrs.sample_us * kNsPerUs);
     SimulatedKdamond view;
     view.number = kdamond->number;
     view.running = !kdamond->ended;
     view.nr_regions = context.nr_regions();
     for (const Target& target : context.targets) {
-      const Residency& memory = machine_->residency(process_of(target).pid());
-      view.mapped += memory.mapped();
-      view.resident += memory.resident();
-      view.brought_back += memory.brought_back();
+      const auto process = world_.look(target, kdamond->clock.now_ns(), context.attrs.sample_us);
+      view.mapped += process.mapped;
+      view.resident += process.resident;
+      view.brought_back += process.brought_back;
     }
     for (const Scheme& scheme : context.schemes) {
       view.schemes.push_back({scheme.params.action, scheme.stat, scheme.quota.limited(),
@@ -164,19 +138,19 @@ std::vector<SimulatedKdamond> Simulation::look() {
   return views;
 }
 
-std::vector<Simulation::TargetView> Simulation::look_at_targets() const {
+std::vector<Simulation::TargetView> Simulation::look_at_targets() {
   std::vector<TargetView> views;
   for (const auto& kdamond : kdamonds_) {
     const Context& context = *kdamond->context;
     const uint64_t now = kdamond->clock.now_ns();
     size_t number = 0;
     for (const Target& target : context.targets) {
-      const SyntheticProcess& process = process_of(target);
+      auto process = world_.look(target, now, context.attrs.sample_us);
       Snapshot snapshot;
-      snapshot.pid = process.pid();
+      snapshot.pid = process.pid;
       snapshot.elapsed = static_cast<double>(now) / 1e9;
       snapshot.attrs = context.attrs;
-      snapshot.mapped = PatternWindow(process.pattern(), now, now).mappings();
+      snapshot.mapped = std::move(process.mappings);
       for (const Region& region : target.regions()) {
         snapshot.regions.push_back({region.range, context.moving_nr_accesses(region), region.age});
       }

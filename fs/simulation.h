@@ -17,8 +17,7 @@
 #include "fs/damon_files.h"
 #include "fs/damon_tree.h"
 #include "fs/snapshot.h"
-#include "ops/pattern.h"
-#include "ops/synthetic_machine.h"
+#include "fs/wiring.h"
 
 namespace damonfs {
 
@@ -63,8 +62,7 @@ class Simulation {
   // Applies the file `config` to a tree of its own, with every kdamond that has a context switched
   // on, to run for `length_ns`. Errors as apply_config_file(), which then name file and line;
   // EINVAL when there is nothing to run.
-  static Result<std::unique_ptr<Simulation>> make(const std::string& config,
-                                                  std::shared_ptr<const Pattern> pattern,
+  static Result<std::unique_ptr<Simulation>> make(const std::string& config, SimulatedWorld world,
                                                   uint64_t length_ns);
 
   // Plays until every kdamond has reached `ns` or has ended.
@@ -77,7 +75,7 @@ class Simulation {
     size_t target = 0;
     Snapshot snapshot;
   };
-  [[nodiscard]] std::vector<TargetView> look_at_targets() const;
+  [[nodiscard]] std::vector<TargetView> look_at_targets();
 
  private:
   // One kdamond; stays where it is in memory.
@@ -92,14 +90,12 @@ class Simulation {
   };
   class Writer;
 
-  Simulation(std::shared_ptr<const Pattern> pattern, uint64_t length_ns);
+  Simulation(SimulatedWorld world, uint64_t length_ns);
   Result<void> switch_on(size_t number, const ContextFiles& files);
-  [[nodiscard]] Machine machine_for(const Clock& clock) const;
   static void step(Running& kdamond);
 
-  std::shared_ptr<const Pattern> pattern_;
+  SimulatedWorld world_;
   const uint64_t length_ns_;
-  std::shared_ptr<SyntheticMachine> machine_;
   std::vector<std::unique_ptr<Running>> kdamonds_;
 };
 

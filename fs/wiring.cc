@@ -13,6 +13,7 @@
 #include "ops/memcg.h"
 #include "ops/pattern.h"
 #include "ops/pattern_clock.h"
+#include "ops/pattern_player.h"
 #include "ops/process.h"
 #include "ops/pte_bits.h"
 #include "ops/soft_dirty.h"
@@ -159,6 +160,46 @@ Result<void> Wiring::wire_synthetic(const std::string& file, std::optional<uint6
   };
   machine_.seed = pattern->seed;
   return {};
+}
+
+SimulatedWorld::SimulatedWorld(Pattern pattern)
+    : pattern_(std::make_shared<const Pattern>(std::move(pattern))),
+      memory_(std::make_shared<SyntheticMachine>(pattern_)) {}
+
+Result<SimulatedWorld> SimulatedWorld::load(const std::string& file, std::optional<uint64_t> seed) {
+  auto pattern = load_pattern(file);
+  if (!pattern) return tl::unexpected(pattern.error());
+  if (seed) pattern->seed = *seed;
+  return SimulatedWorld(*std::move(pattern));
+}
+
+Machine SimulatedWorld::machine_for(const Clock& clock) const {
+  Machine machine;
+  machine.avail_operations = {OpsId::vaddr, OpsId::fvaddr};
+  machine.make_operations = [pattern = pattern_, memory = memory_,
+                             &clock](OpsId id) -> Result<std::unique_ptr<Operations>> {
+    if (id == OpsId::paddr) return fail(EINVAL, "a pattern has no physical memory");
+    return std::make_unique<SyntheticOperations>(id, pattern, clock, nullptr, memory);
+  };
+  machine.open_target = [pattern = pattern_](int pid) {
+    return SyntheticProcess::open(pid, pattern)
+        .map(as_handle<SyntheticProcess>)
+        .map_error(not_watchable);
+  };
+  machine.seed = pattern_->seed;
+  return machine;
+}
+
+SimulatedWorld::Process SimulatedWorld::look(const Target& target, uint64_t now_ns,
+                                             uint64_t sample_us) {
+  const auto& process = static_cast<const SyntheticProcess&>(*target.handle);
+  memory_->settle(now_ns, sample_us * 1000);
+  const Residency& memory = memory_->residency(process.pid());
+  return {.pid = process.pid(),
+          .mappings = PatternWindow(process.pattern(), now_ns, now_ns).mappings(),
+          .mapped = memory.mapped(),
+          .resident = memory.resident(),
+          .brought_back = memory.brought_back()};
 }
 
 }  // namespace damonfs

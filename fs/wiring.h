@@ -8,10 +8,13 @@
 #include <string>
 
 #include "core/clock.h"
+#include "core/ranges.h"
 #include "core/result.h"
 #include "fs/damon_tree.h"
 #include "ops/metrics.h"
 #include "ops/paths.h"
+#include "ops/pattern.h"
+#include "ops/synthetic_machine.h"
 
 namespace damonfs {
 
@@ -42,6 +45,33 @@ class Wiring {
   std::unique_ptr<Clock> clock_;
   Machine machine_;
   std::string description_;
+};
+
+// The described machine that kdamonds of a simulation share, in place of a Wiring. One thread.
+class SimulatedWorld {
+ public:
+  explicit SimulatedWorld(Pattern pattern);
+  // Errors as load_pattern().
+  static Result<SimulatedWorld> load(const std::string& file, std::optional<uint64_t> seed);
+
+  // Of the pattern.
+  [[nodiscard]] uint64_t length_ns() const { return pattern_->length_ns(); }
+  // What the tree needs for a kdamond whose time is `clock`, which outlives all that is made.
+  [[nodiscard]] Machine machine_for(const Clock& clock) const;
+
+  // The process that a target is; sizes in bytes.
+  struct Process {
+    int pid = 0;
+    RangeList mappings;
+    uint64_t mapped = 0;
+    uint64_t resident = 0;
+    uint64_t brought_back = 0;  // came back because it was accessed, since the start
+  };
+  [[nodiscard]] Process look(const Target& target, uint64_t now_ns, uint64_t sample_us);
+
+ private:
+  std::shared_ptr<const Pattern> pattern_;
+  std::shared_ptr<SyntheticMachine> memory_;
 };
 
 }  // namespace damonfs

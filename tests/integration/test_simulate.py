@@ -126,8 +126,8 @@ def test_bad_configurations(simulate, config, said):
 
 def test_bad_calls(simulate, tmp_path):
     assert "a.pattern, line 1" in simulate(pattern="what", status=1)
-    assert "--for" in simulate("--for", "1 day", status=1)
-    assert "--every" in simulate("--every", "0s", status=1)
+    assert "--for" in simulate("--for", "1 day", status=2)
+    assert "--every" in simulate("--every", "0s", status=2)
     assert "--what" in simulate("--what", status=2)
     done = subprocess.run([DAMONFS, "simulate", "none.yaml", "a.pattern"], cwd=tmp_path, check=False,
                           capture_output=True, text=True)

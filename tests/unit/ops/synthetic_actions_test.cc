@@ -44,6 +44,7 @@ class Machine {
     scheme_.params = params_;
     target_->clear_regions();
     std::vector<Application> work;
+    work.reserve(ranges.size());
     for (const AddrRange& range : ranges) {
       work.push_back({.target = target_, .region = &target_->add_region(range)});
     }
@@ -71,7 +72,7 @@ class Machine {
   void ask(Filter filter) { params_.filters.ops.push_back(std::move(filter)); }
   [[nodiscard]] uint64_t passed() const { return passed_; }
   SchemeParams& params() { return params_; }
-  Metrics& metrics() { return *context_.metrics; }
+  [[nodiscard]] Metrics& metrics() const { return *context_.metrics; }
 
  private:
   VirtualClock clock_;
