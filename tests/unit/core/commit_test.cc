@@ -202,16 +202,21 @@ class RefusedCommitTest : public CommitTest {
     wanted_->addr_unit = 2;
     wanted_->min_region_sz = 1;
     wanted_->ops_id = OpsId::paddr;
-    wanted_->operations = std::make_unique<FakeOperations>();
+    auto operations = std::make_unique<FakeOperations>();
+    operations->on_init = [this](Context& context) { introduced_to_ = &context; };
+    wanted_->operations = std::move(operations);
     wanted_->attrs.sample_us = 1000;
   }
   void expect_refused_without_a_trace() {
     const Operations* const operations = running_->operations.get();
     EXPECT_EQ(error_of(commit()), EINVAL);
     EXPECT_EQ(running_->operations.get(), operations);
+    EXPECT_EQ(introduced_to_, nullptr);
     expect_targets_and_schemes_as_before();
     expect_settings_as_before();
   }
+
+  const Context* introduced_to_ = nullptr;  // whom the wanted operations were told of
 
  private:
   void expect_targets_and_schemes_as_before() {
@@ -254,6 +259,7 @@ TEST_F(RefusedCommitTest, TheSameIsAcceptedOnceItIsRight) {
   EXPECT_EQ(running_->addr_unit, 2);
   EXPECT_EQ(running_->min_region_sz, 1);
   EXPECT_EQ(running_->ops_id, OpsId::paddr);
+  EXPECT_EQ(introduced_to_, running_.get());
 }
 
 // --- Schemes

@@ -121,6 +121,18 @@ void expect_refused(std::span<const Bad> all) {
   }
 }
 
+TEST(PatternTest, MachinesAndFiles) {
+  const auto pattern = parse_pattern(
+      "memory 2G\nprocess 1\nmap a 0 4K\nmap b 4K 4K file\nmap c 2M 2M huge 2M file\nphase 1s\n");
+  ASSERT_TRUE(pattern);
+  EXPECT_EQ(uint64_t{2} << 30, pattern->memory);
+  const auto& mappings = pattern->processes[0].mappings;
+  EXPECT_FALSE(mappings[0].file);
+  EXPECT_TRUE(mappings[1].file);
+  EXPECT_TRUE(mappings[2].file);
+  EXPECT_EQ(2U << 20, mappings[2].leaf_sz);
+}
+
 TEST(BadPatternTest, Lines) {
   static constexpr Bad kBad[] = {Bad{"", "line 0", "no process"},
                                  Bad{"# nothing\n", "line 1", "no process"},
@@ -129,6 +141,9 @@ TEST(BadPatternTest, Lines) {
                                  Bad{"seed\n", "line 1", "seed NUMBER"},
                                  Bad{"seed -1\n", "line 1", "'-1'"},
                                  Bad{"seed 99999999999999999999\n", "line 1", "too big"},
+                                 Bad{"memory\n", "line 1", "memory SIZE"},
+                                 Bad{"memory 0\n", "line 1", "some memory"},
+                                 Bad{"memory much\n", "line 1", "'much' is no size"},
                                  Bad{"rubbish 1 2\n", "line 1", "'rubbish' is no keyword"},
                                  Bad{"map m 0 4K\n", "line 1", "`process`"},
                                  Bad{"phase 1s\n", "line 1", "`process`"},
@@ -150,6 +165,8 @@ TEST(BadPatternTest, Mappings) {
       Bad{"process 1\nmap m 0\n", "line 2", "map NAME"},
       Bad{"process 1\nmap m 0 4K big 2M\n", "line 2", "map NAME"},
       Bad{"process 1\nmap m 0 4K huge\n", "line 2", "map NAME"},
+      Bad{"process 1\nmap m 0 file\n", "line 2", "'file' is no size"},
+      Bad{"process 1\nmap m 0 4K file huge 2M\n", "line 2", "map NAME"},
       Bad{"process 1\nmap m 0 4k\n", "line 2", "'4k' is no size"},
       Bad{"process 1\nmap m zero 4K\n", "line 2", "'zero' is no size"},
       Bad{"process 1\nmap m 0 0\n", "line 2", "not 0"},
