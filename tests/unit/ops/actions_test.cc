@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <linux/magic.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 
@@ -84,7 +85,7 @@ TEST_P(ProcessActionsTest, LockedMemoryInBetweenIsLeftOut) {
   const MemoryChild child([] {
     char* memory = map_private(60);
     touch(memory, 0, 60);
-    return mlock(memory + 20 * kPageSize, 20 * kPageSize) == 0 ? memory : nullptr;
+    return ::syscall(SYS_mlock, memory + 20 * kPageSize, 20 * kPageSize) == 0 ? memory : nullptr;
   });
   Work work(Action::cold, child.process());
   for (uint64_t page = 0; page < 60; page += 10) work.add(child.pages(page, page + 10));

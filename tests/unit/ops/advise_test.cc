@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <climits>
 #include <numeric>
@@ -164,7 +167,8 @@ TEST(RealAdviser, GetsPastHolesAndLockedMemory) {
   const MemoryChild child([] {
     char* memory = map_private(50);
     touch(memory, 0, 50);
-    if (mlock(memory + 20 * kPageSize, 10 * kPageSize) != 0) return static_cast<char*>(nullptr);
+    if (::syscall(SYS_mlock, memory + 20 * kPageSize, 10 * kPageSize) != 0)
+      return static_cast<char*>(nullptr);
     munmap(memory + 40 * kPageSize, 5 * kPageSize);
     return memory;
   });

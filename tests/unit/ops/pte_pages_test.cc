@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -84,7 +85,7 @@ TEST_F(PtePagesTest, LockedPagesAreSeen) {
   const Memory memory(256);
   const auto lock = [&] {
     for (size_t i = 0; i < memory.pages(); ++i) *memory.page(i) = 1;
-    ::mlock(memory.data(), memory.size());
+    ::syscall(SYS_mlock, memory.data(), memory.size());  // sanitizers leave mlock() out
   };
   const auto touch_some = [&] {
     pte_test::flush_tlb();
