@@ -54,6 +54,7 @@ std::optional<MountEntry> parse_mount(const std::string& line) {
   words >> entry.id >> entry.parent >> major >> colon >> minor >> root >> entry.mount_point;
   while (words >> word && word != "-") continue;
   if (!(words >> entry.type)) return std::nullopt;
+  words >> entry.source;
   entry.device = makedev(major, minor);
   entry.mount_point = unescape(entry.mount_point);
   return entry;
@@ -185,6 +186,30 @@ Result<std::string> resolve_mount_point(const std::string& path) {
   if (!error) given = files::canonical(given, error);
   if (error) return fail(error.value(), "{}: {}", path, error.message());
   return given.native();
+}
+
+std::vector<std::string> serving_mounts() {
+  std::vector<std::string> serving;
+  const auto mounts = read_mounts();
+  for (const MountEntry& mount : mounts) {
+    const bool seen = mount.type == kType && top_mount(mounts, mount.mount_point) == &mount;
+    if (seen && answers(mount.mount_point)) serving.push_back(mount.mount_point);
+  }
+  return serving;
+}
+
+Result<std::string> find_serving(const std::string& path) {
+  auto mount_point = resolve_mount_point(path);
+  if (!mount_point) return mount_point;
+  const auto mounts = read_mounts();
+  const MountEntry* top = top_mount(mounts, *mount_point);
+  if (top == nullptr || top->type != kType) {
+    return fail(EINVAL, "{}: no damonfs is mounted here", *mount_point);
+  }
+  if (!answers(*mount_point)) {
+    return fail(ENOTCONN, "{}: the daemon that served here has died", *mount_point);
+  }
+  return mount_point;
 }
 
 Result<FuseMount> mount_damonfs(const std::string& path) {
