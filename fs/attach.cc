@@ -28,9 +28,9 @@ tl::unexpected<Error> failed(std::string_view what) {
   return fail(code, "{}: {}", what, strerror(code));
 }
 
-// A covered directory of /sys and what is to be seen there.
+// A place in /sys and what is to be seen there.
 struct Cover {
-  std::string directory;
+  std::string place;
   Fd mounts;
 };
 
@@ -44,11 +44,11 @@ Result<std::vector<Cover>> build_covers(const std::string& mount_point) {
   if (done) done = view->finish();
   if (!done) return tl::unexpected(done.error());
   std::vector<Cover> covers;
-  for (const std::string& directory : view->covered()) {
-    Fd copy(::open_tree(AT_FDCWD, directory.c_str(),
-                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
-    if (!copy.valid()) return failed("open_tree " + directory);
-    covers.push_back({directory, std::move(copy)});
+  for (const std::string& place : view->mounted()) {
+    Fd copy(
+        ::open_tree(AT_FDCWD, place.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+    if (!copy.valid()) return failed("open_tree " + place);
+    covers.push_back({place, std::move(copy)});
   }
   return covers;
 }
@@ -67,9 +67,9 @@ Result<void> attach(const std::string& path) {
   if (::setns(machine.get(), CLONE_NEWNS) != 0) return failed("cannot return to the machine");
   if (!covers) return tl::unexpected(covers.error());
   for (const Cover& cover : *covers) {
-    if (::move_mount(cover.mounts.get(), "", AT_FDCWD, cover.directory.c_str(),
+    if (::move_mount(cover.mounts.get(), "", AT_FDCWD, cover.place.c_str(),
                      MOVE_MOUNT_F_EMPTY_PATH) != 0) {
-      return failed("cannot cover " + cover.directory);
+      return failed("cannot cover " + cover.place);
     }
   }
   return {};
@@ -79,7 +79,9 @@ Result<void> detach() {
   if (auto may = check_may_mount(); !may) return may;
   bool any = false;
   for (const MountEntry& mount : read_mounts()) {
-    if (mount.source != kViewSource) continue;
+    const bool events =
+        mount.type == "fuse.damonfs" && mount.mount_point.ends_with("/events/damon");
+    if (mount.source != kViewSource && !events) continue;
     if (::umount2(mount.mount_point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {
       return failed("cannot uncover " + mount.mount_point);
     }

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "fs/commands.h"
+#include "fs/perf.h"
 
 namespace damonfs {
 
@@ -105,7 +106,11 @@ void add_watch(CLI::App& app, WatchOptions& options) {
       ->check(CLI::NonNegativeNumber);
 }
 
+// Whether this program was run by the name that it has in the view of `damonfs exec`.
+bool is_perf(std::string_view name) { return name == "perf" || name.ends_with("/perf"); }
+
 int run(std::span<char*> words) {
+  if (!words.empty() && is_perf(words[0])) return run_perf(words);
   CLI::App app(
       "DAMON, the kernel's data access monitor, in user space: the same tree of files, served by a "
       "daemon",

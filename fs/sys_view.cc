@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -14,9 +15,12 @@
 #include <climits>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <memory>
+#include <utility>
 
 #include "core/fd.h"
+#include "fs/mounts.h"
 #include "ops/capabilities.h"
 
 namespace damonfs {
@@ -26,6 +30,7 @@ namespace {
 constexpr const char* kSys = "/sys";
 constexpr const char* kMm = "/sys/kernel/mm";
 constexpr const char* kModules = "/sys/module";
+constexpr const char* kTracing = "/sys/kernel/tracing";
 constexpr mode_t kDirectoryMode = 0755;
 
 tl::unexpected<Error> failed(std::string_view what, const std::string& path) {
@@ -144,6 +149,7 @@ Result<void> SysView::cover(const std::string& directory,
     return failed("mount a tmpfs at", directory);
   }
   covered_.push_back(directory);
+  mounted_.push_back(directory);
   for (const Entry& entry : *entries) {
     if (std::ranges::find(left_out, entry.name) != left_out.end()) continue;
     if (auto seen = repeat(original, entry, directory + '/' + entry.name); !seen) return seen;
@@ -164,6 +170,7 @@ Result<void> SysView::finish() {
   const std::string tree = kViewTree;
   Result<void> done = bind_mount(tree + "/kernel/mm/damon", "/sys/kernel/mm/damon");
   if (done) done = show_modules();
+  if (done) done = show_tracing();
   return done ? seal() : done;
 }
 
@@ -185,6 +192,48 @@ Result<void> SysView::show_modules() {
     if (done) done = bind_mount(tree + name, place);
   }
   return done;
+}
+
+Result<void> SysView::show_tracing() {
+  std::vector<std::string> tracefs;
+  for (const MountEntry& mount : read_mounts()) {
+    if (mount.type == "tracefs") tracefs.push_back(mount.mount_point);
+  }
+  const bool ours = tracefs.empty();
+  if (ours) {
+    constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    if (::mount(kViewSource, kTracing, "tracefs", kFlags, nullptr) != 0) return {};
+    tracefs.emplace_back(kTracing);
+    mounted_.emplace_back(kTracing);
+  }
+  for (const std::string& place : tracefs) {
+    if (auto shown = show_events(place, ours); !shown) return shown;
+  }
+  return {};
+}
+
+Result<void> SysView::show_events(const std::string& tracefs, bool ours) {
+  const std::string tree = std::string(kViewTree) + "/kernel/tracing";
+  const std::string list = std::string(kViewDirectory) + "/available_events";
+  std::ofstream merged(list);
+  for (const std::string& from : {tracefs, tree}) {
+    std::ifstream file(from + "/available_events");
+    for (std::string line; std::getline(file, line);) {
+      if (from == tree || !line.starts_with("damon:")) merged << line << '\n';
+    }
+  }
+  merged.close();
+  if (!merged) return failed("write", list);
+  const std::pair<std::string, std::string> places[] = {
+      {list, tracefs + "/available_events"},
+      {tree + "/events/damon", tracefs + "/events/damon"},
+  };
+  for (const auto& [from, to] : places) {
+    if (::access(to.c_str(), F_OK) != 0) continue;  // a kernel without DAMON has no such directory
+    if (auto bound = bind_mount(from, to); !bound) return bound;
+    if (!ours) mounted_.push_back(to);
+  }
+  return {};
 }
 
 Result<void> SysView::seal() const {

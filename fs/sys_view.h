@@ -35,21 +35,26 @@ class SysView {
   // is covered from here on. ENOTSUP when there is no sysfs at /sys and none can be mounted.
   static Result<SysView> begin();
 
-  // Puts what is mounted at kViewTree in place: its kernel/mm/damon and the directories of its
-  // module/. Modules of the kernel's own DAMON are hidden where the tree has none of that name.
+  // Puts what is mounted at kViewTree in place: its kernel/mm/damon, the directories of its
+  // module/, and in every tracefs the names of its trace events (tools refuse to work without a
+  // tracefs, so there is one afterwards, if the kernel can). Modules of the kernel's own DAMON are
+  // hidden where the tree has none of that name.
   Result<void> finish();
 
-  // The directories of /sys that are covered, in the order in which they were.
-  [[nodiscard]] const std::vector<std::string>& covered() const { return covered_; }
+  // What others must mount to have the same view, each with what is mounted below it.
+  [[nodiscard]] const std::vector<std::string>& mounted() const { return mounted_; }
 
  private:
   SysView() = default;
   Result<void> cover(const std::string& directory, const std::vector<std::string>& left_out);
   Result<void> add_programs() const;
   Result<void> show_modules();
+  Result<void> show_tracing();
+  Result<void> show_events(const std::string& tracefs, bool ours);
   Result<void> seal() const;
 
-  std::vector<std::string> covered_;
+  std::vector<std::string> covered_;  // by a tmpfs
+  std::vector<std::string> mounted_;
 };
 
 }  // namespace damonfs

@@ -1,0 +1,240 @@
+#include "fs/perf.h"
+
+#include <fmt/format.h>
+#include <fnmatch.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "fs/perf_recording.h"
+#include "fs/sys_view.h"
+#include "fs/trace_format.h"
+#include "fs/watch_children.h"
+
+namespace damonfs {
+
+namespace {
+
+constexpr std::string_view kOurs = "damon:";
+constexpr int kUsage = 129;  // perf's own
+
+int complain(std::string_view sentence) {
+  fmt::print(stderr, "perf (damonfs): {}\n", sentence);
+  return 1;
+}
+
+// The machine's perf: the first in PATH that is not this program; empty when there is none.
+std::string real_perf() {
+  namespace files = std::filesystem;
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    const std::string perf = directory + "/perf";
+    std::error_code error;
+    if (files::equivalent(perf, "/proc/self/exe", error)) continue;
+    if (::access(perf.c_str(), X_OK) == 0) return perf;
+  }
+  return {};
+}
+
+// Becomes the machine's perf.
+int hand_over(std::span<char* const> words) {
+  const std::string perf = real_perf();
+  if (perf.empty()) {
+    complain("this machine has no perf; only the trace events of damon: can be had");
+    return 127;
+  }
+  std::vector<char*> arguments(words.begin(), words.end());
+  arguments.push_back(nullptr);
+  ::execv(perf.c_str(), arguments.data());
+  complain(fmt::format("cannot run {}: {}", perf, strerror(errno)));
+  return 126;
+}
+
+// Splits what -e was given at commas.
+void add_events(std::string_view list, PerfRecord& record, bool& others) {
+  std::istringstream events{std::string(list)};
+  for (std::string event; std::getline(events, event, ',');) {
+    if (event.starts_with(kOurs)) {
+      record.events.push_back(event.substr(kOurs.size()));
+    } else {
+      others = true;
+    }
+  }
+}
+
+// Options of `perf record` and `perf script` that take a value, as far as tools use them here.
+bool takes_value(std::string_view option) {
+  constexpr std::string_view kOptions[] = {"-e", "--event", "-o", "--output", "-i", "--input"};
+  return std::ranges::find(kOptions, option) != std::end(kOptions);
+}
+
+// One option and its value, however they are joined: -o FILE, -oFILE, --output FILE, --output=FILE.
+struct Option {
+  std::string_view name;
+  std::string_view value;
+};
+
+// The option at the front of `words`, which it takes off.
+Option take_option(std::span<char* const>& words) {
+  std::string_view word = words.front();
+  words = words.subspan(1);
+  Option option{word, {}};
+  const size_t equals = word.find('=');
+  if (word.starts_with("--")) {
+    option.name = word.substr(0, equals);
+    if (equals != std::string_view::npos) option.value = word.substr(equals + 1);
+  } else {
+    option.name = word.substr(0, 2);
+    option.value = word.substr(std::min<size_t>(2, word.size()));
+  }
+  if (option.value.empty() && takes_value(option.name) && !words.empty()) {
+    option.value = words.front();
+    words = words.subspan(1);
+  }
+  return option;
+}
+
+bool harmless(std::string_view option) {
+  constexpr std::string_view kOptions[] = {"-a", "--all-cpus", "-v", "--force", "-f"};
+  return std::ranges::find(kOptions, option) != std::end(kOptions);
+}
+
+int record(std::span<char* const> words) {
+  const auto wanted = parse_perf_record(words.subspan(2));
+  if (!wanted) {
+    complain(wanted.error().message);
+    return kUsage;
+  }
+  if (!*wanted) return hand_over(words);
+  for (const std::string& pattern : (*wanted)->events) {
+    const auto matches = [&](const EventFormat& event) {
+      return ::fnmatch(pattern.c_str(), event.name.data(), 0) == 0;
+    };
+    if (std::ranges::any_of(trace_formats(), matches)) continue;
+    complain(fmt::format("damon:{}: there is no such event", pattern));
+    return kUsage;
+  }
+  const auto recorded = run_recording(**wanted);
+  return recorded ? *recorded : complain(recorded.error().message);
+}
+
+int script(std::span<char* const> words) {
+  std::string input = "perf.data";
+  bool ns = false;
+  bool known = true;
+  for (auto rest = words.subspan(2); !rest.empty();) {
+    const Option option = take_option(rest);
+    if (option.name == "-i" || option.name == "--input") {
+      input = option.value;
+    } else if (option.name == "--ns") {
+      ns = true;
+    } else {
+      known = known && harmless(option.name);
+    }
+  }
+  if (!is_recording(input)) return hand_over(words);
+  if (!known) {
+    complain("of the options of perf script only -i, --ns and --force are known for damon: events");
+    return kUsage;
+  }
+  std::ifstream lines(input);
+  for (std::string line; std::getline(lines, line);) {
+    if (const auto text = script_line(line, ns)) std::cout << *text << '\n';
+  }
+  std::cout.flush();
+  return std::cout ? 0 : 1;
+}
+
+// The machine's list, with our events in place of the kernel's.
+int list(std::span<char* const> words) {
+  const std::string perf = real_perf();
+  if (!perf.empty()) {
+    std::vector<std::string> command = {perf};
+    for (const char* word : words.subspan(1)) command.emplace_back(word);
+    const auto child = Child::start(command, {});
+    if (!child) complain(child.error().message);
+  }
+  const bool filtered = words.size() > 2 && words.back()[0] != '-';
+  for (const EventFormat& event : trace_formats()) {
+    const std::string name = std::string(kOurs) + std::string(event.name);
+    const std::string_view wanted = filtered ? words.back() : "*";
+    const bool shown = wanted == "tracepoint" || ::fnmatch(wanted.data(), name.c_str(), 0) == 0;
+    if (shown) fmt::print("  {:<50} [Tracepoint event]\n", name);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Result<std::optional<PerfRecord>> parse_perf_record(std::span<char* const> words) {
+  PerfRecord record;
+  bool others = false;
+  std::string unknown;
+  while (!words.empty() && words.front()[0] == '-' && std::string_view(words.front()) != "--") {
+    const Option option = take_option(words);
+    if (option.name == "-e" || option.name == "--event") {
+      add_events(option.value, record, others);
+    } else if (option.name == "-o" || option.name == "--output") {
+      record.output = option.value;
+    } else if (option.name == "-q" || option.name == "--quiet") {
+      record.quiet = true;
+    } else if (!harmless(option.name)) {
+      unknown = option.name;
+    }
+  }
+  if (record.events.empty()) return std::nullopt;
+  if (others) return fail(EINVAL, "events of damon: and others do not go into one file here");
+  if (!unknown.empty()) return fail(EINVAL, "{} is not known for events of damon:", unknown);
+  if (!words.empty() && std::string_view(words.front()) == "--") words = words.subspan(1);
+  record.command.assign(words.begin(), words.end());
+  return record;
+}
+
+std::string_view event_of(std::string_view line) {
+  // "   kdamond.0-77      [001] ..... 12.345678901: damon_aggregated: target_id=..."
+  const size_t time_end = line.find(": ");
+  if (time_end == std::string_view::npos) return {};
+  line.remove_prefix(time_end + 2);
+  return line.substr(0, line.find(':'));
+}
+
+std::optional<std::string> script_line(std::string_view line, bool ns) {
+  const size_t cpu = line.find(" [");
+  const size_t cpu_end = line.find(']', cpu);
+  const size_t time_end = line.find(": ", cpu_end);
+  const size_t dash = line.substr(0, cpu).rfind('-');
+  if (cpu_end == std::string_view::npos || time_end == std::string_view::npos ||
+      dash == std::string_view::npos) {
+    return std::nullopt;
+  }
+  std::string_view time = line.substr(0, time_end);
+  time.remove_prefix(time.rfind(' ') + 1);
+  constexpr size_t kNsBeyondUs = 3;
+  if (!ns && time.size() > kNsBeyondUs) time.remove_suffix(kNsBeyondUs);
+  std::string_view tid = line.substr(dash + 1, cpu - dash - 1);
+  tid = tid.substr(0, tid.find(' '));
+  return fmt::format("{:>16} {:>7} {} {}: {}{}", line.substr(0, dash), tid,
+                     line.substr(cpu + 1, cpu_end - cpu), time, kOurs, line.substr(time_end + 2));
+}
+
+int run_perf(std::span<char* const> words) {
+  const std::string_view command = words.size() > 1 ? words[1] : "";
+  if (command == "record") return record(words);
+  if (command == "script") return script(words);
+  if (command == "list") return list(words);
+  if (command == "--version" && real_perf().empty()) {
+    fmt::print("perf version 0 (damonfs: trace events of damon: only)\n");
+    return 0;
+  }
+  return hand_over(words);
+}
+
+}  // namespace damonfs
