@@ -103,12 +103,14 @@ Option take_option(std::span<char* const>& words) {
 }
 
 bool harmless(std::string_view option) {
-  constexpr std::string_view kOptions[] = {"-a", "--all-cpus", "-v", "--force", "-f"};
+  constexpr std::string_view kOptions[] = {"-a",      "--all-cpus", "-v",
+                                           "--force", "-f",         "--libtraceevent_print"};
   return std::ranges::find(kOptions, option) != std::end(kOptions);
 }
 
-int record(std::span<char* const> words) {
-  const auto wanted = parse_perf_record(words.subspan(2));
+// `perf record` and, with `live`, `perf trace`.
+int record(std::span<char* const> words, bool live) {
+  auto wanted = parse_perf_record(words.subspan(2));
   if (!wanted) {
     complain(wanted.error().message);
     return kUsage;
@@ -122,6 +124,8 @@ int record(std::span<char* const> words) {
     complain(fmt::format("damon:{}: there is no such event", pattern));
     return kUsage;
   }
+  (*wanted)->live = live;
+  if ((*wanted)->output.empty()) (*wanted)->output = live ? "-" : "perf.data";
   const auto recorded = run_recording(**wanted);
   return recorded ? *recorded : complain(recorded.error().message);
 }
@@ -206,28 +210,74 @@ std::string_view event_of(std::string_view line) {
   return line.substr(0, line.find(':'));
 }
 
-std::optional<std::string> script_line(std::string_view line, bool ns) {
+namespace {
+
+// The parts of "   kdamond.0-77      [001] ..... 12.345678901: damon_aggregated: target_id=...".
+struct TraceLine {
+  std::string_view comm;
+  std::string_view tid;
+  std::string_view cpu;   // with its brackets
+  std::string_view time;  // seconds, with nine decimals
+  std::string_view event;
+  std::string_view fields;
+};
+
+std::optional<TraceLine> take_apart(std::string_view line) {
+  constexpr auto kNone = std::string_view::npos;
   const size_t cpu = line.find(" [");
   const size_t cpu_end = line.find(']', cpu);
   const size_t time_end = line.find(": ", cpu_end);
   const size_t dash = line.substr(0, cpu).rfind('-');
-  if (cpu_end == std::string_view::npos || time_end == std::string_view::npos ||
-      dash == std::string_view::npos) {
-    return std::nullopt;
+  if (cpu == kNone || cpu_end == kNone || time_end == kNone || dash == kNone) return std::nullopt;
+  const size_t event_end = line.find(": ", time_end + 2);
+  if (event_end == kNone) return std::nullopt;
+  const size_t time = line.rfind(' ', time_end) + 1;
+  TraceLine parts;
+  parts.comm = line.substr(0, dash);
+  parts.comm.remove_prefix(std::min(parts.comm.find_first_not_of(' '), dash));
+  parts.tid = line.substr(dash + 1, cpu - dash - 1);
+  parts.tid = parts.tid.substr(0, parts.tid.find(' '));
+  parts.cpu = line.substr(cpu + 1, cpu_end - cpu);
+  parts.time = line.substr(time, time_end - time);
+  parts.event = line.substr(time_end + 2, event_end - time_end - 2);
+  parts.fields = line.substr(event_end + 2);
+  return parts;
+}
+
+uint64_t nanoseconds(std::string_view time) {
+  uint64_t digits = 0;
+  for (const char c : time) {
+    if (c != '.') digits = digits * 10 + static_cast<uint64_t>(c - '0');
   }
-  std::string_view time = line.substr(0, time_end);
-  time.remove_prefix(time.rfind(' ') + 1);
+  return digits;
+}
+
+}  // namespace
+
+std::optional<std::string> script_line(std::string_view line, bool ns) {
+  auto parts = take_apart(line);
+  if (!parts) return std::nullopt;
   constexpr size_t kNsBeyondUs = 3;
-  if (!ns && time.size() > kNsBeyondUs) time.remove_suffix(kNsBeyondUs);
-  std::string_view tid = line.substr(dash + 1, cpu - dash - 1);
-  tid = tid.substr(0, tid.find(' '));
-  return fmt::format("{:>16} {:>7} {} {}: {}{}", line.substr(0, dash), tid,
-                     line.substr(cpu + 1, cpu_end - cpu), time, kOurs, line.substr(time_end + 2));
+  if (!ns && parts->time.size() > kNsBeyondUs) parts->time.remove_suffix(kNsBeyondUs);
+  return fmt::format("{:>16} {:>7} {} {}: {}{}: {}", parts->comm, parts->tid, parts->cpu,
+                     parts->time, kOurs, parts->event, parts->fields);
+}
+
+std::optional<std::string> live_line(std::string_view line, uint64_t& start_ns) {
+  const auto parts = take_apart(line);
+  if (!parts) return std::nullopt;
+  const uint64_t time_ns = nanoseconds(parts->time);
+  if (start_ns == 0) start_ns = time_ns;
+  constexpr double kNsInMs = 1e6;
+  const double ms = static_cast<double>(static_cast<int64_t>(time_ns - start_ns)) / kNsInMs;
+  return fmt::format("{:10.3f} {}/{} {}{}({})", ms, parts->comm, parts->tid, kOurs, parts->event,
+                     parts->fields);
 }
 
 int run_perf(std::span<char* const> words) {
   const std::string_view command = words.size() > 1 ? words[1] : "";
-  if (command == "record") return record(words);
+  if (command == "record") return record(words, false);
+  if (command == "trace") return record(words, true);
   if (command == "script") return script(words);
   if (command == "list") return list(words);
   if (command == "--version" && real_perf().empty()) {

@@ -40,7 +40,8 @@ class Recording {
   Result<void> open();
   // Takes over what the stream has by now.
   Result<void> drain();
-  Result<void> finish();
+  // Writes what is to be written.
+  Result<void> flush();
   void tell() const;
 
  private:
@@ -54,6 +55,7 @@ class Recording {
   size_t bytes_ = 0;
   size_t nr_events_ = 0;
   size_t nr_lost_ = 0;
+  uint64_t start_ns_ = 0;  // of what is shown live
 };
 
 Result<void> Recording::open() {
@@ -61,13 +63,13 @@ Result<void> Recording::open() {
   stream_ = Fd(::open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!stream_.valid()) return failed(pipe);
   if (wanted_.output == "-") {
-    file_ = Fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
+    file_ = Fd(::fcntl(wanted_.live ? STDERR_FILENO : STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
   } else {
     constexpr mode_t kPrivate = 0600;
     file_ = Fd(::open(wanted_.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kPrivate));
   }
   if (!file_.valid()) return failed(wanted_.output);
-  out_ = fmt::format("{}\n", kMagic);
+  if (!wanted_.live) out_ = fmt::format("{}\n", kMagic);
   return {};
 }
 
@@ -85,7 +87,11 @@ void Recording::take(std::string_view line) {
     if (std::ranges::none_of(wanted_.events, matches)) return;
     ++nr_events_;
   }
-  out_.append(line).push_back('\n');
+  if (!wanted_.live) {
+    out_.append(line).push_back('\n');
+  } else {
+    out_ += live_line(line, start_ns_).value_or(std::string(line)) + '\n';
+  }
 }
 
 Result<void> Recording::drain() {
@@ -102,13 +108,13 @@ Result<void> Recording::drain() {
     }
     rest_.erase(0, begin);
     if (out_.size() >= part.size()) {
-      if (auto written = finish(); !written) return written;
+      if (auto written = flush(); !written) return written;
     }
   }
-  return finish();
+  return flush();
 }
 
-Result<void> Recording::finish() {
+Result<void> Recording::flush() {
   std::string_view left = out_;
   while (!left.empty()) {
     const ssize_t size = ::write(file_.get(), left.data(), left.size());
@@ -122,7 +128,7 @@ Result<void> Recording::finish() {
 }
 
 void Recording::tell() const {
-  if (wanted_.quiet) return;
+  if (wanted_.quiet || wanted_.live) return;
   constexpr double kMiB = 1024 * 1024;
   fmt::print(stderr, "[ perf record: Captured and wrote {:.3f} MB {} ({} samples) ]\n",
              static_cast<double>(bytes_) / kMiB, wanted_.output, nr_events_);
