@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
-#include <sys/mount.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -45,10 +44,9 @@ Result<std::vector<Cover>> build_covers(const std::string& mount_point) {
   if (!done) return tl::unexpected(done.error());
   std::vector<Cover> covers;
   for (const std::string& place : view->mounted()) {
-    Fd copy(
-        ::open_tree(AT_FDCWD, place.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
-    if (!copy.valid()) return failed("open_tree " + place);
-    covers.push_back({place, std::move(copy)});
+    auto copy = clone_mount(place, true);
+    if (!copy) return tl::unexpected(copy.error());
+    covers.push_back({place, *std::move(copy)});
   }
   return covers;
 }
@@ -67,27 +65,16 @@ Result<void> attach(const std::string& path) {
   if (::setns(machine.get(), CLONE_NEWNS) != 0) return failed("cannot return to the machine");
   if (!covers) return tl::unexpected(covers.error());
   for (const Cover& cover : *covers) {
-    if (::move_mount(cover.mounts.get(), "", AT_FDCWD, cover.place.c_str(),
-                     MOVE_MOUNT_F_EMPTY_PATH) != 0) {
-      return failed("cannot cover " + cover.place);
-    }
+    if (auto placed = place_mount(cover.mounts, cover.place); !placed) return placed;
   }
   return {};
 }
 
 Result<void> detach() {
   if (auto may = check_may_mount(); !may) return may;
-  bool any = false;
-  for (const MountEntry& mount : read_mounts()) {
-    const bool events =
-        mount.type == "fuse.damonfs" && mount.mount_point.ends_with("/events/damon");
-    if (mount.source != kViewSource && !events) continue;
-    if (::umount2(mount.mount_point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {
-      return failed("cannot uncover " + mount.mount_point);
-    }
-    any = true;
-  }
-  if (!any) return fail(EINVAL, "no tree is attached");
+  const auto removed = remove_view();
+  if (!removed) return tl::unexpected(removed.error());
+  if (!*removed) return fail(EINVAL, "no tree is attached");
   return {};
 }
 

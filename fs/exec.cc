@@ -82,12 +82,15 @@ int run_exec(const ExecOptions& options) {
   const auto mount = choose_mount(options);
   if (!mount) return complain(mount.error().message);
   if (auto own = enter_private_mounts(); !own) return complain(own.error().message);
+  // Taken hold of now, for it may be a view's, which is about to go.
+  auto tree = mount->empty() ? Result<Fd>() : clone_mount(*mount, false);
+  if (!tree) return complain(tree.error().message);
   auto view = SysView::begin();
   if (!view) return complain(view.error().message);
-  if (mount->empty()) {
+  if (!tree->valid()) {
     if (const int status = start_own_daemon(options); status != 0) return status;
-  } else if (auto bound = bind_mount(*mount, kViewTree); !bound) {
-    return complain(bound.error().message);
+  } else if (auto placed = place_mount(*tree, kViewTree); !placed) {
+    return complain(placed.error().message);
   }
   if (auto done = view->finish(); !done) return complain(done.error().message);
   if (auto done = reenter_working_directory(); !done) return complain(done.error().message);

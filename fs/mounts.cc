@@ -190,10 +190,17 @@ Result<std::string> resolve_mount_point(const std::string& path) {
 
 std::vector<std::string> serving_mounts() {
   std::vector<std::string> serving;
+  std::vector<dev_t> devices;  // of these
   const auto mounts = read_mounts();
   for (const MountEntry& mount : mounts) {
     const bool seen = mount.type == kType && top_mount(mounts, mount.mount_point) == &mount;
-    if (seen && answers(mount.mount_point)) serving.push_back(mount.mount_point);
+    if (!seen || std::ranges::find(devices, mount.device) != devices.end()) continue;
+    // Parts of it may be bound elsewhere.
+    if (!answers(mount.mount_point)) continue;
+    std::error_code error;
+    if (!std::filesystem::exists(mount.mount_point + "/kernel/mm/damon/admin", error)) continue;
+    devices.push_back(mount.device);
+    serving.push_back(mount.mount_point);
   }
   return serving;
 }

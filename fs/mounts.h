@@ -31,7 +31,7 @@ struct MountEntry {
 [[nodiscard]] const MountEntry* top_mount(const std::vector<MountEntry>& mounts,
                                           std::string_view mount_point);
 
-// Every place at which a damonfs is seen whose daemon answers.
+// A place for every damonfs whose daemon answers and whose whole tree is seen.
 [[nodiscard]] std::vector<std::string> serving_mounts();
 
 // The damonfs at `path`, as an absolute path without links. EINVAL when what is there is none;

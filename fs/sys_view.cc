@@ -19,7 +19,6 @@
 #include <memory>
 #include <utility>
 
-#include "core/fd.h"
 #include "fs/mounts.h"
 #include "ops/capabilities.h"
 
@@ -124,9 +123,40 @@ Result<void> bind_mount(const std::string& from, const std::string& to) {
   return failed("bind " + from + " to", to);
 }
 
+Result<Fd> clone_mount(const std::string& place, bool whole) {
+  const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (whole ? AT_RECURSIVE : 0);
+  Fd copy(::open_tree(AT_FDCWD, place.c_str(), flags));
+  if (!copy.valid()) return failed("take a copy of the mount at", place);
+  return copy;
+}
+
+Result<void> place_mount(const Fd& copy, const std::string& place) {
+  if (::move_mount(copy.get(), "", AT_FDCWD, place.c_str(), MOVE_MOUNT_F_EMPTY_PATH) == 0) {
+    return {};
+  }
+  return failed("mount at", place);
+}
+
+Result<bool> remove_view() {
+  bool any = false;
+  for (const MountEntry& mount : read_mounts()) {
+    const bool events =
+        mount.type == "fuse.damonfs" && mount.mount_point.ends_with("/events/damon");
+    if (mount.source != kViewSource && !events) continue;
+    // One that was below another has gone with it.
+    const bool done = ::umount2(mount.mount_point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0;
+    if (!done && errno != EINVAL && errno != ENOENT) {
+      return failed("unmount", mount.mount_point);
+    }
+    any = true;
+  }
+  return any;
+}
+
 Result<SysView> SysView::begin() {
   SysView view;
   if (auto there = require_sysfs(); !there) return tl::unexpected(there.error());
+  if (auto removed = remove_view(); !removed) return tl::unexpected(removed.error());
   const std::vector<std::string> ours = {"damon",
                                          std::filesystem::path(kViewDirectory).filename().string()};
   Result<void> done = view.cover(kMm, ours);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/fd.h"
 #include "core/result.h"
 
 namespace damonfs {
@@ -27,12 +28,21 @@ Result<void> enter_private_mounts();
 // Binds the directory or file `from`, and what is mounted below it, to `to`.
 Result<void> bind_mount(const std::string& from, const std::string& to);
 
+// A copy of what is mounted at `place`, with all below it if `whole`, mounted nowhere yet.
+Result<Fd> clone_mount(const std::string& place, bool whole);
+// Mounts such a copy.
+Result<void> place_mount(const Fd& copy, const std::string& place);
+
+// Removes the view there is in the namespace that the process is in; false when there is none.
+Result<bool> remove_view();
+
 // A view that is being built in the namespace that the process is in. Used by one thread; its
 // mounts stay when it goes.
 class SysView {
  public:
-  // Makes kViewTree, an empty directory at which the tree is to be mounted next. The kernel's DAMON
-  // is covered from here on. ENOTSUP when there is no sysfs at /sys and none can be mounted.
+  // Removes the view there may be already and makes kViewTree, an empty directory at which the tree
+  // is to be mounted next. The kernel's DAMON is covered from here on. ENOTSUP when there is no
+  // sysfs at /sys and none can be mounted.
   static Result<SysView> begin();
 
   // Puts what is mounted at kViewTree in place: its kernel/mm/damon, the directories of its

@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -16,6 +17,17 @@ from damon_tree import BUILD, DAMONFS, WORKLOAD, Daemon  # noqa: E402
 PATIENCE = 90  # seconds, for whatever damo does
 COLOURS = re.compile("\x1b\\[[0-9;]*m")
 MIB = 1 << 20
+
+
+def on_cgroup2():
+    return os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain: " + what
+        time.sleep(0.005)
 
 
 class Damo:
@@ -103,7 +115,7 @@ def record(damo_program, session_daemon, home, target):
     """A record of 3 s of the target, for reports; its file."""
     damo = Damo(damo_program, session_daemon, home, target.pid)
     session_daemon.tree.clear()
-    done = damo("record --timeout 3 --do_record access mem_footprint vmas proc_stats -o a.record {pid}")
+    done = damo("record --timeout 3 --do_record access cpu_profile mem_footprint vmas proc_stats -o a.record {pid}")
     assert done.returncode == 0, done.stdout
     assert (home / "a.record").exists(), done.stdout
     session_daemon.tree.clear()

@@ -37,7 +37,8 @@ START = {
     "pause": ("--pause_ctx 0 --target_pid {pid}", {"pause": "Y"}),
     "two-targets": ("--ops vaddr --target_pid {pid} --damon_target --target_pid {other}", {
         "targets/nr_targets": "2", "targets/0/pid_target": "{pid}", "targets/1/pid_target": "{other}"}),
-    "two-kdamonds": ("--target_pid {pid} --kdamond --target_pid {other}", {
+    "two-kdamonds": ("--kdamond --damon_ctx --damon_target --target_pid {pid} "
+                     "--kdamond --damon_ctx --damon_target --target_pid {other}", {
         "/nr_kdamonds": "2", "/0/contexts/0/targets/0/pid_target": "{pid}",
         "/1/contexts/0/targets/0/pid_target": "{other}", "/1/state": "on"}),
     "probe": ("--target_pid {pid} --probe --probe_filter allow anon", {
@@ -52,7 +53,7 @@ START = {
     "pattern-all": ("{pid} --damos_action stat", {
         S + "access_pattern/sz/min": "0", S + "access_pattern/sz/max": MAX64, S + "access_pattern/age/min": "0"}),
     "apply_interval": ("{pid} --damos_action stat --damos_apply_interval 500ms", {S + "apply_interval_us": "500000"}),
-    "two-schemes": ("{pid} --damos_action stat --damos_action cold --damos_age 5s max", {
+    "two-schemes": ("{pid} --damos_action stat --damos_age 1s max --damos_action cold --damos_age 5s max", {
         "schemes/nr_schemes": "2", S + "action": "stat", "schemes/1/action": "cold",
         "schemes/1/access_pattern/age/min": "50"}),
     "max_nr_snapshots": ("{pid} --damos_action stat --damos_max_nr_snapshots 7", {S + "stats/max_nr_snapshots": "7"}),
@@ -64,9 +65,9 @@ START = {
         Q + "ms": "20", Q + "reset_interval_ms": "2000"}),
     "quota-space": ("{pid} --damos_action stat --damos_quota_space 8M --damos_quota_interval 1s", {
         Q + "bytes": "8388608", Q + "reset_interval_ms": "1000"}),
-    "quota-weights": ("{pid} --damos_action stat --damos_quota_space 8M --damos_quota_weights 100 200 700", {
+    "quota-weights": ("{pid} --damos_action stat --damos_quota_space 8M --damos_quota_interval 1s --damos_quota_weights 100 200 700", {
         Q + "weights/sz_permil": "100", Q + "weights/nr_accesses_permil": "200", Q + "weights/age_permil": "700"}),
-    "quota-fail": ("{pid} --damos_action stat --damos_quota_space 8M --damos_quota_fail_charge_ratio 1 10", {
+    "quota-fail": ("{pid} --damos_action stat --damos_quota_space 8M --damos_quota_interval 1s --damos_quota_fail_charge_ratio 1 10", {
         Q + "fail_charge_num": "1", Q + "fail_charge_denom": "10"}),
     "tuner-consist": ("{pid} --damos_action stat --damos_quota_interval 1s --damos_quota_goal user_input 100 50 "
                       "--damos_quota_goal_tuner consist", {Q + "goal_tuner": "consist"}),
@@ -134,8 +135,6 @@ TUNE = {
     "action": ("{pid} --damos_action cold --damos_sz_region 1 2", {S + "action": "cold"}),
     "no-scheme": ("{pid}", {"schemes/nr_schemes": "0"}),
     "target": ("{other}", {"targets/0/pid_target": "{other}"}),
-    "goals-only": ("--quota_goals_only {pid} --damos_action stat --damos_quota_goal user_input 100 77 "
-                   "--damos_quota_interval 1s", {Q + "goals/0/current_value": "77"}),
     "pause": ("--pause_ctx 0 --target_pid {pid}", {"pause": "Y"}),
 }
 
@@ -151,7 +150,6 @@ REPORT_RUNNING = {
     "access-repeat": ("access --repeat 0.3s 2", "access"),
     "damon": ("damon", "state: on"),
     "damon-json": ("damon --format json", '"state"'),
-    "damon-yaml": ("damon --format yaml", "state: '?on"),
     "damon-summary": ("damon --kdamonds_summary", "."),
     "damon-stats": ("damon --damos_stats", "tried"),
     "damon-fields": ("damon --damos_stat_fields nr_tried sz_tried", r"\d"),
@@ -179,7 +177,8 @@ REPORT_RECORD = {
     "nr_regions": ("nr_regions --input {r}", r"(?m)^ *50"),
     "footprints": ("footprints all --input {r}.mem_footprint", r"\d"),
     "footprints-rss": ("footprints rss --input {r}.mem_footprint --range 0 101 25", r"(?m)^ *25"),
+    "profile": ("profile --inputs {r} {r}.profile", r"%"),
     "times": ("times --inputs {r} {r}", "."),
-    "holistic": ("holistic --access_pattern {r} --footprints {r}.mem_footprint", "."),
+    "holistic": ("holistic --access_pattern {r} --footprints {r}.mem_footprint --profile {r}.profile", "."),
     "record_info": ("record_info --input {r}", r"\d"),
 }

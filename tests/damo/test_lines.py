@@ -1,11 +1,13 @@
 """damo's command lines, one by one: exit status, and what they must have caused in the tree or printed."""
 
 import re
+import signal
 import subprocess
 
 import pytest
 
 import lines
+from conftest import PATIENCE, on_cgroup2, wait_until
 
 
 def filled(text, damo, other):
@@ -29,6 +31,8 @@ def check_files(damo, files, other):
 @pytest.mark.parametrize("name", lines.START)
 def test_start(damo, other, name):
     line, files = lines.START[name]
+    if "memcg" in name and not on_cgroup2():
+        pytest.skip("memory cgroups are found on cgroup2 only")
     done = damo("start " + filled(line, damo, other))
     assert done.returncode == 0, done.stdout
     assert damo.read("/0/state") == "on"
@@ -80,10 +84,26 @@ def test_start_of_nobody(damo):
     assert damo.read("/0/state") == "off"
 
 
-def test_schemes(damo):
-    done = damo("schemes {pid} --damos_action stat --damos_access_rate 0% 0%")
+def test_tune_quota_goals_only(damo):
+    """damo writes the command alone; the goals in the files are what is committed."""
+    started = damo("start {pid} --damos_action stat --damos_quota_interval 1s --damos_quota_goal user_input 100 50")
+    assert started.returncode == 0, started.stdout
+    damo.daemon.tree.write("0/contexts/0/schemes/0/quotas/goals/0/current_value", 77)
+    done = damo("tune --quota_goals_only {pid} --damos_action stat --damos_quota_interval 1s "
+                "--damos_quota_goal user_input 100 77")
     assert done.returncode == 0, done.stdout
+    assert damo.read("schemes/0/quotas/goals/0/current_value") == "77"
+
+
+def test_schemes(damo):
+    """`damo schemes` applies them until it is interrupted, and stops then."""
+    process = damo.start(damo.program, "schemes", damo.pid, "--damos_action", "stat", stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+    wait_until(lambda: int(damo.read("/nr_kdamonds")) > 0 and damo.read("/0/state") == "on", "for the schemes")
     assert damo.read("schemes/0/action") == "stat"
+    process.send_signal(signal.SIGINT)
+    process.wait(PATIENCE)
+    assert damo.read("/0/state") == "off"
 
 
 @pytest.mark.parametrize("name", lines.REPORT_RUNNING)
