@@ -67,6 +67,10 @@ class Damo:
         """A file of the tree, below the first context unless it begins with a slash."""
         return self.daemon.tree.read(name[1:] if name[0] == "/" else "0/contexts/0/" + name)
 
+    def on(self):
+        """Whether the first kdamond is there and on."""
+        return self.read("/nr_kdamonds") != "0" and self.read("/0/state") == "on"
+
 
 @pytest.fixture(scope="session")
 def damo_program():

@@ -99,11 +99,11 @@ def test_schemes(damo):
     """`damo schemes` applies them until it is interrupted, and stops then."""
     process = damo.start(damo.program, "schemes", damo.pid, "--damos_action", "stat", stdout=subprocess.DEVNULL,
                          stderr=subprocess.DEVNULL)
-    wait_until(lambda: int(damo.read("/nr_kdamonds")) > 0 and damo.read("/0/state") == "on", "for the schemes")
+    wait_until(damo.on, "for the schemes")
     assert damo.read("schemes/0/action") == "stat"
     process.send_signal(signal.SIGINT)
     process.wait(PATIENCE)
-    assert damo.read("/0/state") == "off"
+    assert not damo.on()
 
 
 @pytest.mark.parametrize("name", lines.REPORT_RUNNING)

@@ -57,7 +57,7 @@ def test_record(damo, target, name):
     record = name + ".record"
     done = damo("record " + RECORDS[name].replace("{r}", record))
     assert done.returncode == 0, done.stdout
-    assert damo.read("/0/state") == "off"  # damo turns off what it has turned on
+    assert not damo.on()  # damo turns off what it has turned on
     if name == "snapshot":
         assert snapshots(damo, record)
     else:
@@ -91,12 +91,12 @@ def test_record_of_a_command(damo):
 def test_record_interrupted(damo):
     process = damo.start(damo.program, "record", "--do_record", "access", "-o", "interrupted.record", damo.pid,
                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: int(damo.read("/nr_kdamonds")) > 0 and damo.read("/0/state") == "on", "for the record")
+    wait_until(damo.on, "for the record")
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
     process.wait(PATIENCE)
     assert regions(damo, "interrupted.record")
-    assert damo.read("/0/state") == "off"
+    assert not damo.on()
 
 
 def test_record_of_all_events(damo):
