@@ -58,7 +58,10 @@ def test_record(damo, target, name):
     done = damo("record " + RECORDS[name].replace("{r}", record))
     assert done.returncode == 0, done.stdout
     assert not damo.on()  # damo turns off what it has turned on
-    if name == "snapshot":
+    if name == "json":
+        # damo 3.4.3 takes no uncompressed record for one of its own when it reads it again.
+        assert json.loads((damo.directory / record).read_text())
+    elif name == "snapshot":
         assert snapshots(damo, record)
     else:
         check_pattern(damo, target, record)

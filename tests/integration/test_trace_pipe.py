@@ -33,6 +33,8 @@ def read_for(fd, seconds):
 
 def start(mount, **attrs):
     mount.tree.set_up([1], **attrs)
+    mount.tree.write("0/contexts/0/operations", "fvaddr")
+    mount.tree.set_regions(0, [(0x10000000, 0x11000000)])
     mount.tree.command("on")
 
 
