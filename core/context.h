@@ -10,6 +10,7 @@
 #include "core/schedule.h"
 #include "core/scheme.h"
 #include "core/target.h"
+#include "core/trace.h"
 
 namespace damonfs {
 
@@ -51,6 +52,10 @@ struct Context {
   uint64_t aggr_samples = 20;  // samples an aggregation, as the user set it; tuning keeps it
 
   Metrics* metrics = nullptr;  // the machine's; null where no scheme asks for any
+
+  TraceSink* trace = nullptr;  // who is told of events; null: nobody
+  // Whether events are worth making at all.
+  [[nodiscard]] bool traced() const { return trace != nullptr && trace->wanted(); }
 
   Schedule schedule;
   size_t last_nr_regions = 0;      // regions there were at the last split

@@ -31,18 +31,31 @@ void rejoin_regions(Target& target, uint64_t sz_limit) {
   }
 }
 
+void trace_stat(const Context& context, const Clock& clock, uint32_t scheme_idx,
+                const SchemeStat& stat) {
+  context.trace->emit(
+      clock.now_ns(),
+      StatEvent{0, scheme_idx, stat.nr_tried, stat.sz_tried, stat.nr_applied, stat.sz_applied,
+                stat.sz_ops_filter_passed, stat.qt_exceeds, stat.nr_snapshots});
+}
+
 }  // namespace
 
 void apply_schemes(Context& context, const Clock& clock, const RequestQueue::Walking& walk) {
   const auto has_work = [&](const Scheme& scheme) { return due(context, scheme) && scheme.active; };
   if (std::none_of(context.schemes.begin(), context.schemes.end(), has_work)) return;
   const uint64_t sz_limit = region_sz_limit(context);
+  uint32_t scheme_idx = 0;
   for (Scheme& scheme : context.schemes) {
-    if (has_work(scheme)) SchemeRound(context, clock, scheme, walk).run();
+    if (has_work(scheme)) SchemeRound(context, clock, scheme, scheme_idx, walk).run();
+    ++scheme_idx;
   }
   for (Target& target : context.targets) rejoin_regions(target, sz_limit);
+  scheme_idx = 0;
   for (Scheme& scheme : context.schemes) {
+    const uint32_t idx = scheme_idx++;
     if (!due(context, scheme)) continue;
+    if (context.traced()) trace_stat(context, clock, idx, scheme.stat);
     if (walk.visit != nullptr) scheme.walked = walk.id;
     scheme.next_apply = context.schedule.passed + context.apply_interval_samples(scheme);
   }

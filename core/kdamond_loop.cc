@@ -111,6 +111,21 @@ void KdamondLoop::serve_schemes() {
   if (walk.visit != nullptr) requests_.release_walk(walk_finished(context_, walk));
 }
 
+void KdamondLoop::trace_aggregated() const {
+  if (!context_.traced()) return;
+  const uint64_t now_ns = clock_.now_ns();
+  uint64_t target_id = 0;
+  for (const Target& target : context_.targets) {
+    const auto nr_regions = static_cast<uint32_t>(target.nr_regions());
+    for (const Region& region : target.regions()) {
+      context_.trace->emit(
+          now_ns, AggregatedEvent{target_id, nr_regions, region.range.start, region.range.end,
+                                  region.nr_accesses, region.age});
+    }
+    ++target_id;
+  }
+}
+
 void KdamondLoop::end_aggregation(uint64_t aggregation) {
   Schedule& schedule = context_.schedule;
   const uint64_t aggrs = context_.attrs.intervals_goal.aggrs;
@@ -119,8 +134,12 @@ void KdamondLoop::end_aggregation(uint64_t aggregation) {
     // A commit in this interval may have moved it; counts of a finished aggregation are converted.
     schedule.next_aggregation = aggregation;
     tune_intervals(context_);
+    if (context_.traced()) {
+      context_.trace->emit(clock_.now_ns(), IntervalsTuneEvent{context_.attrs.sample_us});
+    }
   }
   schedule.next_aggregation = aggregation + context_.samples_in(context_.attrs.aggr_us);
+  trace_aggregated();
   reset_aggregated(context_);
   split_regions(context_);
 }

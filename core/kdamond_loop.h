@@ -35,6 +35,7 @@ class KdamondLoop {
   // Sleeps, serving calls, while the context is paused; false when it must end.
   [[nodiscard]] bool wait_while_paused(const std::stop_token& stop);
   void serve_schemes();
+  void trace_aggregated() const;
   void end_aggregation(uint64_t aggregation);
 
   Context& context_;

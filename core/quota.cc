@@ -54,16 +54,17 @@ bool Quota::full(uint64_t pending, uint64_t min_region_sz) const {
   return limited() && left(pending) < min_region_sz;
 }
 
-void Quota::roll_window(uint64_t now_ns, uint64_t min_region_sz, Metrics* metrics,
+bool Quota::roll_window(uint64_t now_ns, uint64_t min_region_sz, Metrics* metrics,
                         uint64_t& qt_exceeds) {
-  if (!limited()) return;
+  if (!limited()) return false;
   const uint64_t length_ns = mult_frac(params.reset_interval_ms, 1'000'000, 1);
-  if (opened_ && now_ns - window_start_ns_ < length_ns) return;
+  if (opened_ && now_ns - window_start_ns_ < length_ns) return false;
   if (opened_ && full(0, min_region_sz)) ++qt_exceeds;
   opened_ = true;
   total_charged_ += std::exchange(charged_, 0);
   window_start_ns_ = now_ns;
   set_esz(min_region_sz, metrics);
+  return true;
 }
 
 void Quota::charge(uint64_t sz, uint64_t sz_applied) {

@@ -67,9 +67,9 @@ class Quota {
   // Bytes that may still be tried in this window.
   [[nodiscard]] uint64_t left(uint64_t pending) const;
 
-  // Opens a new window when the running one is over at `now_ns`; counts in `qt_exceeds` one that
-  // was used up.
-  void roll_window(uint64_t now_ns, uint64_t min_region_sz, Metrics* metrics, uint64_t& qt_exceeds);
+  // Opens a new window when the running one is over at `now_ns`, which it returns; counts in
+  // `qt_exceeds` one that was used up.
+  bool roll_window(uint64_t now_ns, uint64_t min_region_sz, Metrics* metrics, uint64_t& qt_exceeds);
   // Charges an action that tried `sz` bytes and really changed `sz_applied`.
   void charge(uint64_t sz, uint64_t sz_applied);
   // Remembers time that actions took, from which the time quota's size follows.

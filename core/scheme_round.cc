@@ -15,9 +15,9 @@ constexpr size_t kBatch = 1024;
 
 }  // namespace
 
-SchemeRound::SchemeRound(Context& context, const Clock& clock, Scheme& scheme,
+SchemeRound::SchemeRound(Context& context, const Clock& clock, Scheme& scheme, uint32_t scheme_idx,
                          const RequestQueue::Walking& walk)
-    : context_(context), clock_(clock), scheme_(scheme), walk_(walk) {}
+    : context_(context), clock_(clock), scheme_(scheme), scheme_idx_(scheme_idx), walk_(walk) {}
 
 void SchemeRound::run() {
   begin_window();
@@ -34,8 +34,11 @@ void SchemeRound::run() {
 }
 
 void SchemeRound::begin_window() {
-  scheme_.quota.roll_window(clock_.now_ns(), context_.min_region_sz, context_.metrics,
-                            scheme_.stat.qt_exceeds);
+  const bool rolled = scheme_.quota.roll_window(clock_.now_ns(), context_.min_region_sz,
+                                                context_.metrics, scheme_.stat.qt_exceeds);
+  if (rolled && context_.traced()) {
+    context_.trace->emit(clock_.now_ns(), EszEvent{0, scheme_idx_, scheme_.quota.esz()});
+  }
   scheme_.min_score = 0;
   if (scheme_.quota.limited()) set_min_score();
 }
@@ -126,6 +129,7 @@ void SchemeRound::try_region(Target& target, int target_idx, Region& region) {
   if (verdict == CoreVerdict::rejected) return;
   batch_.push_back(
       {.target = &target, .region = &region, .ask_ops_filters = verdict == CoreVerdict::pass});
+  target_indices_.push_back(static_cast<uint64_t>(target_idx));
   pending_ += region.range.size();
   if (quota.full(pending_, context_.min_region_sz)) {
     quota.stopped_target = &target;
@@ -134,8 +138,25 @@ void SchemeRound::try_region(Target& target, int target_idx, Region& region) {
   if (batch_.size() >= kBatch) flush();
 }
 
+void SchemeRound::trace_batch() const {
+  const uint64_t now_ns = clock_.now_ns();
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    const Region& region = *batch_[i].region;
+    context_.trace->emit(
+        now_ns,
+        BeforeApplyEvent{.scheme_idx = scheme_idx_,
+                         .target_idx = target_indices_[i],
+                         .start = region.range.start,
+                         .end = region.range.end,
+                         .nr_accesses = context_.moving_nr_accesses(region),
+                         .age = region.age,
+                         .nr_regions = static_cast<uint32_t>(batch_[i].target->nr_regions())});
+  }
+}
+
 void SchemeRound::flush() {
   if (batch_.empty()) return;
+  if (context_.traced()) trace_batch();
   const uint64_t began_ns = clock_.now_ns();
   context_.operations->apply(scheme_, batch_);
   scheme_.quota.spend_ns(clock_.now_ns() - began_ns);
@@ -154,6 +175,7 @@ void SchemeRound::flush() {
     stat.sz_ops_filter_passed += work.sz_filter_passed;
   }
   batch_.clear();
+  target_indices_.clear();
   pending_ = 0;
   // Not stopped after all, where failures left something of the quota.
   if (!scheme_.quota.full(0, context_.min_region_sz)) scheme_.quota.stopped_target = nullptr;

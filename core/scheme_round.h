@@ -9,11 +9,11 @@
 
 namespace damonfs {
 
-// Applies one scheme once to all regions of a context. Lives for that one application, on the
-// kdamond's thread.
+// Applies one scheme, the context's `scheme_idx`th, once to all regions of a context. Lives for
+// that one application, on the kdamond's thread.
 class SchemeRound {
  public:
-  SchemeRound(Context& context, const Clock& clock, Scheme& scheme,
+  SchemeRound(Context& context, const Clock& clock, Scheme& scheme, uint32_t scheme_idx,
               const RequestQueue::Walking& walk);
   void run();
 
@@ -27,13 +27,17 @@ class SchemeRound {
   [[nodiscard]] bool quota_full();
   void try_region(Target& target, int target_idx, Region& region);
   void flush();
+  // Tells of what flush() is about to do.
+  void trace_batch() const;
 
   Context& context_;
   const Clock& clock_;
   Scheme& scheme_;
+  const uint32_t scheme_idx_;
   const RequestQueue::Walking& walk_;
-  std::vector<Application> batch_;  // to be acted on together
-  uint64_t pending_ = 0;            // bytes in it
+  std::vector<Application> batch_;        // to be acted on together
+  std::vector<uint64_t> target_indices_;  // of the targets in it
+  uint64_t pending_ = 0;                  // bytes in it
 };
 
 }  // namespace damonfs

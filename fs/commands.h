@@ -42,6 +42,19 @@ struct UmountOptions {
   std::string mount_point;
 };
 
+// damonfs exec
+struct ExecOptions {
+  std::vector<std::string> command;    // with its arguments
+  std::string mount;                   // where a daemon serves; empty: find or start one
+  std::optional<std::string> backend;  // of a daemon of its own; none: any daemon will do
+  std::string log_file;                // of a daemon of its own; empty: syslog
+};
+
+// damonfs attach
+struct AttachOptions {
+  std::string mount_point;
+};
+
 // damonfs watch
 struct WatchOptions {
   int pid = 0;                       // process to watch, 0: `command`
@@ -61,6 +74,11 @@ int run_simulate(const SimulateOptions& options);
 int run_dump(const DumpOptions& options);
 int run_umount(const UmountOptions& options);
 int run_doctor();
+// Returns only when the command could not be run: with 1, or 126 or 127 as a shell does. Otherwise
+// this process becomes the command.
+int run_exec(const ExecOptions& options);
+int run_attach(const AttachOptions& options);
+int run_detach();
 int run_watch(const WatchOptions& options);
 
 }  // namespace damonfs

@@ -238,6 +238,7 @@ Result<std::unique_ptr<Context>> build_context(const ContextFiles& files, const 
     operations = *std::move(made);
   }
   auto context = std::make_unique<Context>(files.operations, std::move(operations), machine.seed);
+  context->trace = machine.trace;
   context->addr_unit = files.addr_unit;
   if (files.operations == OpsId::paddr) {
     context->min_region_sz = std::max<uint64_t>(kPageSize / files.addr_unit, 1);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <pthread.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -10,12 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 
 #include "fs/config.h"
 #include "fs/session.h"
+#include "fs/trace_hub.h"
 #include "fs/wiring.h"
 
 #ifdef DAMONFS_SYSTEMD
@@ -61,7 +64,24 @@ Result<void> configure(Tree& tree, const MountOptions& options) {
   return apply_config_file(options.config, writer);
 }
 
-int serve(const MountOptions& options, StartReport report) {
+// Asks this process to end, as a signal from others would, once `life` is readable.
+void end_with(int life) {
+  std::thread([life] {
+    pollfd poll{life, POLLIN, 0};
+    while (::poll(&poll, 1, -1) < 0 && errno == EINTR) continue;
+    ::kill(::getpid(), SIGTERM);
+  }).detach();
+}
+
+// Closes what a daemon has no use for, so that nobody waits for the end of a file of its own.
+void keep_only(int one, int other) {
+  const auto [low, high] = std::minmax(one, other);
+  ::close_range(STDERR_FILENO + 1, low - 1, 0);
+  ::close_range(low + 1, high - 1, 0);
+  ::close_range(high + 1, ~0U, 0);
+}
+
+int serve(const MountOptions& options, StartReport report, int life = -1) {
   StopSignals signals;
   if (auto log = start_log(options); !log) return report.failed(log.error());
   const auto failed = [&](const Error& error) {
@@ -71,8 +91,12 @@ int serve(const MountOptions& options, StartReport report) {
   };
   const auto wiring = Wiring::make(options.backend, options.seed, Paths(), options.dry_run);
   if (!wiring) return failed(wiring.error());
+  const auto trace = std::make_shared<TraceHub>();
+  Machine machine = (*wiring)->machine();
+  machine.trace = trace.get();
   Tree tree;
-  add_damon_tree(tree, (*wiring)->machine());
+  add_damon_tree(tree, machine);
+  add_tracing(tree, trace);
   const auto session = Session::mount(tree, options.mount_point);
   if (!session) return failed(session.error());
   if (auto applied = configure(tree, options); !applied) {
@@ -83,6 +107,7 @@ int serve(const MountOptions& options, StartReport report) {
     spdlog::info("asked to end");
     (*session)->stop();
   });
+  if (life >= 0) end_with(life);
   spdlog::info("{}: serving; {}", (*session)->mount_point(), (*wiring)->description());
   report.ready((*session)->mount_point());
   (*session)->wait();
@@ -165,6 +190,23 @@ StopSignals::~StopSignals() {
   if (!watcher_.joinable()) return;
   watcher_.request_stop();
   pthread_kill(watcher_.native_handle(), SIGTERM);
+}
+
+int start_daemon(const MountOptions& options, const Fd& life) {
+  Pipe pipe;
+  if (!pipe.read.valid()) return complain(strerror(errno));
+  const pid_t child = ::fork();
+  if (child < 0) return complain(strerror(errno));
+  if (child == 0) {
+    ::setsid();
+    if (::fork() != 0) ::_exit(0);  // a child that fails to fork is a daemon that died
+    keep_only(pipe.write.get(), life.get());
+    pipe.read = Fd();
+    ::_exit(serve(options, StartReport(std::move(pipe.write)), life.get()));
+  }
+  ::waitpid(child, nullptr, 0);
+  pipe.write = Fd();
+  return wait_for_start(pipe.read);
 }
 
 int run_mount(const MountOptions& options) {

@@ -35,6 +35,12 @@ class StartReport {
 // status.
 int wait_for_start(const Fd& pipe);
 
+// Starts a daemon in the background, in our mount namespace and with no other descriptor of ours
+// than `life`, and waits until its tree can be used. It ends by itself when `life` (a pidfd, say)
+// becomes readable, and is nobody's child. Returns the exit status; what went wrong was told on
+// stderr. Only while we have one thread.
+int start_daemon(const MountOptions& options, const Fd& life);
+
 // Where log lines go: stderr in the foreground, else syslog, or the file that was asked for. Fails
 // when that cannot be opened.
 Result<void> start_log(const MountOptions& options);

@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/operations.h"
 #include "core/target.h"
+#include "core/trace.h"
 #include "fs/node.h"
 
 namespace damonfs {
@@ -26,6 +27,7 @@ struct Machine {
   // none.
   std::function<Result<uint64_t>(std::string_view path)> find_memcg;
   Clock* clock = nullptr;
+  TraceSink* trace = nullptr;  // who is told of kdamonds' work; null: nobody
   uint64_t seed = 0;
 };
 

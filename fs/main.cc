@@ -7,6 +7,7 @@
 #include <span>
 
 #include "fs/commands.h"
+#include "fs/perf.h"
 #include "ops/pattern_words.h"
 
 namespace damonfs {
@@ -81,6 +82,27 @@ void add_umount(CLI::App& app, UmountOptions& options) {
   umount->add_option("mountpoint", options.mount_point, "Where it is mounted")->required();
 }
 
+void add_exec(CLI::App& app, ExecOptions& options) {
+  auto* exec = app.add_subcommand(
+      "exec", "Run a command for which a tree of ours stands in /sys: -- COMMAND [ARGUMENT...]");
+  auto* mount =
+      exec->add_option("--mount", options.mount,
+                       "Use the daemon that serves there (default: the one there is, or a new one)")
+          ->type_name("MOUNTPOINT");
+  exec->add_option("--backend", options.backend, "Of a daemon of the command's own")
+      ->transform(kBackend)
+      ->excludes(mount);
+  exec->add_option("--log-file", options.log_file, "Where lines of that daemon go")
+      ->excludes(mount);
+}
+
+void add_attach(CLI::App& app, AttachOptions& options) {
+  auto* attach = app.add_subcommand(
+      "attach", "Have the tree stand in /sys for the whole machine, in place of the kernel's");
+  attach->add_option("mountpoint", options.mount_point, "Where a daemon serves it")->required();
+  app.add_subcommand("detach", "Undo that: /sys is the kernel's again");
+}
+
 void add_watch(CLI::App& app, WatchOptions& options) {
   auto* watch = app.add_subcommand("watch",
                                    "Show the heat of a process's memory over time: of PID, or of a "
@@ -103,7 +125,11 @@ void add_watch(CLI::App& app, WatchOptions& options) {
       ->check(CLI::NonNegativeNumber);
 }
 
+// Whether this program was run by the name that it has in the view of `damonfs exec`.
+bool is_perf(std::string_view name) { return name == "perf" || name.ends_with("/perf"); }
+
 int run(std::span<char*> words) {
+  if (!words.empty() && is_perf(words[0])) return run_perf(words);
   CLI::App app(
       "DAMON, the kernel's data access monitor, in user space: the same tree of files, served by a "
       "daemon",
@@ -115,6 +141,8 @@ int run(std::span<char*> words) {
   SimulateOptions simulate;
   DumpOptions dump;
   UmountOptions umount;
+  ExecOptions exec;
+  AttachOptions attach;
   WatchOptions watch;
   add_mount(app, mount);
   add_simulate(app, simulate);
@@ -122,15 +150,20 @@ int run(std::span<char*> words) {
   add_umount(app, umount);
   app.add_subcommand("doctor", "Say which backends work here, and what the others lack");
   add_watch(app, watch);
+  add_exec(app, exec);
+  add_attach(app, attach);
 
-  // What follows the first -- is a command for watch and not ours to understand.
+  // What follows the first -- is a command for watch or exec and not ours to understand.
   const auto dashes = std::ranges::find(words, std::string_view("--"));
   const std::span ours(words.begin(), dashes);
   if (dashes != words.end()) watch.command.assign(dashes + 1, words.end());
+  exec.command = watch.command;
   try {
     app.parse(static_cast<int>(ours.size()), ours.data());
-    if (dashes != words.end() && !app.got_subcommand("watch")) {
-      throw CLI::ExtrasError({"--"});
+    const bool takes_command = app.got_subcommand("watch") || app.got_subcommand("exec");
+    if (dashes != words.end() && !takes_command) throw CLI::ExtrasError({"--"});
+    if (app.got_subcommand("exec") && exec.command.empty()) {
+      throw CLI::RequiredError("-- COMMAND");
     }
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
@@ -140,6 +173,9 @@ int run(std::span<char*> words) {
   if (app.got_subcommand("dump")) return run_dump(dump);
   if (app.got_subcommand("umount")) return run_umount(umount);
   if (app.got_subcommand("doctor")) return run_doctor();
+  if (app.got_subcommand("exec")) return run_exec(exec);
+  if (app.got_subcommand("attach")) return run_attach(attach);
+  if (app.got_subcommand("detach")) return run_detach();
   return run_watch(watch);
 }
 

@@ -54,6 +54,7 @@ std::optional<MountEntry> parse_mount(const std::string& line) {
   words >> entry.id >> entry.parent >> major >> colon >> minor >> root >> entry.mount_point;
   while (words >> word && word != "-") continue;
   if (!(words >> entry.type)) return std::nullopt;
+  words >> entry.source;
   entry.device = makedev(major, minor);
   entry.mount_point = unescape(entry.mount_point);
   return entry;
@@ -185,6 +186,37 @@ Result<std::string> resolve_mount_point(const std::string& path) {
   if (!error) given = files::canonical(given, error);
   if (error) return fail(error.value(), "{}: {}", path, error.message());
   return given.native();
+}
+
+std::vector<std::string> serving_mounts() {
+  std::vector<std::string> serving;
+  std::vector<dev_t> devices;  // of these
+  const auto mounts = read_mounts();
+  for (const MountEntry& mount : mounts) {
+    const bool seen = mount.type == kType && top_mount(mounts, mount.mount_point) == &mount;
+    if (!seen || std::ranges::find(devices, mount.device) != devices.end()) continue;
+    // Parts of it may be bound elsewhere.
+    if (!answers(mount.mount_point)) continue;
+    std::error_code error;
+    if (!std::filesystem::exists(mount.mount_point + "/kernel/mm/damon/admin", error)) continue;
+    devices.push_back(mount.device);
+    serving.push_back(mount.mount_point);
+  }
+  return serving;
+}
+
+Result<std::string> find_serving(const std::string& path) {
+  auto mount_point = resolve_mount_point(path);
+  if (!mount_point) return mount_point;
+  const auto mounts = read_mounts();
+  const MountEntry* top = top_mount(mounts, *mount_point);
+  if (top == nullptr || top->type != kType) {
+    return fail(EINVAL, "{}: no damonfs is mounted here", *mount_point);
+  }
+  if (!answers(*mount_point)) {
+    return fail(ENOTCONN, "{}: the daemon that served here has died", *mount_point);
+  }
+  return mount_point;
 }
 
 Result<FuseMount> mount_damonfs(const std::string& path) {

@@ -19,6 +19,7 @@ struct MountEntry {
   dev_t device = 0;  // of the file system, whatever its mounts
   std::string mount_point;
   std::string type;
+  std::string source;
 };
 
 // What `mountinfo`, the text of that file, says; lines that are not understood are left out.
@@ -29,6 +30,13 @@ struct MountEntry {
 // there.
 [[nodiscard]] const MountEntry* top_mount(const std::vector<MountEntry>& mounts,
                                           std::string_view mount_point);
+
+// A place for every damonfs whose daemon answers and whose whole tree is seen.
+[[nodiscard]] std::vector<std::string> serving_mounts();
+
+// The damonfs at `path`, as an absolute path without links. EINVAL when what is there is none;
+// ENOTCONN when its daemon has died.
+Result<std::string> find_serving(const std::string& path);
 
 // The absolute path of `path`, without links; its last part need not be accessible. ENOENT when the
 // directory above it does not exist.

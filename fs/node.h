@@ -40,14 +40,30 @@ struct Call {
   [[nodiscard]] T& object() const;
 };
 
+// What a file is read from that has no end. Thread-safe; goes when the file is closed.
+class TextStream {
+ public:
+  TextStream() = default;
+  TextStream(const TextStream&) = delete;
+  TextStream& operator=(const TextStream&) = delete;
+  virtual ~TextStream() = default;
+
+  // What there is, `most` bytes at the most; may be nothing.
+  virtual std::string read_now(size_t most) = 0;
+  // Waits until there is something; false when `stop` was requested instead.
+  virtual bool wait(const std::stop_token& stop) = 0;
+};
+
 // One file of a directory. Lives in a static table. show is null for a file that cannot be read,
 // store for one that cannot be written. A store gets the text as written, at most a page; it
-// changes nothing when it fails.
+// changes nothing when it fails. With `stream`, opening the file begins a stream, and show is not
+// called.
 struct Attribute {
   std::string_view name;
   mode_t mode;
   Result<std::string> (*show)(const Call&);
   Result<void> (*store)(const Call&, std::string_view text);
+  std::shared_ptr<TextStream> (*stream)(const Call&) = nullptr;
 };
 
 // What directories of one kind have in common; static. At most 255 attributes.

@@ -42,6 +42,16 @@ Server::~Server() {
   tree_.on_resize(nullptr);
 }
 
+void Server::interrupt_all() {
+  stores_.interrupt_all();
+  streams_.interrupt_all();
+}
+
+void Server::wait_idle() {
+  stores_.wait_idle();
+  streams_.wait_idle();
+}
+
 void Server::init(fuse_conn_info& connection) {
   // More than one store takes, or the kernel would cut a long write into several and so hide that
   // it was short.
@@ -162,15 +172,30 @@ void Server::open(fuse_req* request, uint64_t inode, int flags) {
   }
   // What fuse_reply_open() sends, with a flag that this libfuse does not know yet.
   fuse_open_out out{};
-  out.fh = handles_.add(std::make_shared<OpenFile>(*node));
+  out.fh = handles_.add(make_handle(*node));
   out.open_flags = FOPEN_DIRECT_IO | kParallelDirectWrites;
+  if (node->attribute().stream != nullptr) out.open_flags |= FOPEN_STREAM | FOPEN_NONSEEKABLE;
   if (fuse_reply_buf(request, reinterpret_cast<const char*>(&out), sizeof(out)) != 0) {
     handles_.remove(out.fh);
   }
 }
 
-void Server::read(fuse_req* request, uint64_t file, size_t size, uint64_t offset) {
-  const auto text = handles_.get<OpenFile>(file)->read(tree_, offset, size, std::stop_token());
+std::shared_ptr<Handle> Server::make_handle(const Node& node) {
+  const auto open_stream = node.attribute().stream;
+  if (open_stream == nullptr) return std::make_shared<OpenFile>(node);
+  std::unique_lock lock(tree_.mutex());
+  const std::stop_token never;
+  return std::make_shared<OpenStream>(open_stream({tree_, *node.directory, lock, never}));
+}
+
+void Server::read(fuse_req* request, const fuse_file_info& file, size_t size, uint64_t offset) {
+  const auto handle = handles_.get<Handle>(file.fh);
+  if (const auto* open = dynamic_cast<const OpenStream*>(handle.get())) {
+    streams_.read(request, open->stream, size, (file.flags & O_NONBLOCK) == 0);
+    return;
+  }
+  auto& open = static_cast<OpenFile&>(*handle);
+  const auto text = open.read(tree_, offset, size, std::stop_token());
   if (!text) {
     fuse_reply_err(request, text.error().code);
     return;
@@ -308,7 +333,7 @@ struct Server::Operations {
   }
   static void read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset,
                    fuse_file_info* file) {
-    server(request).read(request, file->fh, size, static_cast<uint64_t>(offset));
+    server(request).read(request, *file, size, static_cast<uint64_t>(offset));
   }
   static void write(fuse_req_t request, fuse_ino_t, const char* text, size_t size, off_t,
                     fuse_file_info* file) {

@@ -12,6 +12,7 @@
 #include "fs/node_table.h"
 #include "fs/open_file.h"
 #include "fs/stores.h"
+#include "fs/streams.h"
 
 struct fuse_conn_info;
 struct fuse_entry_param;
@@ -40,7 +41,9 @@ class Server {
 
   // Whether the kernel has introduced itself: the tree can be used.
   [[nodiscard]] bool ready() const { return ready_; }
-  [[nodiscard]] Stores& stores() { return stores_; }
+  // Interrupts whatever waits, also what is to come; waits until nothing does.
+  void interrupt_all();
+  void wait_idle();
 
  private:
   struct Operations;  // the functions of the table, which unpack their arguments and call these
@@ -50,7 +53,8 @@ class Server {
   void get_attributes(fuse_req* request, uint64_t inode);
   void set_attributes(fuse_req* request, uint64_t inode, const struct stat& wanted, int which);
   void open(fuse_req* request, uint64_t inode, int flags);
-  void read(fuse_req* request, uint64_t file, size_t size, uint64_t offset);
+  [[nodiscard]] std::shared_ptr<Handle> make_handle(const Node& node);
+  void read(fuse_req* request, const fuse_file_info& file, size_t size, uint64_t offset);
   void write(fuse_req* request, uint64_t file, const char* text, size_t size);
   void open_directory(fuse_req* request, uint64_t inode, fuse_file_info* file);
   void read_directory(fuse_req* request, uint64_t file, size_t size, uint64_t offset, bool plus);
@@ -74,6 +78,7 @@ class Server {
   NodeTable known_;
   Handles handles_;
   Stores stores_;
+  Streams streams_;
 };
 
 }  // namespace damonfs

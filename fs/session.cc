@@ -115,11 +115,11 @@ void Session::work() {
 
 void Session::stop() {
   const std::lock_guard stopping(stop_mutex_);
-  server_.stores().interrupt_all();
+  server_.interrupt_all();
   unmount(mounted_);
   // Before the workers: should the mount live on somewhere, writes still need answers of theirs to
   // end.
-  server_.stores().wait_idle();
+  server_.wait_idle();
   if (session_ != nullptr) fuse_session_exit(session_.get());
   wake_workers();
 }

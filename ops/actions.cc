@@ -191,8 +191,7 @@ RangeList ProcessActions::read_ahead(Job& job) {
   const RangeList absent = subtract(job.spans, job.present);
   const RangeList swapped = job.info.find(PageState::swapped, absent);
   const auto files = read_mapped_files(job.process).value_or(std::vector<MappedFile>{});
-  RangeList wanted =
-      unite(swapped, find_uncached(job.process, files, subtract(absent, swapped)));
+  RangeList wanted = unite(swapped, find_uncached(job.process, files, subtract(absent, swapped)));
   if (options_.dry_run) return wanted;
   return intersect(
       wanted, adviser_.advise(job.process, MADV_WILLNEED, job.pieces_with(wanted), job.mappings));

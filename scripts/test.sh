@@ -79,6 +79,11 @@ scripted() {
         --junitxml "$results/$1/junit.xml"
 }
 
+# damo's command lines; they take minutes, and damo comes from PyPI.
+damo() {
+    DAMONFS_BUILD=$PWD/build $python -m pytest -p no:cacheprovider -q -rs tests/damo --junitxml "$results/damo/junit.xml"
+}
+
 # build_and_test SUFFIX DIR CMAKE-ARGS...
 build_and_test() {
     local suffix=$1 dir=$2
@@ -92,6 +97,7 @@ step install scripts/install-deps.sh || { echo "0 passed, 1 failed"; exit 1; }
 step format check_format
 built=''
 if build_and_test '' build; then built=yes; elif [ -x build/damonfs ]; then built=yes; fi
+if [ -n "$built" ]; then step damo damo; fi
 if [ -n "$tidy" ]; then step tidy scripts/tidy build; fi
 if [ -n "$sanitize" ]; then
     build_and_test -asan build-asan -DDAMONFS_SANITIZE=address,undefined

@@ -121,10 +121,6 @@ def main():
     options = parser.parse_args()
     if "DAMONFS_LAB" not in os.environ:
         sys.exit("schemes_beside_kernel: only in a guest of the laboratory")
-    # Kernels before 6.17 begin with quotas only when their count of ticks, which starts five minutes below
-    # zero, has passed it.
-    uptime = float(pathlib.Path("/proc/uptime").read_text().split()[0])
-    time.sleep(max(305 - uptime, 0))
     kernel, failures = Tree(options.kernel), Failures()
     with Daemon(options.backend) as daemon:
         sides = (kernel, daemon.tree)

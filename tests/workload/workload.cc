@@ -183,8 +183,8 @@ void touch(char* start, uint64_t size, bool write) {
 
 // At the start of a huge page, so that none is hot in part only because it begins elsewhere.
 char* map_in(uint64_t size, const Options& options) {
-  void* whole = ::mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* whole =
+      ::mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (whole == MAP_FAILED) refuse(std::strerror(errno), "cannot map memory");
   const uint64_t before = -reinterpret_cast<uintptr_t>(whole) % kHugePage;
   char* memory = static_cast<char*>(whole) + before;

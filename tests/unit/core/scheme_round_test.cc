@@ -45,7 +45,7 @@ class SchemeRoundTest : public testing::Test {
   std::vector<AddrRange> round() {
     tried_.clear();
     asked_ops_.clear();
-    SchemeRound(*context_, clock_, *scheme_, {}).run();
+    SchemeRound(*context_, clock_, *scheme_, 0, {}).run();
     return tried_;
   }
   std::vector<AddrRange> round_in_next_window() {

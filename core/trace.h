@@ -1,0 +1,77 @@
+// Trace events: what a kdamond tells of its work while it works. Names, fields and moments are
+// those of the kernel's events in damon: (/sys/kernel/tracing/events/damon).
+#pragma once
+
+#include <cstdint>
+#include <variant>
+
+namespace damonfs {
+
+// damon_aggregated: one region, at the end of an aggregation interval. Addresses in units of
+// address, accesses in samples, age in aggregation intervals.
+struct AggregatedEvent {
+  static constexpr const char* kName = "damon_aggregated";
+  uint64_t target_id = 0;  // its place among the context's targets
+  uint32_t nr_regions = 0;
+  uint64_t start = 0;
+  uint64_t end = 0;
+  uint32_t nr_accesses = 0;
+  uint32_t age = 0;
+};
+
+// damon_monitor_intervals_tune: the sampling interval that tuning has chosen.
+struct IntervalsTuneEvent {
+  static constexpr const char* kName = "damon_monitor_intervals_tune";
+  uint64_t sample_us = 0;
+};
+
+// damos_before_apply: one region, just before a scheme's action is done to it.
+struct BeforeApplyEvent {
+  static constexpr const char* kName = "damos_before_apply";
+  uint32_t context_idx = 0;
+  uint32_t scheme_idx = 0;
+  uint64_t target_idx = 0;
+  uint64_t start = 0;
+  uint64_t end = 0;
+  uint32_t nr_accesses = 0;
+  uint32_t age = 0;
+  uint32_t nr_regions = 0;
+};
+
+// damos_esz: the size quota that is in effect from here on, in bytes.
+struct EszEvent {
+  static constexpr const char* kName = "damos_esz";
+  uint32_t context_idx = 0;
+  uint32_t scheme_idx = 0;
+  uint64_t esz = 0;
+};
+
+// damos_stat_after_apply_interval: what a scheme has done so far, when its turn is over.
+struct StatEvent {
+  static constexpr const char* kName = "damos_stat_after_apply_interval";
+  uint32_t context_idx = 0;
+  uint32_t scheme_idx = 0;
+  uint64_t nr_tried = 0;
+  uint64_t sz_tried = 0;
+  uint64_t nr_applied = 0;
+  uint64_t sz_applied = 0;
+  uint64_t sz_ops_filter_passed = 0;
+  uint64_t qt_exceeds = 0;
+  uint64_t nr_snapshots = 0;
+};
+
+using TraceFields =
+    std::variant<AggregatedEvent, IntervalsTuneEvent, BeforeApplyEvent, EszEvent, StatEvent>;
+
+// Who is told of events. Called on threads of kdamonds, several at once; must never wait, for that
+// would delay the monitoring. Outlives the contexts that it is told by.
+class TraceSink {
+ public:
+  virtual ~TraceSink() = default;
+  // Whether anybody listens: events need not be made otherwise. Cheap.
+  [[nodiscard]] virtual bool wanted() const = 0;
+  // `time_ns` of the context's clock.
+  virtual void emit(uint64_t time_ns, const TraceFields& fields) = 0;
+};
+
+}  // namespace damonfs

@@ -1,0 +1,101 @@
+#include <fmt/format.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "fs/commands.h"
+#include "fs/daemon.h"
+#include "fs/mounts.h"
+#include "fs/sys_view.h"
+
+namespace damonfs {
+
+namespace {
+
+int complain(std::string_view sentence) {
+  fmt::print(stderr, "damonfs exec: {}\n", sentence);
+  return 1;
+}
+
+// Where the daemon serves that the command is to see; empty for one of its own.
+Result<std::string> choose_mount(const ExecOptions& options) {
+  if (!options.mount.empty()) return find_serving(options.mount);
+  if (options.backend || !options.log_file.empty()) return std::string();
+  const auto serving = serving_mounts();
+  if (serving.empty()) return std::string();
+  if (serving.size() == 1) return serving.front();
+  return fail(EINVAL, "{} damonfs are mounted, {} and {} among them: choose one with --mount",
+              serving.size(), serving[0], serving[1]);
+}
+
+// Starts a daemon whose tree appears at kViewTree and which ends with this process, whatever it
+// has become by then. Returns the exit status.
+int start_own_daemon(const ExecOptions& options) {
+  const Fd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  if (!self.valid()) return complain(fmt::format("pidfd_open: {}", strerror(errno)));
+  MountOptions mount;
+  mount.mount_point = kViewTree;
+  mount.backend = options.backend.value_or("auto");
+  mount.log_file = options.log_file;
+  return start_daemon(mount, self);
+}
+
+// The working directory was opened in the old view.
+Result<void> reenter_working_directory() {
+  std::error_code error;
+  const auto here = std::filesystem::current_path(error);
+  if (error || !(here / "").native().starts_with("/sys/")) return {};
+  if (::chdir(here.c_str()) == 0) return {};
+  const int code = errno;
+  return fail(code, "the working directory {} is not in the tree: {}", here.native(),
+              strerror(code));
+}
+
+void find_our_programs_first() {
+  const char* path = std::getenv("PATH");
+  const std::string others = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";
+  ::setenv("PATH", (std::string(kViewPrograms) + ':' + others).c_str(), 1);
+}
+
+// Becomes the command; returns, with the exit status, only when that fails.
+int become(const std::vector<std::string>& command) {
+  std::vector<char*> words;
+  words.reserve(command.size() + 1);
+  for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  ::execvp(words[0], words.data());
+  constexpr int kCannotRun = 126;
+  constexpr int kNotFound = 127;
+  const int code = errno;
+  complain(fmt::format("cannot run {}: {}", command[0], strerror(code)));
+  return code == ENOENT ? kNotFound : kCannotRun;
+}
+
+}  // namespace
+
+int run_exec(const ExecOptions& options) {
+  if (auto may = check_may_mount(); !may) return complain(may.error().message);
+  const auto mount = choose_mount(options);
+  if (!mount) return complain(mount.error().message);
+  if (auto own = enter_private_mounts(); !own) return complain(own.error().message);
+  // Taken hold of now, for it may be a view's, which is about to go.
+  auto tree = mount->empty() ? Result<Fd>() : clone_mount(*mount, false);
+  if (!tree) return complain(tree.error().message);
+  auto view = SysView::begin();
+  if (!view) return complain(view.error().message);
+  if (!tree->valid()) {
+    if (const int status = start_own_daemon(options); status != 0) return status;
+  } else if (auto placed = place_mount(*tree, kViewTree); !placed) {
+    return complain(placed.error().message);
+  }
+  if (auto done = view->finish(); !done) return complain(done.error().message);
+  if (auto done = reenter_working_directory(); !done) return complain(done.error().message);
+  find_our_programs_first();
+  return become(options.command);
+}
+
+}  // namespace damonfs

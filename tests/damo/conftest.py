@@ -1,0 +1,126 @@
+"""damo, unmodified, behind `damonfs exec`: nothing here ever reaches the kernel's own DAMON."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
+
+from damon_tree import BUILD, DAMONFS, WORKLOAD, Daemon  # noqa: E402
+
+PATIENCE = 90  # seconds, for whatever damo does
+COLOURS = re.compile("\x1b\\[[0-9;]*m")
+MIB = 1 << 20
+
+
+def on_cgroup2():
+    return os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain: " + what
+        time.sleep(0.005)
+
+
+class Damo:
+    """Runs damo on one daemon's tree, in a directory of its own."""
+
+    def __init__(self, program, daemon, directory, pid):
+        self.program = program
+        self.daemon = daemon
+        self.directory = directory
+        self.pid = pid
+        self.environment = dict(os.environ, HOME=str(directory), PATH="%s:%s" % (
+            os.path.dirname(program), os.environ["PATH"]))
+        self.environment.pop("PYTHONPATH", None)
+
+    def exec(self, *command, **options):
+        """Any command in the view; what subprocess.run() gives, with text."""
+        options = {"timeout": PATIENCE, "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                   "stderr": subprocess.STDOUT, "text": True} | options
+        done = subprocess.run([DAMONFS, "exec", "--mount", self.daemon.directory, "--", *map(str, command)],
+                              cwd=self.directory, env=self.environment, check=False, **options)
+        done.stdout = COLOURS.sub("", done.stdout or "")
+        return done
+
+    def __call__(self, line, **options):
+        """`line` is one of damo's; {pid} in it is the target's."""
+        # An underscore between two ranges is a blank within a word.
+        words = line.replace("{pid}", str(self.pid)).split(" ") if isinstance(line, str) else line
+        words = [re.sub(r"(\d)_(\d)", r"\1 \2", word) for word in words]
+        return self.exec(self.program, *words, **options)
+
+    def start(self, *command, **options):
+        """The same in the background."""
+        return subprocess.Popen([DAMONFS, "exec", "--mount", self.daemon.directory, "--", *map(str, command)],
+                                cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL, **options)
+
+    def read(self, name):
+        """A file of the tree, below the first context unless it begins with a slash."""
+        return self.daemon.tree.read(name[1:] if name[0] == "/" else "0/contexts/0/" + name)
+
+    def on(self):
+        """Whether the first kdamond is there and on."""
+        return self.read("/nr_kdamonds") != "0" and self.read("/0/state") == "on"
+
+
+@pytest.fixture(scope="session")
+def damo_program():
+    done = subprocess.run([str(TESTS.parent / "scripts/damo.sh"), str(BUILD / "damo")], check=True,
+                          stdout=subprocess.PIPE, text=True, timeout=600)
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def target():
+    """A process with 8 hot MiB of 64; its pid, and where its memory and the hot part begin."""
+    process = subprocess.Popen([WORKLOAD, "--size", "64M", "--hot", "8M", "--offset", "16M"],
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        ready, hot = process.stdout.readline(), process.stdout.readline()
+        process.memory = int(re.search("start=(0x[0-9a-f]+)", ready)[1], 16)
+        process.hot = int(re.search("start=(0x[0-9a-f]+)", hot)[1], 16)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def session_daemon():
+    with Daemon() as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("damo")
+
+
+@pytest.fixture
+def damo(damo_program, session_daemon, home, target):
+    """Nothing is on before and after."""
+    session_daemon.tree.clear()
+    yield Damo(damo_program, session_daemon, home, target.pid)
+    session_daemon.tree.clear()
+
+
+@pytest.fixture(scope="session")
+def record(damo_program, session_daemon, home, target):
+    """A record of 3 s of the target, for reports; its file."""
+    damo = Damo(damo_program, session_daemon, home, target.pid)
+    session_daemon.tree.clear()
+    done = damo("record --timeout 3 --do_record access cpu_profile mem_footprint vmas proc_stats -o a.record {pid}")
+    assert done.returncode == 0, done.stdout
+    assert (home / "a.record").exists(), done.stdout
+    session_daemon.tree.clear()
+    return home / "a.record"

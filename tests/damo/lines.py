@@ -1,0 +1,184 @@
+"""Command lines of damo and what they must leave in the tree. Paths are below kdamonds/0/contexts/0; one that
+begins with a slash is below kdamonds."""
+
+S = "schemes/0/"
+Q = S + "quotas/"
+INTERVALS = "monitoring_attrs/intervals/"
+MAX64 = str((1 << 64) - 1)
+
+# What `damo start LINE` leaves; everything is on, too.
+START = {
+    "defaults": ("{pid}", {
+        "operations": "vaddr", "targets/0/pid_target": "{pid}", "targets/nr_targets": "1",
+        INTERVALS + "sample_us": "5000", INTERVALS + "aggr_us": "100000", INTERVALS + "update_us": "1000000",
+        "monitoring_attrs/nr_regions/min": "10", "monitoring_attrs/nr_regions/max": "1000",
+        "schemes/nr_schemes": "0", "/nr_kdamonds": "1"}),
+    "target_pid": ("--target_pid {pid}", {"operations": "vaddr", "targets/0/pid_target": "{pid}"}),
+    "ops-vaddr": ("--ops vaddr --target_pid {pid}", {"operations": "vaddr"}),
+    "ops-fvaddr": ("--ops fvaddr --target_pid {pid} --regions 4096-1052672", {
+        "operations": "fvaddr", "targets/0/regions/nr_regions": "1", "targets/0/regions/0/start": "4096",
+        "targets/0/regions/0/end": "1052672"}),
+    "regions": ("--target_pid {pid} --regions 4096-8192_16384-32768", {
+        "targets/0/regions/nr_regions": "2", "targets/0/regions/1/start": "16384",
+        "targets/0/regions/1/end": "32768"}),
+    "intervals": ("--monitoring_intervals 10000 200000 3000000 {pid}", {
+        INTERVALS + "sample_us": "10000", INTERVALS + "aggr_us": "200000", INTERVALS + "update_us": "3000000"}),
+    "intervals-words": ("--monitoring_intervals 2ms 40ms 1s {pid}", {
+        INTERVALS + "sample_us": "2000", INTERVALS + "aggr_us": "40000", INTERVALS + "update_us": "1000000"}),
+    "intervals-goal": ("--monitoring_intervals_goal 4% 3 5ms 10s {pid}", {
+        INTERVALS + "intervals_goal/access_bp": "400", INTERVALS + "intervals_goal/aggrs": "3",
+        INTERVALS + "intervals_goal/min_sample_us": "5000", INTERVALS + "intervals_goal/max_sample_us": "10000000"}),
+    "intervals-autotune": ("--monitoring_intervals_autotune {pid}", {
+        INTERVALS + "intervals_goal/access_bp": "400", INTERVALS + "intervals_goal/aggrs": "3"}),
+    "nr_regions": ("--monitoring_nr_regions_range 5 500 {pid}", {
+        "monitoring_attrs/nr_regions/min": "5", "monitoring_attrs/nr_regions/max": "500"}),
+    "refresh": ("--refresh_stat 250 {pid}", {"/0/refresh_ms": "250"}),
+    "addr_unit": ("--damon_addr_unit 1 {pid}", {"addr_unit": "1"}),
+    "pause": ("--pause_ctx 0 --target_pid {pid}", {"pause": "Y"}),
+    "two-targets": ("--ops vaddr --target_pid {pid} --damon_target --target_pid {other}", {
+        "targets/nr_targets": "2", "targets/0/pid_target": "{pid}", "targets/1/pid_target": "{other}"}),
+    "two-kdamonds": ("--kdamond --damon_ctx --damon_target --target_pid {pid} "
+                     "--kdamond --damon_ctx --damon_target --target_pid {other}", {
+        "/nr_kdamonds": "2", "/0/contexts/0/targets/0/pid_target": "{pid}",
+        "/1/contexts/0/targets/0/pid_target": "{other}", "/1/state": "on"}),
+    "probe": ("--target_pid {pid} --probe --probe_filter allow anon", {
+        "monitoring_attrs/probes/nr_probes": "1", "monitoring_attrs/probes/0/filters/nr_filters": "1",
+        "monitoring_attrs/probes/0/filters/0/type": "anon", "monitoring_attrs/probes/0/filters/0/allow": "Y",
+        "monitoring_attrs/probes/0/filters/0/matching": "Y"}),
+    # Access patterns
+    "pattern": ("{pid} --damos_action stat --damos_sz_region 4K 1M --damos_access_rate 10% 50% --damos_age 1s 5s", {
+        S + "access_pattern/sz/min": "4096", S + "access_pattern/sz/max": "1048576",
+        S + "access_pattern/nr_accesses/min": "2", S + "access_pattern/nr_accesses/max": "10",
+        S + "access_pattern/age/min": "10", S + "access_pattern/age/max": "50"}),
+    "pattern-all": ("{pid} --damos_action stat", {
+        S + "access_pattern/sz/min": "0", S + "access_pattern/sz/max": MAX64, S + "access_pattern/age/min": "0"}),
+    "apply_interval": ("{pid} --damos_action stat --damos_apply_interval 500ms", {S + "apply_interval_us": "500000"}),
+    "two-schemes": ("{pid} --damos_action stat --damos_age 1s max --damos_action cold --damos_age 5s max", {
+        "schemes/nr_schemes": "2", S + "action": "stat", "schemes/1/action": "cold",
+        "schemes/1/access_pattern/age/min": "50"}),
+    "max_nr_snapshots": ("{pid} --damos_action stat --damos_max_nr_snapshots 7", {S + "stats/max_nr_snapshots": "7"}),
+    # Quotas and goals
+    "quotas": ("{pid} --damos_action stat --damos_quotas 10ms 1M 1s 1 2 3", {
+        Q + "ms": "10", Q + "bytes": "1048576", Q + "reset_interval_ms": "1000", Q + "weights/sz_permil": "1",
+        Q + "weights/nr_accesses_permil": "2", Q + "weights/age_permil": "3"}),
+    "quota-time": ("{pid} --damos_action stat --damos_quota_time 20ms --damos_quota_interval 2s", {
+        Q + "ms": "20", Q + "reset_interval_ms": "2000"}),
+    "quota-space": ("{pid} --damos_action stat --damos_quota_space 8M --damos_quota_interval 1s", {
+        Q + "bytes": "8388608", Q + "reset_interval_ms": "1000"}),
+    "quota-weights": ("{pid} --damos_action stat --damos_quota_space 8M --damos_quota_interval 1s --damos_quota_weights 100 200 700", {
+        Q + "weights/sz_permil": "100", Q + "weights/nr_accesses_permil": "200", Q + "weights/age_permil": "700"}),
+    "quota-fail": ("{pid} --damos_action stat --damos_quota_space 8M --damos_quota_interval 1s --damos_quota_fail_charge_ratio 1 10", {
+        Q + "fail_charge_num": "1", Q + "fail_charge_denom": "10"}),
+    "tuner-consist": ("{pid} --damos_action stat --damos_quota_interval 1s --damos_quota_goal user_input 100 50 "
+                      "--damos_quota_goal_tuner consist", {Q + "goal_tuner": "consist"}),
+    "tuner-temporal": ("{pid} --damos_action stat --damos_quota_interval 1s --damos_quota_goal user_input 100 50 "
+                       "--damos_quota_goal_tuner temporal", {Q + "goal_tuner": "temporal"}),
+    "two-goals": ("{pid} --damos_action stat --damos_quota_interval 1s --damos_quota_goal user_input 100 50 "
+                  "--damos_quota_goal some_mem_psi_us 1000", {
+                      Q + "goals/nr_goals": "2", Q + "goals/0/target_metric": "user_input",
+                      Q + "goals/0/target_value": "100", Q + "goals/0/current_value": "50",
+                      Q + "goals/1/target_metric": "some_mem_psi_us", Q + "goals/1/target_value": "1000"}),
+    # Watermarks
+    "wmarks": ("{pid} --damos_action stat --damos_wmarks free_mem_rate 5s 999 998 1", {
+        S + "watermarks/metric": "free_mem_rate", S + "watermarks/interval_us": "5000000",
+        S + "watermarks/high": "999", S + "watermarks/mid": "998", S + "watermarks/low": "1"}),
+    "wmarks-none": ("{pid} --damos_action stat --damos_wmarks none 1s 3 2 1", {S + "watermarks/metric": "none"}),
+}
+
+# Every action, each for a part of the target that is never there: nothing is done to anybody's memory.
+ACTIONS = ["willneed", "cold", "pageout", "hugepage", "nohugepage", "collapse", "lru_prio", "lru_deprio", "stat"]
+for _action in ACTIONS:
+    START["action-" + _action] = ("{pid} --damos_action %s --damos_sz_region 1 2" % _action, {S + "action": _action})
+for _action in ("migrate_hot", "migrate_cold"):
+    START["action-" + _action] = ("{pid} --damos_action %s 0 --damos_sz_region 1 2" % _action, {
+        S + "action": _action, S + "target_nid": "0"})
+START["action-dests"] = ("{pid} --damos_action migrate_hot 0 3 0 1 --damos_sz_region 1 2", {
+    S + "action": "migrate_hot", S + "dests/nr_dests": "2", S + "dests/0/id": "0", S + "dests/0/weight": "3"})
+
+# Filters: where, and what beside `type`. allow and matching are all that every one has.
+for _name, _words, _directory, _files in (
+        ("anon", "reject anon", "ops_filters", {"type": "anon", "matching": "Y", "allow": "N"}),
+        ("none-anon", "allow none anon", "ops_filters", {"type": "anon", "matching": "N", "allow": "Y"}),
+        ("active", "allow active", "ops_filters", {"type": "active", "allow": "Y"}),
+        ("young", "allow young", "ops_filters", {"type": "young", "allow": "Y"}),
+        ("memcg", "allow memcg /", "ops_filters", {"type": "memcg", "memcg_path": "/"}),
+        ("hugepage_size", "allow hugepage_size 2M 2M", "ops_filters", {
+            "type": "hugepage_size", "min": "2097152", "max": "2097152"}),
+        ("unmapped", "allow unmapped", "ops_filters", {"type": "unmapped"}),
+        ("addr", "reject addr 4096 8192", "core_filters", {
+            "type": "addr", "addr_start": "4096", "addr_end": "8192", "allow": "N"}),
+        ("target", "reject target 0", "core_filters", {"type": "target", "damon_target_idx": "0"})):
+    START["filter-" + _name] = ("{pid} --damos_action stat --damos_filter " + _words, {
+        S + _directory + "/nr_filters": "1",
+        **{S + _directory + "/0/" + _file: _value for _file, _value in _files.items()}})
+
+# Goals: the words after the metric, and the files.
+for _metric, _words, _files in (
+        ("user_input", "100 10", {"target_value": "100", "current_value": "10"}),
+        ("some_mem_psi_us", "1s", {"target_value": "1000000"}),
+        ("node_mem_used_bp", "99.7% 0", {"target_value": "9970", "nid": "0"}),
+        ("node_mem_free_bp", "0.5% 0", {"target_value": "50", "nid": "0"}),
+        ("node_memcg_used_bp", "50% 0 /", {"target_value": "5000", "nid": "0", "path": "/"}),
+        ("node_memcg_free_bp", "50% 0 /", {"target_value": "5000", "nid": "0", "path": "/"}),
+        ("active_mem_bp", "40%", {"target_value": "4000"}),
+        ("inactive_mem_bp", "40%", {"target_value": "4000"})):
+    START["goal-" + _metric] = (
+        "{pid} --damos_action stat --damos_quota_interval 1s --damos_quota_goal %s %s" % (_metric, _words), {
+            Q + "goals/nr_goals": "1", Q + "goals/0/target_metric": _metric,
+            **{Q + "goals/0/" + _file: _value for _file, _value in _files.items()}})
+
+# `damo tune LINE` on what `damo start {pid} --damos_action stat` has started.
+TUNE = {
+    "intervals": ("--monitoring_intervals 4ms 80ms 2s {pid}", {
+        INTERVALS + "sample_us": "4000", INTERVALS + "aggr_us": "80000"}),
+    "nr_regions": ("--monitoring_nr_regions_range 20 200 {pid}", {"monitoring_attrs/nr_regions/max": "200"}),
+    "action": ("{pid} --damos_action cold --damos_sz_region 1 2", {S + "action": "cold"}),
+    "no-scheme": ("{pid}", {"schemes/nr_schemes": "0"}),
+    "target": ("{other}", {"targets/0/pid_target": "{other}"}),
+    "pause": ("--pause_ctx 0 --target_pid {pid}", {"pause": "Y"}),
+}
+
+# `damo report LINE` of a running context with a stat scheme, and what is printed.
+REPORT_RUNNING = {
+    "access": ("access", "access .* age "),
+    "access-json": ("access --json", '"nr_accesses"'),
+    "access-raw": ("access --raw_number", r"\d{6,}"),
+    "access-total": ("access --total_sz_only", r"(?m)^[\d.]+ MiB|^total size|\d"),
+    "access-filter": ("access --snapshot_damos_filter allow anon", "access"),
+    "access-hot": ("access --access_rate 50% 100%", r"access"),
+    "access-tried": ("access --input tried_regions_of 0 0 0", "access"),
+    "access-repeat": ("access --repeat 0.3s 2", "access"),
+    "damon": ("damon", "state: on"),
+    "damon-json": ("damon --format json", '"state"'),
+    "damon-summary": ("damon --kdamonds_summary", "."),
+    "damon-stats": ("damon --damos_stats", "tried"),
+    "damon-fields": ("damon --damos_stat_fields nr_tried sz_tried", r"\d"),
+    "damon-params": ("damon --damon_params", "intervals"),
+    "damon-cpu": ("damon --show_cpu_usage", "cpu"),
+    "sysinfo": ("sysinfo", "damo version: 3.4.3|3.4.3"),
+    "sysinfo-features": ("sysinfo --print sysfs_features", "schemes_tried_regions"),
+    "pa_layout": ("pa_layout", "."),
+}
+
+# `damo report LINE` of a record, {r}.
+REPORT_RECORD = {
+    "access": ("access --input {r}", "access"),
+    "access-json": ("access --input {r} --json", '"snapshots"'),
+    "access-style": ("access --input {r} --style recency-sz-hist", "."),
+    "heatmap": ("heatmap --input {r} --stdout_skip_colorset_example", "(?m)^[0-9]{20,}"),
+    "heatmap-resol": ("heatmap --input {r} --resol 5 40", "(?m)^[0-9]{40}$"),
+    "heatmap-guide": ("heatmap --input {r} --guide", r"target_id|region"),
+    "heatmap-guide-human": ("heatmap --input {r} --guide_human", r"MiB|TiB"),
+    "heatmap-flame": ("heatmap --input {r} --stdout_colorset flame", "[0-9]{20,}"),
+    "heatmap-abs": ("heatmap --input {r} --abs_time --abs_addr", "[0-9]{20,}"),
+    "wss": ("wss --input {r}", "percentile"),
+    "wss-range": ("wss --input {r} --range 0 101 50 --sortby time --raw_number", r"(?m)^ *50"),
+    "wss-all": ("wss --input {r} --all_wss", r"\d"),
+    "nr_regions": ("nr_regions --input {r}", r"(?m)^ *50"),
+    "footprints": ("footprints all --input {r}.mem_footprint", r"\d"),
+    "footprints-rss": ("footprints rss --input {r}.mem_footprint --range 0 101 25", r"(?m)^ *25"),
+    "profile": ("profile --inputs {r} {r}.profile", r"%"),
+    "times": ("times --inputs {r} {r}", "."),
+    "holistic": ("holistic --access_pattern {r} --footprints {r}.mem_footprint --profile {r}.profile", "."),
+    "record_info": ("record_info --input {r}", r"\d"),
+}
