@@ -4,7 +4,9 @@ import errno
 import os
 import pathlib
 import pty
+import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -288,6 +290,63 @@ def test_dead_daemon(mount):
     done = in_mount(mount, "echo", "ran")
     assert done.returncode == 1 and "died" in done.stderr
     subprocess.run([DAMONFS, "umount", str(mount.path)], check=True, timeout=PATIENCE)
+
+
+# Its perf.
+
+TURN_ON = ("cd %s/kdamonds; echo 1 >nr_kdamonds; echo 1 >0/contexts/nr_contexts; cd 0/contexts/0; "
+           "echo fvaddr >operations; echo 1 >targets/nr_targets; cd targets/0; echo 1 >pid_target; "
+           "echo 1 >regions/nr_regions; echo 285212672 >regions/0/end; echo 268435456 >regions/0/start; "
+           "cd ../../../..; echo on >state; " % ADMIN)
+
+
+def test_perf_records_until_its_command_ends(runner, directory):
+    done = runner.run("sh", "-c", TURN_ON + "cd %s; perf record -e 'damon:*' -- sh -c 'sleep 0.5; exit 4'; echo status $?; "
+                      "perf script --ns" % directory)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "status 4", done.stderr
+    assert "[ perf record: Captured and wrote " in done.stderr
+    assert lines[1:] and all(re.fullmatch(r" +kdamond\.0 +\d+ \[\d{3}\] \d+\.\d{9}: damon:damon_aggregated: target_id=0 .*",
+                                          line) for line in lines[1:]), lines[:3]
+
+
+def test_perf_records_until_it_is_told_to_end(runner, directory):
+    code = TURN_ON + "perf record -q -e damon:damon_aggregated -o %s/data & sleep 0.5; kill -INT $!; wait $!; echo $?" % directory
+    # A shell's background commands ignore SIGINT unless it does job control.
+    assert runner.run("bash", "-mc", code).stdout == "0\n"
+    assert (directory / "data").read_text().count("damon_aggregated") > 5
+
+
+def test_perf_of_a_daemon_that_dies(runner, directory):
+    process = runner.start("perf", "record", "-e", "damon:*", "-o", directory / "data", stderr=subprocess.PIPE)
+    wait_until(lambda: (directory / "data").exists(), "for perf")
+    for daemon in runner.daemons():
+        os.kill(daemon, signal.SIGKILL)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1 and "stream of events has ended" in err
+
+
+def test_perf_refuses(runner):
+    for words in (["damon:nonsense"], ["damon:damos_esz,cycles"], ["damon:damos_esz", "-p", "1"]):
+        done = runner.run("perf", "record", "-e", *words)
+        assert done.returncode == 129 and done.stderr.startswith("perf (damonfs): "), words
+
+
+def test_other_uses_of_perf_are_handed_over(runner):
+    real = shutil.which("perf")
+    done = runner.run("perf", "--version")
+    if real is None:
+        assert done.returncode == 0 and "damonfs" in done.stdout
+        assert runner.run("perf", "stat", "true").returncode == 127
+        return
+    assert done.stdout == subprocess.run([real, "--version"], check=True, capture_output=True, text=True).stdout
+
+
+def test_perf_list(runner):
+    out = runner.run("perf", "list", "damon:*").stdout
+    assert re.findall(r"damon:(\w+) +\[Tracepoint event\]", out)[-5:] == [
+        "damon_aggregated", "damon_monitor_intervals_tune", "damos_before_apply", "damos_esz",
+        "damos_stat_after_apply_interval"]
 
 
 # Privilege.
