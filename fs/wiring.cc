@@ -9,6 +9,7 @@
 #include "core/context.h"
 #include "ops/actions.h"
 #include "ops/features.h"
+#include "ops/idle_ages.h"
 #include "ops/idle_bitmap.h"
 #include "ops/memcg.h"
 #include "ops/pattern.h"
@@ -27,10 +28,12 @@ namespace {
 
 constexpr std::string_view kSynthetic = "synthetic:";
 
-// An AccessedBits, and its answers for the filter `young` where it can give any.
+// An AccessedBits, and what answers the filter `young` by the same bits, if anything: it itself or
+// another object.
 struct Bits {
   std::unique_ptr<AccessedBits> bits;
   PageAges* ages = nullptr;
+  std::unique_ptr<PageAges> own_ages = nullptr;
 };
 
 Result<Bits> make_bits(std::string_view backend, const Paths& paths) {
@@ -41,8 +44,12 @@ Result<Bits> make_bits(std::string_view backend, const Paths& paths) {
     });
   }
   if (backend == "idle") {
-    return IdleBitmap::open(paths).map(
-        [](std::unique_ptr<IdleBitmap> bits) { return Bits{std::move(bits)}; });
+    auto bits = IdleBitmap::open(paths);
+    if (!bits) return tl::unexpected(bits.error());
+    return IdleAges::open(paths).map([&](std::unique_ptr<IdleAges> ages) {
+      PageAges* const answers = ages.get();
+      return Bits{std::move(*bits), answers, std::move(ages)};
+    });
   }
   return SoftDirty::open(paths).map(
       [](std::unique_ptr<SoftDirty> bits) { return Bits{std::move(bits)}; });
@@ -52,7 +59,8 @@ Result<Bits> make_bits(std::string_view backend, const Paths& paths) {
 class ProcessOperations final : public Operations {
  public:
   ProcessOperations(OpsId id, Bits bits, const Paths& paths, bool dry_run, Metrics& metrics)
-      : watching_(id, std::move(bits.bits)),
+      : own_ages_(std::move(bits.own_ages)),
+        watching_(id, std::move(bits.bits)),
         actions_(paths, {.dry_run = dry_run, .ages = bits.ages}),
         metrics_(metrics) {}
 
@@ -69,6 +77,7 @@ class ProcessOperations final : public Operations {
   }
 
  private:
+  std::unique_ptr<PageAges> own_ages_;
   VaddrOperations watching_;
   ProcessActions actions_;
   Metrics& metrics_;

@@ -237,7 +237,7 @@ def test_a_young_filter_spares_what_was_accessed(tree, make_target):
     # Whatever monitoring thinks of them.
     start(tree, [target], {"action": "pageout", "age": (1, 1 << 31),
                            "filters": [{"type": "young", "matching": "Y", "allow": "N"}]})
-    assert wait_until(lambda: resident(target, half(target, 1)) <= 7 * MIB, 3 * SOON)
+    assert wait_until(lambda: resident(target, half(target, 1)) <= 7 * MIB, 3 * SOON), (resident(target, half(target, 1)), stats(tree))
     assert resident(target, hot) >= 0.9 * size(hot)
     tree.command("off")
     assert target.tell("check")["wrong"] == "0"
