@@ -123,7 +123,11 @@ def test_a_slow_reader_is_told_what_it_lost_and_delays_nobody(mount, tracing):
     # 1,000 regions each millisecond, twice: for the aggregation and for the scheme.
     start(mount, sample_us=500, aggr_us=1000, min=1000, max=2000)
     wait_until(lambda: mount.tree.running(), "for the kdamond")
-    time.sleep(3)
+
+    def tried():
+        mount.tree.command("update_schemes_stats")
+        return int(mount.tree.read("0/contexts/0/schemes/0/stats/nr_tried"))
+    wait_until(lambda: tried() > 65536, "for more events than wait for a reader")
     mount.tree.command("off")
     text = read_for(slow, 2)
     lost = re.findall(r"(?m)^\[LOST (\d+) EVENTS\]$", text)
