@@ -129,7 +129,6 @@ void SchemeRound::try_region(Target& target, int target_idx, Region& region) {
   if (verdict == CoreVerdict::rejected) return;
   batch_.push_back(
       {.target = &target, .region = &region, .ask_ops_filters = verdict == CoreVerdict::pass});
-  target_indices_.push_back(static_cast<uint64_t>(target_idx));
   pending_ += region.range.size();
   if (quota.full(pending_, context_.min_region_sz)) {
     quota.stopped_target = &target;
@@ -140,17 +139,20 @@ void SchemeRound::try_region(Target& target, int target_idx, Region& region) {
 
 void SchemeRound::trace_batch() const {
   const uint64_t now_ns = clock_.now_ns();
-  for (size_t i = 0; i < batch_.size(); ++i) {
-    const Region& region = *batch_[i].region;
+  // The batch is in the order of the targets.
+  auto target = context_.targets.begin();
+  uint64_t target_idx = 0;
+  for (const Application& work : batch_) {
+    for (; &*target != work.target; ++target) ++target_idx;
+    const Region& region = *work.region;
     context_.trace->emit(
-        now_ns,
-        BeforeApplyEvent{.scheme_idx = scheme_idx_,
-                         .target_idx = target_indices_[i],
-                         .start = region.range.start,
-                         .end = region.range.end,
-                         .nr_accesses = context_.moving_nr_accesses(region),
-                         .age = region.age,
-                         .nr_regions = static_cast<uint32_t>(batch_[i].target->nr_regions())});
+        now_ns, BeforeApplyEvent{.scheme_idx = scheme_idx_,
+                                 .target_idx = target_idx,
+                                 .start = region.range.start,
+                                 .end = region.range.end,
+                                 .nr_accesses = context_.moving_nr_accesses(region),
+                                 .age = region.age,
+                                 .nr_regions = static_cast<uint32_t>(target->nr_regions())});
   }
 }
 
@@ -175,7 +177,6 @@ void SchemeRound::flush() {
     stat.sz_ops_filter_passed += work.sz_filter_passed;
   }
   batch_.clear();
-  target_indices_.clear();
   pending_ = 0;
   // Not stopped after all, where failures left something of the quota.
   if (!scheme_.quota.full(0, context_.min_region_sz)) scheme_.quota.stopped_target = nullptr;

@@ -35,9 +35,8 @@ class SchemeRound {
   Scheme& scheme_;
   const uint32_t scheme_idx_;
   const RequestQueue::Walking& walk_;
-  std::vector<Application> batch_;        // to be acted on together
-  std::vector<uint64_t> target_indices_;  // of the targets in it
-  uint64_t pending_ = 0;                  // bytes in it
+  std::vector<Application> batch_;  // to be acted on together
+  uint64_t pending_ = 0;            // bytes in it
 };
 
 }  // namespace damonfs

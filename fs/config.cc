@@ -1,15 +1,16 @@
 #include "fs/config.h"
 
+#include <fcntl.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <optional>
 #include <utility>
 #include <vector>
+
+#include "core/read_whole.h"
 
 namespace damonfs {
 
@@ -177,20 +178,11 @@ Result<void> apply_config(std::string_view text, const std::string& name, TreeWr
 }
 
 Result<void> apply_config_file(const std::string& file, TreeWriter& writer, ImpliedState implied) {
-  std::string text;
-  errno = 0;
-  std::FILE* const opened = std::fopen(file.c_str(), "re");
-  if (opened != nullptr) {
-    std::array<char, 4096> part{};
-    size_t size = 0;
-    while ((size = std::fread(part.data(), 1, part.size(), opened)) > 0) {
-      text.append(part.data(), size);
-    }
-  }
-  const int code = opened == nullptr || std::ferror(opened) != 0 ? errno : 0;
-  if (opened != nullptr) std::fclose(opened);
-  if (code != 0) return fail(code, "{}: {}", file, strerror(code));
-  return apply_config(text, file, writer, implied);
+  const Fd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!opened.valid()) return fail(errno, "{}: {}", file, strerror(errno));
+  const auto text = read_whole(opened);
+  if (!text) return fail(text.error().code, "{}: {}", file, strerror(text.error().code));
+  return apply_config(*text, file, writer, implied);
 }
 
 }  // namespace damonfs

@@ -183,42 +183,6 @@ int list(std::span<char* const> words) {
   return 0;
 }
 
-}  // namespace
-
-Result<std::optional<PerfRecord>> parse_perf_record(std::span<char* const> words) {
-  PerfRecord record;
-  bool others = false;
-  std::string unknown;
-  while (!words.empty() && words.front()[0] == '-' && std::string_view(words.front()) != "--") {
-    const Option option = take_option(words);
-    if (option.name == "-e" || option.name == "--event") {
-      add_events(option.value, record, others);
-    } else if (option.name == "-o" || option.name == "--output") {
-      record.output = option.value;
-    } else if (option.name == "-q" || option.name == "--quiet") {
-      record.quiet = true;
-    } else if (!harmless(option.name)) {
-      unknown = option.name;
-    }
-  }
-  if (record.events.empty()) return std::nullopt;
-  if (others) return fail(EINVAL, "events of damon: and others do not go into one file here");
-  if (!unknown.empty()) return fail(EINVAL, "{} is not known for events of damon:", unknown);
-  if (!words.empty() && std::string_view(words.front()) == "--") words = words.subspan(1);
-  record.command.assign(words.begin(), words.end());
-  return record;
-}
-
-std::string_view event_of(std::string_view line) {
-  // "   kdamond.0-77      [001] ..... 12.345678901: damon_aggregated: target_id=..."
-  const size_t time_end = line.find(": ");
-  if (time_end == std::string_view::npos) return {};
-  line.remove_prefix(time_end + 2);
-  return line.substr(0, line.find(':'));
-}
-
-namespace {
-
 // The parts of "   kdamond.0-77      [001] ..... 12.345678901: damon_aggregated: target_id=...".
 struct TraceLine {
   std::string_view comm;
@@ -260,6 +224,35 @@ uint64_t nanoseconds(std::string_view time) {
 }
 
 }  // namespace
+
+Result<std::optional<PerfRecord>> parse_perf_record(std::span<char* const> words) {
+  PerfRecord record;
+  bool others = false;
+  std::string unknown;
+  while (!words.empty() && words.front()[0] == '-' && std::string_view(words.front()) != "--") {
+    const Option option = take_option(words);
+    if (option.name == "-e" || option.name == "--event") {
+      add_events(option.value, record, others);
+    } else if (option.name == "-o" || option.name == "--output") {
+      record.output = option.value;
+    } else if (option.name == "-q" || option.name == "--quiet") {
+      record.quiet = true;
+    } else if (!harmless(option.name)) {
+      unknown = option.name;
+    }
+  }
+  if (record.events.empty()) return std::nullopt;
+  if (others) return fail(EINVAL, "events of damon: and others do not go into one file here");
+  if (!unknown.empty()) return fail(EINVAL, "{} is not known for events of damon:", unknown);
+  if (!words.empty() && std::string_view(words.front()) == "--") words = words.subspan(1);
+  record.command.assign(words.begin(), words.end());
+  return record;
+}
+
+std::string_view event_of(std::string_view line) {
+  const auto parts = take_apart(line);
+  return parts ? parts->event : std::string_view();
+}
 
 std::optional<std::string> script_line(std::string_view line, bool ns) {
   auto parts = take_apart(line);

@@ -3,12 +3,9 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
-#include <list>
-#include <mutex>
-#include <stop_token>
 #include <string_view>
 
+#include "fs/active_requests.h"
 #include "fs/node_table.h"
 
 struct fuse_req;
@@ -27,26 +24,19 @@ class Stores {
   void store(fuse_req* request, const Node& node, std::string_view text);
 
   // Interrupts every write, also those to come.
-  void interrupt_all();
+  void interrupt_all() { active_.interrupt_all(); }
   // Waits until none is being carried out.
-  void wait_idle();
+  void wait_idle() { active_.wait_idle(); }
 
  private:
-  using Active = std::list<std::stop_source>;
-
   void start_thread(fuse_req* request, const Node& node, std::string_view text);
-  void carry_out(fuse_req* request, const Node& node, std::string_view text);
-  Active::iterator begin();
-  void end(Active::iterator active);
+  void carry_out(fuse_req* request, const Node& node, std::string_view text,
+                 ActiveRequests::Place place);
 
   Tree& tree_;
   const int most_inline_;
   std::atomic<int> inline_ = 0;
-  std::mutex mutex_;
-  std::condition_variable idle_;
-  Active active_;
-  int threads_ = 0;  // started and not over
-  bool interrupted_ = false;
+  ActiveRequests active_;
 };
 
 }  // namespace damonfs

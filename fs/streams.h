@@ -1,12 +1,9 @@
 // Reading from files that are streams: a read waits for text as long as it takes.
 #pragma once
 
-#include <condition_variable>
-#include <list>
 #include <memory>
-#include <mutex>
-#include <stop_token>
 
+#include "fs/active_requests.h"
 #include "fs/node.h"
 #include "fs/open_file.h"
 
@@ -29,21 +26,15 @@ class Streams {
   void read(fuse_req* request, const std::shared_ptr<TextStream>& stream, size_t most, bool block);
 
   // Interrupts every read, also those to come.
-  void interrupt_all();
+  void interrupt_all() { active_.interrupt_all(); }
   // Waits until none waits.
-  void wait_idle();
+  void wait_idle() { active_.wait_idle(); }
 
  private:
-  using Active = std::list<std::stop_source>;
+  void wait_for_text(fuse_req* request, TextStream& stream, size_t most,
+                     ActiveRequests::Place place);
 
-  void wait_for_text(fuse_req* request, TextStream& stream, size_t most, Active::iterator active);
-  Active::iterator begin();
-  void end(Active::iterator active);
-
-  std::mutex mutex_;
-  std::condition_variable idle_;
-  Active active_;
-  bool interrupted_ = false;
+  ActiveRequests active_;
 };
 
 }  // namespace damonfs

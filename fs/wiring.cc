@@ -94,6 +94,33 @@ std::shared_ptr<TargetHandle> as_handle(std::shared_ptr<T> process) {
   return process;
 }
 
+// `seed`: in place of the pattern's.
+Result<Pattern> load_seeded(const std::string& file, std::optional<uint64_t> seed) {
+  auto pattern = load_pattern(file);
+  if (pattern && seed) pattern->seed = *seed;
+  return pattern;
+}
+
+// What the tree needs to watch a pattern in the time of `clock`, which outlives all that is made.
+// `memory`: what several clocks share; without it operations have a machine of their own each.
+Machine machine_of(const std::shared_ptr<const Pattern>& pattern, const Clock& clock,
+                   PatternClock* virtual_clock, std::shared_ptr<SyntheticMachine> memory) {
+  Machine machine;
+  machine.avail_operations = {OpsId::vaddr, OpsId::fvaddr};
+  machine.make_operations = [pattern, &clock, virtual_clock, memory = std::move(memory)](
+                                OpsId id) -> Result<std::unique_ptr<Operations>> {
+    if (id == OpsId::paddr) return fail(EINVAL, "a pattern has no physical memory");
+    return std::make_unique<SyntheticOperations>(id, pattern, clock, virtual_clock, memory);
+  };
+  machine.open_target = [pattern](int pid) {
+    return SyntheticProcess::open(pid, pattern)
+        .map(as_handle<SyntheticProcess>)
+        .map_error(not_watchable);
+  };
+  machine.seed = pattern->seed;
+  return machine;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Wiring>> Wiring::make(const std::string& backend,
@@ -142,9 +169,8 @@ Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_
 }
 
 Result<void> Wiring::wire_synthetic(const std::string& file, std::optional<uint64_t> seed) {
-  auto loaded = load_pattern(file);
+  auto loaded = load_seeded(file, seed);
   if (!loaded) return tl::unexpected(loaded.error());
-  if (seed) loaded->seed = *seed;
   const auto pattern = std::make_shared<const Pattern>(*std::move(loaded));
   PatternClock* virtual_clock = nullptr;
   if (pattern->virtual_clock) {
@@ -156,18 +182,7 @@ Result<void> Wiring::wire_synthetic(const std::string& file, std::optional<uint6
   }
   description_ = fmt::format("SYNTHETIC accesses as described in {}, in {} time", file,
                              pattern->virtual_clock ? "virtual" : "real");
-  machine_.avail_operations = {OpsId::vaddr, OpsId::fvaddr};
-  machine_.make_operations = [pattern, clock = clock_.get(),
-                              virtual_clock](OpsId id) -> Result<std::unique_ptr<Operations>> {
-    if (id == OpsId::paddr) return fail(EINVAL, "a pattern has no physical memory");
-    return std::make_unique<SyntheticOperations>(id, pattern, *clock, virtual_clock);
-  };
-  machine_.open_target = [pattern](int pid) {
-    return SyntheticProcess::open(pid, pattern)
-        .map(as_handle<SyntheticProcess>)
-        .map_error(not_watchable);
-  };
-  machine_.seed = pattern->seed;
+  machine_ = machine_of(pattern, *clock_, virtual_clock, nullptr);
   return {};
 }
 
@@ -176,27 +191,13 @@ SimulatedWorld::SimulatedWorld(Pattern pattern)
       memory_(std::make_shared<SyntheticMachine>(pattern_)) {}
 
 Result<SimulatedWorld> SimulatedWorld::load(const std::string& file, std::optional<uint64_t> seed) {
-  auto pattern = load_pattern(file);
-  if (!pattern) return tl::unexpected(pattern.error());
-  if (seed) pattern->seed = *seed;
-  return SimulatedWorld(*std::move(pattern));
+  return load_seeded(file, seed).map([](Pattern pattern) {
+    return SimulatedWorld(std::move(pattern));
+  });
 }
 
 Machine SimulatedWorld::machine_for(const Clock& clock) const {
-  Machine machine;
-  machine.avail_operations = {OpsId::vaddr, OpsId::fvaddr};
-  machine.make_operations = [pattern = pattern_, memory = memory_,
-                             &clock](OpsId id) -> Result<std::unique_ptr<Operations>> {
-    if (id == OpsId::paddr) return fail(EINVAL, "a pattern has no physical memory");
-    return std::make_unique<SyntheticOperations>(id, pattern, clock, nullptr, memory);
-  };
-  machine.open_target = [pattern = pattern_](int pid) {
-    return SyntheticProcess::open(pid, pattern)
-        .map(as_handle<SyntheticProcess>)
-        .map_error(not_watchable);
-  };
-  machine.seed = pattern_->seed;
-  return machine;
+  return machine_of(pattern_, clock, nullptr, memory_);
 }
 
 SimulatedWorld::Process SimulatedWorld::look(const Target& target, uint64_t now_ns,

@@ -1,6 +1,7 @@
 // The system calls that act on other processes' memory.
 #pragma once
 
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -8,6 +9,10 @@
 #include <span>
 
 namespace damonfs {
+
+#ifndef MADV_COLLAPSE
+inline constexpr int MADV_COLLAPSE = 25;  // since 6.1; older C libraries do not know it
+#endif
 
 // What actions are done with. The methods are the calls themselves but for errors, which come back
 // as negative errnos; tests put others in their place. Stateless, any thread.

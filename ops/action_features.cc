@@ -11,12 +11,8 @@
 #include <filesystem>
 
 #include "core/fd.h"
+#include "core/read_whole.h"
 #include "ops/action_calls.h"
-#include "ops/read_whole.h"
-
-#ifndef MADV_COLLAPSE
-constexpr int MADV_COLLAPSE = 25;
-#endif
 
 namespace damonfs {
 namespace {

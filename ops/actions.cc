@@ -13,10 +13,6 @@ namespace damonfs {
 
 namespace {
 
-#ifndef MADV_COLLAPSE
-constexpr int MADV_COLLAPSE = 25;
-#endif
-
 // How many pieces at the front are of one target and ascend.
 size_t leading_run(std::span<const Application> work) {
   size_t end = 1;

@@ -16,10 +16,6 @@ namespace damonfs {
 
 namespace {
 
-#ifndef MADV_COLLAPSE
-constexpr int MADV_COLLAPSE = 25;
-#endif
-
 // The kernel takes no more bytes a call (MAX_RW_COUNT) and would cut a range; whole huge pages.
 constexpr uint64_t kMostBytes = (uint64_t{1} << 31) - kHugePageSize;
 constexpr int kTries = 4;

@@ -5,11 +5,11 @@
 
 #include <memory>
 
+#include "core/read_whole.h"
 #include "ops/backend_trial.h"
 #include "ops/features.h"
 #include "ops/idle_bitmap.h"
 #include "ops/pte_bits.h"
-#include "ops/read_whole.h"
 #include "ops/soft_dirty.h"
 
 namespace damonfs {

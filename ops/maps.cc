@@ -7,7 +7,7 @@
 #include <charconv>
 #include <string>
 
-#include "ops/read_whole.h"
+#include "core/read_whole.h"
 
 namespace damonfs {
 namespace {

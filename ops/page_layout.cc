@@ -10,8 +10,8 @@
 #include <string>
 
 #include "core/fd.h"
+#include "core/read_whole.h"
 #include "ops/page_size.h"
-#include "ops/read_whole.h"
 
 namespace damonfs {
 namespace {

@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/read_whole.h"
 #include "ops/page_size.h"
 #include "ops/pattern_words.h"
-#include "ops/read_whole.h"
 
 namespace damonfs {
 namespace {

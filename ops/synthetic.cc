@@ -25,6 +25,17 @@ constexpr double unit_interval(uint64_t value) {
   return static_cast<double>(value >> 11) * 0x1p-53;
 }
 
+// Calls `fn` for each stretch of `items` that is of one target.
+template <class Item, class Fn>
+void for_each_target(std::span<Item> items, const Fn& fn) {
+  for (size_t first = 0; first < items.size();) {
+    size_t end = first + 1;
+    while (end < items.size() && items[end].target == items[first].target) ++end;
+    fn(process_of(*items[first].target), items.subspan(first, end - first));
+    first = end;
+  }
+}
+
 }  // namespace
 
 Result<std::shared_ptr<SyntheticProcess>> SyntheticProcess::open(
@@ -69,12 +80,9 @@ void SyntheticOperations::prepare(std::span<Sample> /*samples*/) {
 
 void SyntheticOperations::check(std::span<Sample> samples) {
   interval_ns_ = elapsed_ns() - interval_start_ns_;
-  for (size_t first = 0; first < samples.size();) {
-    size_t end = first + 1;
-    while (end < samples.size() && samples[end].target == samples[first].target) ++end;
-    check_process(process_of(*samples[first].target), samples.subspan(first, end - first));
-    first = end;
-  }
+  for_each_target(samples, [this](const SyntheticProcess& process, std::span<Sample> of_one) {
+    check_process(process, of_one);
+  });
 }
 
 void SyntheticOperations::check_process(const SyntheticProcess& process,
@@ -98,14 +106,10 @@ PatternChances& SyntheticOperations::chances_of(const PatternProcess& process) {
 void SyntheticOperations::apply(const Scheme& scheme, std::span<Application> work) {
   const SyntheticActions::Now now{.ns = elapsed_ns(), .interval_ns = interval_ns_};
   machine_->settle(now.ns, now.interval_ns);
-  for (size_t first = 0; first < work.size();) {
-    size_t end = first + 1;
-    while (end < work.size() && work[end].target == work[first].target) ++end;
-    const auto of_one = work.subspan(first, end - first);
-    Residency& memory = machine_->residency(process_of(*work[first].target).pid());
+  for_each_target(work, [&](const SyntheticProcess& process, std::span<Application> of_one) {
+    Residency& memory = machine_->residency(process.pid());
     if (!actions_.apply(scheme, of_one, memory, now)) VirtualOperations::apply(scheme, of_one);
-    first = end;
-  }
+  });
 }
 
 // Watermarks ask each sampling interval, and what comes back does so slowly.

@@ -9,6 +9,19 @@ import score
 TOUCHER = pathlib.Path(__file__).resolve().parent / "toucher.py"
 
 
+def smaps_bytes(pid, name, part=(0, 1 << 64)):
+    """The sum of one field of smaps, such as "Rss", over the mappings of a process that touch `part`."""
+    total, inside = 0, False
+    for line in pathlib.Path("/proc/%d/smaps" % pid).read_text().splitlines():
+        fields = line.split()
+        if not fields[0].endswith(":"):
+            begin, end = (score.number("0x" + word) for word in fields[0].split("-"))
+            inside = begin < part[1] and part[0] < end
+        elif inside and fields[0] == name + ":":
+            total += int(fields[1]) * 1024
+    return total
+
+
 class Target:
     """A toucher that is told what to do; ends with the `with` that it is used in."""
 

@@ -17,7 +17,7 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 from damon_tree import Daemon  # noqa: E402
-from toucher_client import Target  # noqa: E402
+from toucher_client import Target, smaps_bytes  # noqa: E402
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
 MIB = 1 << 20
@@ -134,24 +134,14 @@ def test_pageout_takes_what_is_cold_and_willneed_brings_it_back(tree, make_targe
 
 def swapped_in(target, part):
     """Bytes of `part` that are mapped or wait in the swap cache: what reading them would not wait for."""
-    in_swap = 0
-    for line in pathlib.Path("/proc/%d/smaps" % target.pid).read_text().splitlines():
-        fields = line.split()
-        if fields[0].endswith(":"):
-            if fields[0] == "Swap:" and inside:
-                in_swap += int(fields[1]) * 1024
-        else:
-            begin, end = (int(word, 16) for word in fields[0].split("-"))
-            inside = begin < part[1] and part[0] < end
+    in_swap = smaps_bytes(target.pid, "Swap", part)
     cached = [line.split()[1] for line in pathlib.Path("/proc/meminfo").read_text().splitlines()
               if line.startswith("SwapCached:")]
     return size(part) - max(in_swap - int(cached[0]) * 1024, 0)
 
 
 def huge(target):
-    return sum(int(line.split()[1]) * 1024
-               for line in pathlib.Path("/proc/%d/smaps" % target.pid).read_text().splitlines()
-               if line.startswith("AnonHugePages:"))
+    return smaps_bytes(target.pid, "AnonHugePages")
 
 
 @pytest.mark.parametrize("action", ["collapse", "hugepage"])

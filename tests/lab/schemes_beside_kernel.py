@@ -17,24 +17,11 @@ sys.path.insert(0, str(TESTS))
 
 from damon_tree import Daemon, Tree, cpu_seconds  # noqa: E402
 from score import median  # noqa: E402
-from toucher_client import Target  # noqa: E402
+from toucher_client import Target, smaps_bytes  # noqa: E402
 
 MIB = 1 << 20
 SIZE = 128 * MIB
 STATS = "0/contexts/0/schemes/0/stats/"
-
-
-def resident(target):
-    for line in pathlib.Path("/proc/%d/smaps" % target.pid).read_text().splitlines():
-        fields = line.split()
-        if not fields[0].endswith(":"):
-            begin, end = (int(word, 16) for word in fields[0].split("-"))
-            inside = begin < target.range[1] and target.range[0] < end
-            if inside:
-                total = 0
-        elif inside and fields[0] == "Rss:":
-            total += int(fields[1]) * 1024
-    return total
 
 
 def watch(tree, target, scheme, **attrs):
@@ -88,7 +75,7 @@ def pageout(tree):
         watch(tree, target, {"action": "pageout", "nr_accesses": (0, 0), "age": (1, 1 << 31)},
               sample_us=50000, aggr_us=500000)
         time.sleep(20)
-        gone = SIZE - resident(target)
+        gone = SIZE - smaps_bytes(target.pid, "Rss", target.range)
         tree.clear()
         wrong = target.tell("check")["wrong"]
         assert wrong == "0", wrong

@@ -1,4 +1,4 @@
-#include "ops/read_whole.h"
+#include "core/read_whole.h"
 
 #include <unistd.h>
 
