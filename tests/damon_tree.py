@@ -1,6 +1,7 @@
 """A small client of DAMON's tree for tests and measurements; the kernel's own tree does as well as ours."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import subprocess
@@ -120,6 +121,20 @@ class Tree:
                 with contextlib.suppress(OSError):
                     self.command("off", int(name))
         self.write("nr_kdamonds", 0)
+
+
+class KernelTree(Tree):
+    """The kernel's own. It only tries for its lock, and answers EBUSY while a kdamond holds it."""
+
+    def write(self, path, value):
+        for _ in range(1000):
+            try:
+                return super().write(path, value)
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                time.sleep(0.01)
+        return super().write(path, value)
 
 
 class Daemon:

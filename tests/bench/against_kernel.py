@@ -17,7 +17,7 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 import score  # noqa: E402
-from damon_tree import Daemon, Tree, WORKLOAD, cpu_seconds  # noqa: E402
+from damon_tree import Daemon, KernelTree, WORKLOAD, cpu_seconds  # noqa: E402
 
 SIZE, HOT = "256M", "16M"
 
@@ -114,7 +114,7 @@ def main():
     options = parse()
     if "DAMONFS_LAB" not in os.environ:
         sys.exit("against_kernel: only in a guest of the laboratory: see scripts/bench.sh")
-    kernel = Tree(options.kernel)
+    kernel = KernelTree(options.kernel)
     # An emulated processor sets accessed bits anew only after it has switched between address spaces
     # (tests/lab/in-guest): all on one, with a process beside the workload that comes and goes.
     os.sched_setaffinity(0, {1})

@@ -15,7 +15,7 @@ import time
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from damon_tree import Daemon, Tree, cpu_seconds  # noqa: E402
+from damon_tree import Daemon, KernelTree, cpu_seconds  # noqa: E402
 from score import median  # noqa: E402
 from toucher_client import Target, smaps_bytes  # noqa: E402
 
@@ -108,7 +108,7 @@ def main():
     options = parser.parse_args()
     if "DAMONFS_LAB" not in os.environ:
         sys.exit("schemes_beside_kernel: only in a guest of the laboratory")
-    kernel, failures = Tree(options.kernel), Failures()
+    kernel, failures = KernelTree(options.kernel), Failures()
     with Daemon(options.backend) as daemon:
         sides = (kernel, daemon.tree)
         print("cold, a size quota of 8 MiB a second, 6.5 s")
