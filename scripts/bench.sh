@@ -9,18 +9,20 @@ cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 scripts/install-deps.sh
 scripts/build.sh
 
+# against PROGRAM GUEST BACKEND ARGS...
 against() {
-    local guest=$1 backend=$2
-    shift 2
-    echo "== guest $guest, backend $backend"
+    local program=$1 guest=$2 backend=$3
+    shift 3
+    echo "== $program in the guest $guest, backend $backend"
     scripts/lab/run "$guest" --no-stdin --timeout 1800 --env PYTHONDONTWRITEBYTECODE=1 \
         --env "DAMONFS_BUILD=$PWD/build" \
-        /usr/bin/python3 tests/bench/against_kernel.py --backend "$backend" "$@"
+        /usr/bin/python3 "tests/bench/$program.py" --backend "$backend" "$@"
 }
 
-against damon pte "$@"
-against idle pte "$@"
-against idle idle "$@"
+against against_kernel damon pte "$@"
+against against_kernel idle pte "$@"
+against against_kernel idle idle "$@"
+against actions_against_kernel damon pte
 
 for program in build/tests/bench_*; do
     [ -x "$program" ] || continue
