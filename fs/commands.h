@@ -13,11 +13,12 @@ namespace damonfs {
 // damonfs mount. Plain values, as the others.
 struct MountOptions {
   std::string mount_point;
-  std::string backend = "auto";  // auto, pte, idle, soft-dirty, synthetic:FILE
-  bool dry_run = false;          // schemes count what they would do, and do nothing
-  std::string config;            // YAML to be applied before anybody is told; empty: none
-  bool foreground = false;       // stay; else the command returns once the tree is usable
-  std::optional<uint64_t> seed;  // of everything random; none: another each time
+  std::string backend = "auto";      // auto, pte, idle, soft-dirty, synthetic:FILE
+  bool dry_run = false;              // schemes count what they would do, and do nothing
+  std::vector<std::string> protect;  // processes that paddr spares: comm=, cgroup=, pid=
+  std::string config;                // YAML to be applied before anybody is told; empty: none
+  bool foreground = false;           // stay; else the command returns once the tree is usable
+  std::optional<uint64_t> seed;      // of everything random; none: another each time
   std::string log_level = "info";
   std::string log_file;  // empty: stderr in the foreground, else syslog
 };

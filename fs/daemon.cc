@@ -64,6 +64,14 @@ Result<void> configure(Tree& tree, const MountOptions& options) {
   return apply_config_file(options.config, writer);
 }
 
+Result<ProtectedList> protected_of(const MountOptions& options) {
+  ProtectedList list = ProtectedList::own();
+  for (const std::string& words : options.protect) {
+    if (auto added = list.add(words); !added) return tl::unexpected(added.error());
+  }
+  return list;
+}
+
 // Asks this process to end, as a signal from others would, once `life` is readable.
 void end_with(int life) {
   std::thread([life] {
@@ -89,7 +97,10 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
     if (log_is_elsewhere) spdlog::error("{}", error.message);
     return report.failed(error);
   };
-  const auto wiring = Wiring::make(options.backend, options.seed, Paths(), options.dry_run);
+  const auto spared = protected_of(options);
+  if (!spared) return failed(spared.error());
+  const auto wiring =
+      Wiring::make(options.backend, options.seed, Paths(), options.dry_run, *spared);
   if (!wiring) return failed(wiring.error());
   const auto trace = std::make_shared<TraceHub>();
   Machine machine = (*wiring)->machine();

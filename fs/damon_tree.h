@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/operations.h"
+#include "core/region.h"
 #include "core/target.h"
 #include "core/trace.h"
 #include "fs/node.h"
@@ -26,6 +27,8 @@ struct Machine {
   // The id of the memory cgroup at `path` below the cgroup mount (see ops/memcg.h). Null: there are
   // none.
   std::function<Result<uint64_t>(std::string_view path)> find_memcg;
+  // The biggest range of RAM, in bytes; as of ops/iomem.h. Null: a machine without physical memory.
+  std::function<Result<AddrRange>()> biggest_system_ram;
   Clock* clock = nullptr;
   TraceSink* trace = nullptr;  // who is told of kdamonds' work; null: nobody
   uint64_t seed = 0;

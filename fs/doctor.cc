@@ -7,6 +7,7 @@
 #include "fs/commands.h"
 #include "ops/action_features.h"
 #include "ops/features.h"
+#include "ops/paddr.h"
 
 namespace damonfs {
 
@@ -28,6 +29,27 @@ void print(const std::vector<ActionReport>& reports) {
                report.works ? "works" : "does not work", report.how);
 }
 
+// What watches physical memory here.
+void print_physical(const std::vector<BackendReport>& reports) {
+  fmt::print("\npaddr, physical memory\n");
+  for (const BackendReport& report : reports) {
+    if (report.name == "synthetic") continue;
+    const auto possible = try_physical(report.name, Paths());
+    const bool works = report.usable && possible;
+    fmt::print("  {:<10}  {:<13}  {}\n", report.name, works ? "works" : "does not work",
+               !possible        ? possible.error().message
+               : !report.usable ? "the backend does not"
+               : report.name == "pte"
+                   ? "by page tables of all processes; page cache that none maps is not seen"
+                   : "page frames themselves, page cache included");
+  }
+  fmt::print(
+      "  pageout, lru_prio, lru_deprio, migrate_hot, migrate_cold act through the processes that "
+      "map a page; stat;\n"
+      "  page cache that none maps, and (but for lru_prio, migrate_*) pages that several map, are "
+      "tried and not applied\n");
+}
+
 }  // namespace
 
 int run_doctor() {
@@ -39,6 +61,7 @@ int run_doctor() {
   fmt::print("\n--backend auto: {}\n", chosen ? *chosen : chosen.error().message);
   fmt::print("\nActions of schemes, on vaddr and fvaddr\n");
   print(judge_actions(find_action_facts(Paths())));
+  print_physical(reports);
   const auto real = [](const BackendReport& report) {
     return report.usable && report.name != "synthetic";
   };

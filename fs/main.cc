@@ -9,6 +9,7 @@
 #include "fs/commands.h"
 #include "fs/perf.h"
 #include "ops/pattern_words.h"
+#include "ops/protection.h"
 
 namespace damonfs {
 
@@ -26,6 +27,13 @@ const CLI::Validator kBackend(
     },
     "auto|pte|idle|soft-dirty|synthetic:FILE", "backend");
 
+const CLI::Validator kProtected(
+    [](const std::string& words) -> std::string {
+      const auto added = ProtectedList().add(words);
+      return added ? std::string() : added.error().message;
+    },
+    "", "protected");
+
 void add_mount(CLI::App& app, MountOptions& options) {
   auto* mount = app.add_subcommand(
       "mount", "Mount the tree and serve it; kernel/mm/damon/admin in it is DAMON's");
@@ -35,6 +43,13 @@ void add_mount(CLI::App& app, MountOptions& options) {
       ->transform(kBackend)
       ->capture_default_str();
   mount->add_flag("--dry-run", options.dry_run, "Schemes count what they would do, and do nothing");
+  mount
+      ->add_option("--protect", options.protect,
+                   "A process whose pages schemes on physical memory leave alone: comm=NAME, "
+                   "cgroup=/PATH (and below) or pid=N; may be repeated")
+      ->type_name("WHO")
+      ->check(kProtected)
+      ->allow_extra_args(false);
   mount->add_option("--config", options.config, "YAML that sets files of the tree")
       ->type_name("FILE");
   mount->add_flag("--foreground,-f", options.foreground, "Do not go to the background");

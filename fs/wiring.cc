@@ -1,5 +1,7 @@
 #include "fs/wiring.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <random>
@@ -9,14 +11,19 @@
 #include "core/context.h"
 #include "ops/actions.h"
 #include "ops/features.h"
+#include "ops/frame_actions.h"
 #include "ops/idle_ages.h"
 #include "ops/idle_bitmap.h"
+#include "ops/idle_frames.h"
+#include "ops/iomem.h"
 #include "ops/memcg.h"
+#include "ops/paddr.h"
 #include "ops/pattern.h"
 #include "ops/pattern_clock.h"
 #include "ops/pattern_player.h"
 #include "ops/process.h"
 #include "ops/pte_bits.h"
+#include "ops/pte_frames.h"
 #include "ops/soft_dirty.h"
 #include "ops/steady_clock.h"
 #include "ops/synthetic.h"
@@ -83,6 +90,59 @@ class ProcessOperations final : public Operations {
   Metrics& metrics_;
 };
 
+Result<std::unique_ptr<PhysicalBits>> make_physical_bits(std::string_view backend,
+                                                         const Paths& paths,
+                                                         ReverseMapKeeper& keeper) {
+  const auto as_bits = [](auto bits) { return std::unique_ptr<PhysicalBits>(std::move(bits)); };
+  if (backend == "pte") return PteFrames::create(paths, keeper).map(as_bits);
+  return IdleFrames::open(paths).map(as_bits);
+}
+
+// Physical memory, watched with real schemes.
+class PhysicalOperations final : public Operations {
+ public:
+  PhysicalOperations(std::unique_ptr<PaddrOperations> memory, Metrics& metrics)
+      : memory_(std::move(memory)), metrics_(metrics) {}
+
+  static Result<std::unique_ptr<Operations>> make(std::string_view backend, const Paths& paths,
+                                                  bool dry_run, const ProtectedList& spared,
+                                                  Metrics& metrics) {
+    auto keeper = std::make_unique<ReverseMapKeeper>(
+        std::make_unique<ProcfsPageTables>(paths, spared), runs_for_machine(paths));
+    auto bits = make_physical_bits(backend, paths, *keeper);
+    if (!bits) return tl::unexpected(bits.error());
+    auto actions = std::make_unique<PhysicalActions>(paths, *keeper, **bits,
+                                                     FrameActionOptions{.dry_run = dry_run});
+    return std::make_unique<PhysicalOperations>(
+        std::make_unique<PaddrOperations>(std::move(keeper), *std::move(bits), std::move(actions)),
+        metrics);
+  }
+
+  void init(Context& context) override {
+    context.metrics = &metrics_;
+    memory_->init(context);
+  }
+  void update(Context& context) override { memory_->update(context); }
+  void prepare(std::span<Sample> samples) override { memory_->prepare(samples); }
+  void check(std::span<Sample> samples) override { memory_->check(samples); }
+  bool target_valid(const Target& target) override { return memory_->target_valid(target); }
+  void apply(const Scheme& scheme, std::span<Application> work) override {
+    memory_->apply(scheme, work);
+  }
+
+ private:
+  std::unique_ptr<PaddrOperations> memory_;
+  Metrics& metrics_;
+};
+
+// A process that is held takes two descriptors, or three, and paddr may hold all there are.
+void raise_file_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 Error not_watchable(Error error) {
   // The kernel tells the writer nothing but that.
   error.code = EINVAL;
@@ -125,8 +185,8 @@ Machine machine_of(const std::shared_ptr<const Pattern>& pattern, const Clock& c
 
 Result<std::unique_ptr<Wiring>> Wiring::make(const std::string& backend,
                                              std::optional<uint64_t> seed, const Paths& paths,
-                                             bool dry_run) {
-  std::unique_ptr<Wiring> wiring(new Wiring(paths, dry_run));
+                                             bool dry_run, ProtectedList spared) {
+  std::unique_ptr<Wiring> wiring(new Wiring(paths, dry_run, std::move(spared)));
   const bool synthetic = backend.starts_with(kSynthetic);
   auto wired = synthetic ? wiring->wire_synthetic(backend.substr(kSynthetic.size()), seed)
                          : wiring->wire_real(backend, seed);
@@ -153,7 +213,13 @@ Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_
                   backend == "auto" ? ", chosen by itself" : "", report->reason, report->sees);
   machine_.avail_operations = {OpsId::vaddr, OpsId::fvaddr};
   machine_.make_operations = [this, chosen](OpsId id) -> Result<std::unique_ptr<Operations>> {
-    if (id == OpsId::paddr) return fail(EINVAL, "physical memory cannot be watched");
+    if (std::ranges::find(machine_.avail_operations, id) == machine_.avail_operations.end()) {
+      return fail(EINVAL, "the backend {} does not watch physical memory here", chosen);
+    }
+    if (id == OpsId::paddr) {
+      return PhysicalOperations::make(chosen, paths_, dry_run_, spared_, metrics_)
+          .map_error(not_watchable);
+    }
     return make_bits(chosen, paths_).map_error(not_watchable).map([&](Bits bits) {
       return std::unique_ptr<Operations>(
           std::make_unique<ProcessOperations>(id, std::move(bits), paths_, dry_run_, metrics_));
@@ -163,9 +229,23 @@ Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_
     return Process::open(pid, paths_).map(as_handle<Process>).map_error(not_watchable);
   };
   machine_.find_memcg = [this](std::string_view path) { return find_memcg(paths_, path); };
+  machine_.biggest_system_ram = [this] { return biggest_system_ram(paths_); };
   machine_.seed = seed ? *seed : std::random_device()();
   clock_ = std::make_unique<SteadyClock>();
+  wire_physical(chosen);
   return {};
+}
+
+void Wiring::wire_physical(const std::string& backend) {
+  if (const auto possible = try_physical(backend, paths_); !possible) {
+    description_ += fmt::format("; no paddr: {}", possible.error().message);
+    return;
+  }
+  machine_.avail_operations.push_back(OpsId::paddr);
+  raise_file_limit();
+  if (const std::string spared = spared_.describe(); !spared.empty()) {
+    description_ += fmt::format("; paddr spares {}", spared);
+  }
 }
 
 Result<void> Wiring::wire_synthetic(const std::string& file, std::optional<uint64_t> seed) {

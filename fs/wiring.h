@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "core/clock.h"
 #include "core/ranges.h"
@@ -14,6 +15,7 @@
 #include "ops/metrics.h"
 #include "ops/paths.h"
 #include "ops/pattern.h"
+#include "ops/protection.h"
 #include "ops/synthetic_machine.h"
 
 namespace damonfs {
@@ -25,22 +27,27 @@ class Wiring {
   // `backend` as on the command line: auto, pte, idle, soft-dirty or synthetic:FILE. ENOTSUP when
   // it does not work here, or with `auto` when none does, and why; EINVAL for a name that is none
   // of these; for a pattern what load_pattern() says. With `dry_run` schemes' actions are counted
-  // and not done (on a pattern they never are).
+  // and not done (on a pattern they never are); those on physical memory leave processes of
+  // `spared` alone. Physical memory is available with pte and idle, where page frames may be known.
   static Result<std::unique_ptr<Wiring>> make(const std::string& backend,
                                               std::optional<uint64_t> seed, const Paths& paths,
-                                              bool dry_run = false);
+                                              bool dry_run = false,
+                                              ProtectedList spared = ProtectedList::own());
 
   [[nodiscard]] const Machine& machine() const { return machine_; }
   // Which backend this is and why, for the log.
   [[nodiscard]] const std::string& description() const { return description_; }
 
  private:
-  Wiring(const Paths& paths, bool dry_run) : paths_(paths), dry_run_(dry_run), metrics_(paths) {}
+  Wiring(const Paths& paths, bool dry_run, ProtectedList spared)
+      : paths_(paths), dry_run_(dry_run), spared_(std::move(spared)), metrics_(paths) {}
   Result<void> wire_real(const std::string& backend, std::optional<uint64_t> seed);
   Result<void> wire_synthetic(const std::string& file, std::optional<uint64_t> seed);
+  void wire_physical(const std::string& backend);
 
   const Paths paths_;
   const bool dry_run_;
+  const ProtectedList spared_;
   SystemMetrics metrics_;
   std::unique_ptr<Clock> clock_;
   Machine machine_;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 namespace damonfs {
 
@@ -19,6 +20,13 @@ int64_t ActionCalls::move_pages(pid_t pid, std::span<void*> pages, const int* no
   const long left =
       ::syscall(SYS_move_pages, pid, pages.size(), pages.data(), nodes, status.data(), flags);
   return left < 0 ? -errno : left;
+}
+
+int64_t ActionCalls::touch(pid_t pid, std::span<const iovec> bytes) {
+  std::vector<char> content(bytes.size());
+  const iovec local{content.data(), content.size()};
+  const ssize_t read = ::process_vm_readv(pid, &local, 1, bytes.data(), bytes.size(), 0);
+  return read < 0 ? -errno : read;
 }
 
 }  // namespace damonfs

@@ -28,6 +28,11 @@ class ActionCalls {
   // errno.
   virtual int64_t move_pages(pid_t pid, std::span<void*> pages, const int* nodes,
                              std::span<int> status);
+
+  // process_vm_readv(2) of `bytes`, one each, whose content is given up: how many were read, in
+  // order, up to the first that cannot be. The kernel marks a page that is read so as accessed
+  // (in its LRU list, not in its page table).
+  virtual int64_t touch(pid_t pid, std::span<const iovec> bytes);
 };
 
 }  // namespace damonfs

@@ -90,7 +90,7 @@ std::vector<ActionReport> judge_actions(const ActionFacts& facts) {
                                           : "this machine has one NUMA node"});
   }
   reports.push_back({"lru_prio, lru_deprio", false,
-                     "for physical memory only, as the kernel's: tried, not applied"});
+                     "for physical memory (paddr) only, as the kernel's: tried, not applied"});
   return reports;
 }
 

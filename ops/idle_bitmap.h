@@ -1,16 +1,13 @@
 // Accesses by idle page tracking.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
-#include <vector>
 
-#include "core/fd.h"
 #include "core/result.h"
 #include "ops/accessed_bits.h"
-#include "ops/page_flags.h"
+#include "ops/idle_marks.h"
 #include "ops/pagemap.h"
 #include "ops/paths.h"
 
@@ -44,31 +41,10 @@ class IdleBitmap final : public AccessedBits {
   [[nodiscard]] std::string_view name() const override { return "idle"; }
 
  private:
-  // What prepare() did for a sample.
-  struct Mark {
-    uint64_t pfn = 0;  // frame behind it
-    PageFlags::Folio folio;
-  };
-  // Samples whose marks lie in adjoining words of the bitmap: by_frame_[first, end).
-  struct Run {
-    size_t first;
-    size_t end;
-    uint64_t word;  // the first of words_
-  };
+  explicit IdleBitmap(IdleMarks marks) : marks_(std::move(marks)) {}
 
-  IdleBitmap(Fd bitmap, PageFlags flags);
-  void sort_by_frame();
-  // The run that starts at by_frame_[first]; makes words_ as long as it is, all zero.
-  Run next_run(size_t first, uint64_t max_hole);
-  [[nodiscard]] uint64_t frame(size_t at) const { return marks_[by_frame_[at]].folio.head; }
-  void check_one(Sample& sample, const Mark& mark, bool idle);
-
-  Fd bitmap_;
-  PageFlags flags_;
+  IdleMarks marks_;  // parallel to the samples
   PagemapReader pagemap_;
-  std::vector<Mark> marks_;         // parallel to the samples
-  std::vector<uint32_t> by_frame_;  // samples that were marked, in the order of their frames
-  std::vector<uint64_t> words_;     // of the bitmap, of one run
 };
 
 }  // namespace damonfs

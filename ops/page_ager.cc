@@ -103,7 +103,7 @@ void PageAger::survey(std::span<const PageQuery> queries, std::vector<Aged>& age
   cooling_.clear();
   stuck_.clear();
   look(queries, true, [&](size_t i, const pte_slot& slot) {
-    if (!young(slot)) return;
+    if (!young(slot) || !maps(slot, queries[i])) return;
     aged[i].young = slot.ageing != PTE_AGE_NEVER;
     switch (slot.ageing) {
       case PTE_AGE_COLD:

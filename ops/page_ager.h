@@ -24,7 +24,15 @@ namespace damonfs {
 struct PageQuery {
   HeldSpace* space = nullptr;
   uint64_t addr = 0;
+  uint64_t frame = 0;  // page frame that is meant; another one there is left alone. 0: any
 };
+
+// Whether the slot of `query` maps what is meant.
+[[nodiscard]] inline bool maps(const pte_slot& slot, const PageQuery& query) {
+  if ((slot.flags & PTE_MAPPED) == 0) return false;
+  const uint64_t within = (query.addr & ((uint64_t{1} << slot.leaf_shift) - 1)) >> PTE_PAGE_SHIFT;
+  return query.frame == 0 || slot.frame + within == query.frame;
+}
 
 // What an accessed bit that is set will mean after make_old().
 enum class Trust : uint8_t {

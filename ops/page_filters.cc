@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "ops/memcg.h"
+#include "ops/frame_filters.h"
 
 namespace damonfs {
 
@@ -149,23 +149,16 @@ bool PageFilters::ask_folios(const Filter& filter, Batch& batch, std::span<bool>
 }
 
 bool PageFilters::ask_memcg(const Filter& filter, const Batch& batch, std::span<bool> applies) {
-  std::fill(applies.begin(), applies.end(), false);
-  const auto wanted = find_memcg(paths_, filter.memcg_path);
-  if (!wanted) return true;
   std::vector<uint64_t> heads(batch.folios.size());
   std::transform(batch.folios.begin(), batch.folios.end(), heads.begin(),
                  [](const Folio& folio) { return folio.head; });
-  std::vector<uint64_t> inodes(heads.size());
-  if (const int error = frames_.memcgs(heads, inodes); error != 0) {
-    warn_("memcg",
-          "a scheme's filter asks for pages of a memory cgroup: {}/kpagecgroup: {}:"
-          " nothing passes it",
-          paths_.proc, std::strerror(error));
-    return false;
-  }
-  std::transform(inodes.begin(), inodes.end(), applies.begin(),
-                 [&](uint64_t inode) { return inode == *wanted; });
-  return true;
+  const int error = damonfs::ask_memcg(paths_, frames_, filter.memcg_path, heads, applies);
+  if (error == 0) return true;
+  warn_("memcg",
+        "a scheme's filter asks for pages of a memory cgroup: {}/kpagecgroup: {}:"
+        " nothing passes it",
+        paths_.proc, std::strerror(error));
+  return false;
 }
 
 bool PageFilters::find_folios(Batch& batch) {

@@ -16,6 +16,7 @@ constexpr uint64_t kMostFrames = 8192;
 // Frames of the largest folio but for hugetlb's gigantic one.
 constexpr uint64_t kWindow = 512;
 constexpr uint64_t kGiganticFrames = uint64_t{1} << 18;
+constexpr uint64_t kMostEnd = uint64_t{1} << 40;  // 4 PiB
 
 }  // namespace
 
@@ -41,11 +42,19 @@ int FrameFile::read(std::span<const uint64_t> frames, std::span<uint64_t> values
   return 0;
 }
 
+int FrameFile::open() {
+  if (!file_.valid()) file_ = Fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  return file_.valid() ? 0 : errno;
+}
+
+bool FrameFile::has(uint64_t frame) {
+  uint64_t value = 0;
+  return open() == 0 && ::pread(file_.get(), &value, sizeof(value),
+                                static_cast<off_t>(frame * sizeof(value))) == sizeof(value);
+}
+
 int FrameFile::read_run(uint64_t first, std::span<uint64_t> values) {
-  if (!file_.valid()) {
-    file_ = Fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file_.valid()) return errno;
-  }
+  if (const int error = open(); error != 0) return error;
   const std::span<std::byte> bytes = std::as_writable_bytes(values);
   const uint64_t from = first * sizeof(uint64_t);
   for (size_t done = 0; done < bytes.size();) {
@@ -73,6 +82,30 @@ int PageFrames::folios(std::span<const uint64_t> frames, std::span<Folio> folios
     if (const int error = find_folio(frames[i], flags[i], folios[i]); error != 0) return error;
   }
   return 0;
+}
+
+int PageFrames::folios_in(uint64_t first, uint64_t last, std::vector<Folio>& folios) {
+  if (first >= last) return 0;
+  // The last folio may end behind them.
+  std::vector<uint64_t> flags(align_up(last, kWindow) - first);
+  if (const int error = flags_.read_run(first, flags); error != 0) return error;
+  const auto is_tail = [&](uint64_t i) { return (flags[i] & frame_flags::kCompoundTail) != 0; };
+  for (uint64_t i = 0; i < last - first;) {
+    const uint64_t head = i++;
+    if (is_tail(head)) continue;  // of a folio that begins before
+    const bool compound = (flags[head] & frame_flags::kCompoundHead) != 0;
+    while (compound && i < flags.size() && is_tail(i)) ++i;
+    folios.push_back({.head = first + head, .nr_pages = i - head, .flags = flags[head]});
+  }
+  return 0;
+}
+
+uint64_t PageFrames::end() {
+  uint64_t end = 0;
+  for (uint64_t step = kMostEnd; step > 0; step /= 2) {
+    if (flags_.has(end + step - 1)) end += step;
+  }
+  return end;
 }
 
 int PageFrames::find_folio(uint64_t frame, uint64_t flags, Folio& folio) {

@@ -13,7 +13,11 @@ namespace damonfs {
 
 // Bits of a frame's flags (Documentation/admin-guide/mm/pagemap.rst, /proc/kpageflags).
 namespace frame_flags {
+inline constexpr uint64_t kReferenced = uint64_t{1} << 2;
+inline constexpr uint64_t kLru = uint64_t{1} << 5;
 inline constexpr uint64_t kActive = uint64_t{1} << 6;
+inline constexpr uint64_t kMapped = uint64_t{1} << 11;  // by some process
+inline constexpr uint64_t kAnon = uint64_t{1} << 12;
 inline constexpr uint64_t kCompoundHead = uint64_t{1} << 15;
 inline constexpr uint64_t kCompoundTail = uint64_t{1} << 16;
 inline constexpr uint64_t kHugetlb = uint64_t{1} << 17;
@@ -37,8 +41,15 @@ class FrameFile {
   // near each other are read with one system call. Returns an errno, 0 for success.
   int read(std::span<const uint64_t> frames, std::span<uint64_t> values);
 
- private:
+  // The numbers of as many frames as `values` is long, from `first` on; what lies beyond the last
+  // frame is left as it is.
   int read_run(uint64_t first, std::span<uint64_t> values);
+
+  // Whether there is a number of `frame`.
+  [[nodiscard]] bool has(uint64_t frame);
+
+ private:
+  int open();
 
   std::string path_;
   uint64_t gap_;
@@ -54,6 +65,14 @@ class PageFrames {
 
   // The folios that `frames` belong to.
   int folios(std::span<const uint64_t> frames, std::span<Folio> folios);
+
+  // Those of them, of any size but hugetlb's gigantic one, whose first frame is in [first, last),
+  // are added to `folios`. Frames that are none (the kernel's, no memory) come as folios of their
+  // own, with the flags they have.
+  int folios_in(uint64_t first, uint64_t last, std::vector<Folio>& folios);
+
+  // The number behind the last frame that the kernel tells anything of; 0 when it tells nothing.
+  [[nodiscard]] uint64_t end();
 
   // Inode numbers of the memory cgroups that folios with these first frames are charged to; 0 for
   // none.

@@ -311,6 +311,8 @@ static long walk_slot(__u32 i, struct walk* walk) {
     return 0;
   slot->flags = PTE_MAPPED;
   slot->leaf_shift = shift;
+  /* Below what a huge leaf covers its entry has other bits. */
+  slot->frame = (physical(entry) & ~((1ull << shift) - 1)) >> PTE_PAGE_SHIFT;
   if (!(entry & ACCESSED)) return 0;
   slot->flags = PTE_MAPPED | PTE_YOUNG;
   if (!walk->want_ageing) return 0;

@@ -36,6 +36,7 @@ struct pte_slot {
   __u16 before; /* out: pages of the extent below the one that holds addr (4 KiB each) */
   __u16 pages;  /* out: 4 KiB pages of the extent that is to be advised as one; 0: the leaf */
   __u32 reserved2;
+  __u64 frame; /* out, where it is mapped: number of the first page frame of the leaf */
 };
 
 /* How this kernel lays out its memory; the same until the next boot. */

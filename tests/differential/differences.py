@@ -93,7 +93,7 @@ BEHAVIOUR = [
     Difference("newer kernels round a region outwards before they look at its order",
                section="on with all sorts of regions", value="on, v?f?vaddr 1fff-1001",
                kernel="EINVAL", damonfs="ok"),
-    Difference("physical memory is not watched yet", section="defaults",
+    Difference("physical memory is not watched with soft-dirty", section="defaults",
                path=".*/avail_operations", kernel=r".*vaddr\\npaddr\\n'", damonfs=r".*vaddr\\n'"),
     Difference("FUSE: lseek of an open file is the kernel's own affair, also when its directory is"
                " gone; the read after it answers ENODEV", section="open files of removed directories",

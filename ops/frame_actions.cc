@@ -1,0 +1,369 @@
+#include "ops/frame_actions.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "core/arithmetic.h"
+#include "ops/iomem.h"
+#include "ops/maps.h"
+
+namespace damonfs {
+namespace {
+
+// Physical memory that is looked at together: a multiple of any folio that is on a list.
+constexpr uint64_t kWindow = uint64_t{64} << 20;
+constexpr std::chrono::seconds kFirstMap{1};
+
+// The whole pages of a region, in bytes; what does not fit into an address is cut off.
+AddrRange bytes_of(const AddrRange& range, uint64_t addr_unit) {
+  return shrink_to({mult_frac(range.start, addr_unit, 1), mult_frac(range.end, addr_unit, 1)},
+                   kPageSize);
+}
+
+template <class Pages>
+RangeList ranges_of(const Pages& pages) {
+  RangeList ranges;
+  for (const auto& page : pages) append_joined(ranges, {page.addr, page.addr + kPageSize});
+  return ranges;
+}
+
+// Marks the pages that lie in `changed`; both ascend by address.
+template <class Pages>
+void mark_changed(Pages& pages, std::span<const AddrRange> changed) {
+  auto range = changed.begin();
+  for (auto& page : pages) {
+    while (range != changed.end() && range->end <= page.addr) ++range;
+    page.changed = range != changed.end() && range->start <= page.addr;
+  }
+}
+
+// Calls seen(page, whether it still leads to its frame) for `pages`, which ascend by address.
+template <class Pages, class Seen>
+void look_again(PageInfo& info, Pages& pages, const Seen& seen) {
+  const auto present = info.present_pages(ranges_of(pages));
+  auto at = present.begin();
+  for (auto& page : pages) {
+    while (at != present.end() && at->addr < page.addr) ++at;
+    seen(page, at != present.end() && at->addr == page.addr && at->entry.pfn() == page.frame);
+  }
+}
+
+const char* name_of_foreign(Action action) {
+  switch (action) {
+    case Action::willneed:
+      return "willneed";
+    case Action::cold:
+      return "cold";
+    case Action::hugepage:
+      return "hugepage";
+    case Action::nohugepage:
+      return "nohugepage";
+    case Action::collapse:
+      return "collapse";
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+// What one apply() works on.
+struct PhysicalActions::Batch {
+  std::span<Application> work;
+  RangeList ranges;  // parallel to work, bytes; may be empty ones
+  std::shared_ptr<const ReverseMap> map;
+  std::map<uint32_t, std::optional<Space>> spaces;  // by number of the process
+};
+
+PhysicalActions::PhysicalActions(Paths paths, ReverseMapKeeper& keeper, PhysicalBits& bits,
+                                 FrameActionOptions options, std::unique_ptr<ActionCalls> calls)
+    : paths_(std::move(paths)),
+      keeper_(keeper),
+      options_(options),
+      calls_(std::move(calls)),
+      frames_(paths_),
+      filters_(paths_, frames_, bits),
+      adviser_(*calls_),
+      migrator_(*calls_, paths_, frames_) {}
+
+bool PhysicalActions::possible(const SchemeParams& params) {
+  if (const char* name = name_of_foreign(params.action); name != nullptr) {
+    warn_(name, "physical addresses have no action \"{}\": schemes with it change nothing", name);
+    return false;
+  }
+  return params.action != Action::stat || !params.filters.ops.empty();
+}
+
+void PhysicalActions::apply(const Scheme& scheme, std::span<Application> work, uint64_t addr_unit) {
+  for (Application& piece : work) piece.sz_applied = piece.sz_filter_passed = 0;
+  if (!possible(scheme.params)) return;
+  if (scheme.params.action != Action::stat && keeper_.nr_scans() == 0) {
+    keeper_.refresh();
+    keeper_.wait(kFirstMap);
+  }
+  Batch batch{.work = work, .ranges = {}, .map = keeper_.map(), .spaces = {}};
+  RangeList all;
+  for (const Application& piece : work) {
+    batch.ranges.push_back(bytes_of(piece.region->range, addr_unit));
+    append_joined(all, batch.ranges.back());
+  }
+  for (const RangeList& window : by_window(memory_in(all), kWindow)) {
+    apply_window(scheme.params, batch, window);
+  }
+  for (Application& piece : work) {
+    piece.sz_applied /= addr_unit;
+    piece.sz_filter_passed /= addr_unit;
+  }
+}
+
+RangeList PhysicalActions::memory_in(const RangeList& ranges) {
+  const AddrRange frames{0, frames_.end() * kPageSize};
+  RangeList memory = intersect(ranges, std::span(&frames, 1));
+  if (const auto ram = system_ram(paths_)) memory = intersect(memory, *ram);
+  return memory;
+}
+
+void PhysicalActions::apply_window(const SchemeParams& params, Batch& batch,
+                                   std::span<const AddrRange> window) {
+  std::vector<Unit> units = units_in(batch, window);
+  if (!params.filters.ops.empty()) filter(params, batch, units);
+  for (const Unit& unit : units) {
+    batch.work[unit.piece].sz_filter_passed += unit.folio.nr_pages * kPageSize;
+  }
+  if (params.action == Action::stat || units.empty()) return;
+  std::vector<Page> pages = pages_of(batch, units);
+  act(params, batch, pages);
+
+  std::ranges::sort(pages, {}, &Page::frame);
+  uint32_t prioritized = UINT32_MAX;  // unit that was credited last
+  for (size_t first = 0; first < pages.size();) {
+    size_t end = first;
+    size_t nr_changed = 0;
+    for (; end < pages.size() && pages[end].frame == pages[first].frame; ++end) {
+      if (pages[end].changed) ++nr_changed;
+    }
+    const Unit& unit = units[pages[first].unit];
+    uint64_t& applied = batch.work[unit.piece].sz_applied;
+    switch (params.action) {
+      case Action::lru_prio:
+        if (nr_changed == 0 || std::exchange(prioritized, pages[first].unit) == pages[first].unit)
+          break;
+        applied += unit.folio.nr_pages * kPageSize;
+        break;
+      case Action::pageout:
+        if (nr_changed == end - first) applied += kPageSize;
+        break;
+      case Action::lru_deprio:
+        // The kernel takes the advice for a shared page, and does nothing.
+        if (nr_changed == 1 && end - first == 1) applied += kPageSize;
+        break;
+      default:
+        if (nr_changed > 0) applied += kPageSize;
+        break;
+    }
+    first = end;
+  }
+}
+
+std::vector<PhysicalActions::Unit> PhysicalActions::units_in(const Batch& batch,
+                                                             std::span<const AddrRange> window) {
+  std::vector<Unit> units;
+  if (window.empty()) return units;
+  const auto behind = [](const AddrRange& range, uint64_t addr) { return range.end <= addr; };
+  auto piece =
+      std::lower_bound(batch.ranges.begin(), batch.ranges.end(), window.front().start, behind);
+  for (; piece != batch.ranges.end() && piece->start < window.back().end; ++piece) {
+    const uint64_t start = std::max(piece->start, window.front().start);
+    const uint64_t end = std::min(piece->end, window.back().end);
+    if (start >= end) continue;
+    std::vector<Folio> folios;
+    if (const int error = frames_.folios_in(start / kPageSize, end / kPageSize, folios);
+        error != 0) {
+      warn_("folios", "{}/kpageflags: {}: schemes on physical memory change nothing", paths_.proc,
+            std::strerror(error));
+      return {};
+    }
+    for (const Folio& folio : folios) {
+      if ((folio.flags & frame_flags::kLru) == 0) continue;
+      units.push_back({folio, static_cast<size_t>(piece - batch.ranges.begin())});
+    }
+  }
+  return units;
+}
+
+void PhysicalActions::filter(const SchemeParams& params, Batch& batch, std::vector<Unit>& units) {
+  std::vector<Folio> asked;
+  for (const Unit& unit : units) {
+    if (batch.work[unit.piece].ask_ops_filters) asked.push_back(unit.folio);
+  }
+  const auto passes = std::make_unique<bool[]>(asked.size());
+  filters_.ask(params.filters, asked, {passes.get(), asked.size()});
+  size_t at = 0;
+  std::erase_if(units, [&](const Unit& unit) {
+    return batch.work[unit.piece].ask_ops_filters && !passes[at++];
+  });
+}
+
+std::vector<PhysicalActions::Page> PhysicalActions::pages_of(const Batch& batch,
+                                                             std::vector<Unit>& units) {
+  std::vector<Page> pages;
+  size_t nr_missing = 0;
+  for (uint32_t i = 0; i < units.size(); ++i) {
+    Unit& unit = units[i];
+    const size_t before = pages.size();
+    batch.map->each_mapping(unit.folio.head, unit.folio.head + unit.folio.nr_pages,
+                            [&](uint32_t process, uint64_t frame, uint64_t addr) {
+                              unit.spared |= batch.map->processes()[process].spared;
+                              pages.push_back({frame, addr, process, i});
+                            });
+    if (pages.size() > before) continue;
+    if ((unit.folio.flags & frame_flags::kMapped) != 0) {
+      ++nr_missing;
+    } else {
+      warn_("unmapped",
+            "page cache that no process maps cannot be reached by its page frames: schemes on "
+            "physical memory leave it alone");
+    }
+  }
+  keeper_.report(units.size(), nr_missing);
+  std::erase_if(pages, [&](const Page& page) { return units[page.unit].spared; });
+  return pages;
+}
+
+PhysicalActions::Space* PhysicalActions::space_of(Batch& batch, uint32_t process) {
+  const auto [place, is_new] = batch.spaces.try_emplace(process);
+  if (is_new) {
+    const Process& held = *batch.map->processes()[process].process;
+    auto mappings = read_maps(held);
+    auto info = PageInfo::open(held, frames_, options_.method);
+    if (mappings && info) {
+      place->second.emplace(Space{held, *std::move(mappings), *std::move(info)});
+    } else {
+      const Error& error = mappings ? info.error() : mappings.error();
+      if (error.code != ESRCH) {
+        warn_("maps" + std::to_string(error.code), "schemes cannot act: {}", error.message);
+      }
+    }
+  }
+  return place->second ? &*place->second : nullptr;
+}
+
+void PhysicalActions::act(const SchemeParams& params, Batch& batch, std::vector<Page>& pages) {
+  std::ranges::sort(pages, {}, [](const Page& page) { return std::pair(page.process, page.addr); });
+  std::vector<Page> done;
+  size_t nr_stale = 0;
+  for (size_t first = 0; first < pages.size();) {
+    size_t end = first;
+    while (end < pages.size() && pages[end].process == pages[first].process) ++end;
+    const std::span<Page> all = std::span(pages).subspan(first, end - first);
+    first = end;
+    Space* const space = space_of(batch, all.front().process);
+    if (space == nullptr) {
+      nr_stale += all.size();
+      continue;
+    }
+    std::vector<Page> there;
+    look_again(space->info, all, [&](const Page& page, bool same) {
+      if (same) there.push_back(page);
+    });
+    nr_stale += all.size() - there.size();
+    done.insert(done.end(), there.begin(), there.end());
+  }
+  keeper_.report(pages.size(), nr_stale);
+  pages = std::move(done);
+  // One mapping is enough to reach a shared page by.
+  if (params.action != Action::pageout && params.action != Action::lru_deprio) {
+    // Of a folio for lru_prio, of a frame else.
+    const bool whole = params.action == Action::lru_prio;
+    std::ranges::stable_sort(pages, {},
+                             [whole](const Page& page) { return whole ? page.unit : page.frame; });
+    const auto again = std::ranges::unique(
+        pages, {}, [whole](const Page& page) { return whole ? page.unit : page.frame; });
+    pages.erase(again.begin(), again.end());
+    std::ranges::sort(pages, {},
+                      [](const Page& page) { return std::pair(page.process, page.addr); });
+  }
+  for (size_t first = 0; first < pages.size();) {
+    size_t end = first;
+    while (end < pages.size() && pages[end].process == pages[first].process) ++end;
+    const std::span<Page> all = std::span(pages).subspan(first, end - first);
+    act_on_process(params, *space_of(batch, all.front().process), all);
+    first = end;
+  }
+}
+
+void PhysicalActions::act_on_process(const SchemeParams& params, Space& space,
+                                     std::span<Page> pages) {
+  const bool migrates =
+      params.action == Action::migrate_hot || params.action == Action::migrate_cold;
+  if (options_.dry_run && !migrates) {
+    for (Page& page : pages) page.changed = true;
+    return;
+  }
+  const RangeList ranges = ranges_of(pages);
+  switch (params.action) {
+    case Action::pageout:
+      page_out(space, pages);
+      break;
+    case Action::lru_prio:
+      prioritize(space.process, pages);
+      break;
+    case Action::lru_deprio:
+      mark_changed(pages, adviser_.advise(space.process, MADV_COLD,
+                                          intersect(ranges, space.mappings), space.mappings));
+      break;
+    default: {
+      SchemeParams to_one = params;
+      to_one.dests.clear();  // of virtual addresses only, as in the kernel
+      mark_changed(pages, migrator_.migrate(to_one, space.process, space.info, space.mappings,
+                                            ranges, options_.dry_run));
+      break;
+    }
+  }
+}
+
+void PhysicalActions::page_out(Space& space, std::span<Page> pages) {
+  adviser_.advise(space.process, MADV_PAGEOUT, intersect(ranges_of(pages), space.mappings),
+                  space.mappings);
+  // What was refused may have been done in part.
+  look_again(space.info, pages, [](Page& page, bool same) { page.changed = !same; });
+  if (space.process.exists()) return;
+  for (Page& page : pages) page.changed = false;
+}
+
+void PhysicalActions::prioritize(const Process& process, std::span<Page> pages) {
+  constexpr int kMarks = 2;
+  std::vector<iovec> bytes;
+  for (size_t first = 0; first < pages.size();) {
+    const std::span<Page> some =
+        pages.subspan(first, std::min<size_t>(pages.size() - first, IOV_MAX));
+    bytes.clear();
+    for (const Page& page : some) bytes.push_back({std::bit_cast<void*>(page.addr), 1});
+    int64_t marked = static_cast<int64_t>(some.size());
+    for (int i = 0; i < kMarks && marked > 0; ++i) {
+      if (!process.exists()) return;
+      marked = calls_->touch(process.pid(), std::span(bytes).first(static_cast<size_t>(marked)));
+    }
+    if (!process.exists()) return;  // it may have been another one's
+    if (marked < 0 && marked != -EFAULT && marked != -ESRCH) {
+      warn_("touch" + std::to_string(marked), "reading memory of process {}: {}", process.pid(),
+            std::strerror(static_cast<int>(-marked)));
+      return;
+    }
+    for (Page& page : some.first(static_cast<size_t>(std::max<int64_t>(marked, 0)))) {
+      page.changed = true;
+    }
+    // The one behind those is not there any more.
+    first += static_cast<size_t>(std::max<int64_t>(marked, 0)) +
+             (marked < static_cast<int64_t>(some.size()) ? 1 : 0);
+  }
+}
+
+}  // namespace damonfs

@@ -1,0 +1,86 @@
+#include "ops/idle_frames.h"
+
+#include <algorithm>
+
+#include "ops/page_size.h"
+
+namespace damonfs {
+namespace {
+
+constexpr uint64_t kBlock = 512;                  // frames of a huge page
+constexpr uint64_t kRemembered = 400;             // sampling intervals: 2 s at 5 ms
+constexpr size_t kMaxBlocks = size_t{256} << 10;  // that are remembered: half a TiB
+
+}  // namespace
+
+Result<std::unique_ptr<IdleFrames>> IdleFrames::open(const Paths& paths) {
+  auto marks = IdleMarks::open(paths);
+  if (!marks) return tl::unexpected(marks.error());
+  auto ages = IdleAges::open(paths);
+  if (!ages) return tl::unexpected(ages.error());
+  return std::unique_ptr<IdleFrames>(new IdleFrames(*std::move(marks), *std::move(ages), paths));
+}
+
+void IdleFrames::find_folios(std::span<const FrameSample> samples) {
+  folios_.assign(samples.size(), {});
+  std::vector<uint64_t> unknown;
+  std::vector<size_t> asked;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const uint64_t block = samples[i].frame / kBlock;
+    const auto known = huge_.find(block);
+    if (known != huge_.end() && known->second > now_) {
+      // Whether it still is on a list is asked once it looks accessed.
+      folios_[i] = {.head = block * kBlock, .nr_pages = kBlock, .flags = 0};
+      continue;
+    }
+    unknown.push_back(samples[i].frame);
+    asked.push_back(i);
+  }
+  std::vector<Folio> found(unknown.size());
+  if (frames_.folios(unknown, found) != 0) return;
+  if (huge_.size() >= kMaxBlocks) huge_.clear();
+  for (size_t i = 0; i < found.size(); ++i) {
+    if ((found[i].flags & frame_flags::kLru) == 0) continue;
+    folios_[asked[i]] = found[i];
+    if (found[i].nr_pages == kBlock) huge_[found[i].head / kBlock] = now_ + kRemembered;
+  }
+}
+
+void IdleFrames::prepare(std::span<FrameSample> samples) {
+  ++now_;
+  find_folios(samples);
+  std::vector<IdleMarks::Mark> marks(samples.size());
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const Folio& folio = folios_[i];
+    if (folio.head == 0) continue;
+    marks[i] = {samples[i].frame,
+                {.head = folio.head,
+                 .size = folio.nr_pages * kPageSize,
+                 .on_lru = (folio.flags & frame_flags::kLru) != 0}};
+  }
+  marks_.set(std::move(marks));
+}
+
+void IdleFrames::check(std::span<FrameSample> samples) {
+  for (FrameSample& sample : samples) {
+    sample.accessed = false;
+    sample.leaf_sz = 0;
+  }
+  marks_.read([&](size_t i, bool idle) {
+    samples[i].leaf_sz = marks_.marks()[i].folio.size;
+    samples[i].accessed = !idle && marks_.confirm(i);
+    if (!idle && !samples[i].accessed) {
+      huge_.erase(samples[i].frame / kBlock);
+      samples[i].leaf_sz = 0;
+    }
+  });
+}
+
+void IdleFrames::young(std::span<const Folio> folios, std::span<bool> young) {
+  std::vector<uint64_t> heads(folios.size());
+  std::transform(folios.begin(), folios.end(), heads.begin(),
+                 [](const Folio& folio) { return folio.head; });
+  ages_->young_folios(heads, young);
+}
+
+}  // namespace damonfs

@@ -1,0 +1,95 @@
+#include "ops/paddr.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "core/arithmetic.h"
+#include "core/context.h"
+#include "ops/page_frames.h"
+#include "ops/pagemap.h"
+
+namespace damonfs {
+namespace {
+
+constexpr std::chrono::seconds kFirstMap{1};
+
+bool acts(const Scheme& scheme) { return scheme.params.action != Action::stat; }
+
+}  // namespace
+
+PaddrOperations::PaddrOperations(std::unique_ptr<ReverseMapKeeper> keeper,
+                                 std::unique_ptr<PhysicalBits> bits,
+                                 std::unique_ptr<PhysicalActions> actions)
+    : keeper_(std::move(keeper)), bits_(std::move(bits)), actions_(std::move(actions)) {}
+
+bool PaddrOperations::needs_map(const Context& context) const {
+  return bits_->needs_map() || std::ranges::any_of(context.schemes, acts);
+}
+
+void PaddrOperations::init(Context& context) {
+  context_ = &context;
+  if (!needs_map(context)) return;
+  keeper_->refresh();
+  keeper_->wait(kFirstMap);
+}
+
+void PaddrOperations::update(Context& context) {
+  context_ = &context;
+  if (needs_map(context)) keeper_->refresh();
+}
+
+void PaddrOperations::set_frames(std::span<const Sample> samples) {
+  frames_.clear();
+  for (const Sample& sample : samples) {
+    frames_.push_back({.frame = mult_frac(sample.addr, context_->addr_unit, 1) / kPageSize});
+  }
+}
+
+void PaddrOperations::prepare(std::span<Sample> samples) {
+  set_frames(samples);
+  bits_->prepare(frames_);
+}
+
+void PaddrOperations::check(std::span<Sample> samples) {
+  bits_->check(frames_);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    samples[i].accessed = frames_[i].accessed;
+    samples[i].leaf_sz = frames_[i].leaf_sz;
+  }
+}
+
+bool PaddrOperations::target_valid(const Target& /*target*/) { return true; }
+
+void PaddrOperations::apply(const Scheme& scheme, std::span<Application> work) {
+  actions_->apply(scheme, work, context_->addr_unit);
+}
+
+Result<> try_physical(std::string_view backend, const Paths& paths) {
+  if (backend != "pte" && backend != "idle") {
+    return fail(ENOTSUP, "the backend {} knows accesses of processes only, not of page frames",
+                backend);
+  }
+  const Fd pagemap(::open((paths.proc + "/self/pagemap").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!pagemap.valid()) return fail(errno, "{}/self/pagemap: {}", paths.proc, std::strerror(errno));
+  const char here = 0;  // on the stack, so there
+  PagemapEntry entry;
+  const auto at = std::bit_cast<uint64_t>(&here) / kPageSize * sizeof(entry);
+  if (::pread(pagemap.get(), &entry, sizeof(entry), static_cast<off_t>(at)) != sizeof(entry) ||
+      entry.pfn() == 0) {
+    return fail(EPERM, "the kernel hides page frames from who has not CAP_SYS_ADMIN");
+  }
+  PageFrames frames(paths);
+  Folio folio;
+  const uint64_t frame = entry.pfn();
+  if (const int error = frames.folios({&frame, 1}, {&folio, 1}); error != 0) {
+    return fail(error, "{}/kpageflags: {}", paths.proc, std::strerror(error));
+  }
+  return {};
+}
+
+}  // namespace damonfs

@@ -1,0 +1,108 @@
+#include "ops/page_tables.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "ops/maps.h"
+
+namespace damonfs {
+namespace {
+
+// Looked at with one read(): 65,536 pages, 3 ms where all are there.
+constexpr uint64_t kWindow = uint64_t{256} << 20;
+
+std::optional<pid_t> as_pid(const std::string& name) {
+  pid_t pid = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return pid;
+}
+
+void append(std::vector<PageTables::Run>& runs, uint64_t addr, uint64_t frame) {
+  if (!runs.empty()) {
+    PageTables::Run& last = runs.back();
+    if (last.addr + last.nr_pages * kPageSize == addr && last.frame + last.nr_pages == frame) {
+      ++last.nr_pages;
+      return;
+    }
+  }
+  runs.push_back({addr, frame, 1});
+}
+
+}  // namespace
+
+ProcfsPageTables::ProcfsPageTables(Paths paths, ProtectedList spared, std::vector<pid_t> only)
+    : paths_(std::move(paths)),
+      spared_(std::move(spared)),
+      only_(std::move(only)),
+      frames_(paths_) {}
+
+Result<std::vector<pid_t>> ProcfsPageTables::processes() {
+  if (!only_.empty()) return only_;
+  std::vector<pid_t> pids;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(paths_.proc, error)) {
+    if (const auto pid = as_pid(entry.path().filename())) pids.push_back(*pid);
+  }
+  if (error) return fail(error.value(), "{}: {}", paths_.proc, error.message());
+  if (std::ranges::find(pids, 1) == pids.end()) {
+    return fail(EACCES, "{} does not show all processes (hidepid=)", paths_.proc);
+  }
+  std::ranges::sort(pids);
+  std::erase_if(held_,
+                [&](const auto& held) { return !std::ranges::binary_search(pids, held.first); });
+  return pids;
+}
+
+Result<MappingProcess> ProcfsPageTables::open(pid_t pid) {
+  info_.reset();
+  auto& held = held_[pid];
+  if (held == nullptr || !held->exists()) {
+    held.reset();
+    auto opened = Process::open(pid, paths_);
+    if (!opened) {
+      held_.erase(pid);
+      return tl::unexpected(opened.error());
+    }
+    held = *std::move(opened);
+  }
+  const std::shared_ptr<const Process> process = held;
+  auto mappings = read_maps(*process);
+  if (!mappings) return tl::unexpected(mappings.error());
+  mappings_ = *std::move(mappings);
+  next_ = 0;
+  next_addr_ = 0;
+  // A kernel thread, or a zombie.
+  if (mappings_.empty()) {
+    held_.erase(pid);
+    return MappingProcess{process, false};
+  }
+  auto info = PageInfo::open(*process, frames_);
+  if (!info) return tl::unexpected(info.error());
+  info_ = *std::move(info);
+  return MappingProcess{process, spared_.covers(*process)};
+}
+
+bool ProcfsPageTables::read(std::vector<Run>& runs) {
+  if (!info_) return false;
+  RangeList window;
+  for (uint64_t room = kWindow; room > 0 && next_ < mappings_.size();) {
+    const AddrRange& mapping = mappings_[next_];
+    const uint64_t start = std::max(mapping.start, next_addr_);
+    const uint64_t size = std::min(mapping.end - start, room);
+    window.push_back({start, start + size});
+    room -= size;
+    next_addr_ = start + size;
+    if (next_addr_ == mapping.end) ++next_;
+  }
+  for (const PageInfo::Page& page : info_->present_pages(info_->find(PageState::present, window))) {
+    if (page.entry.pfn() != 0) append(runs, page.addr, page.entry.pfn());
+  }
+  return next_ < mappings_.size();
+}
+
+}  // namespace damonfs

@@ -1,0 +1,149 @@
+// What physical memory costs: making a reverse map of 1 GiB that a child has mapped (time, bytes),
+// making it anew, and a sampling interval with 1,000 regions by `pte` and by `idle`. Nothing but
+// the child is looked at. Needs the rights that the backends need.
+#include <benchmark/benchmark.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "ops/idle_frames.h"
+#include "ops/page_info.h"
+#include "ops/pte_frames.h"
+#include "ops/reverse_map_scan.h"
+
+namespace damonfs {
+namespace {
+
+constexpr uint64_t kBytes = uint64_t{1} << 30;
+constexpr size_t kMostRuns = size_t{1} << 22;
+
+// A child that has 1 GiB and sleeps.
+class Sleeper {
+ public:
+  explicit Sleeper(bool huge) {
+    memory_ = static_cast<char*>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    ::madvise(memory_, kBytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    std::array<int, 2> ends{};
+    if (memory_ == MAP_FAILED || ::pipe(ends.data()) != 0) std::abort();
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      for (uint64_t at = 0; at < kBytes; at += kPageSize) memory_[at] = 1;
+      if (::write(ends[1], "x", 1) == 1) ::pause();
+      ::_exit(0);
+    }
+    char ready = 0;
+    if (::read(ends[0], &ready, 1) != 1) std::abort();
+    ::close(ends[0]);
+    ::close(ends[1]);
+  }
+  ~Sleeper() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    ::munmap(memory_, kBytes);
+  }
+  Sleeper(const Sleeper&) = delete;
+  Sleeper& operator=(const Sleeper&) = delete;
+
+  [[nodiscard]] std::unique_ptr<PageTables> tables() const {
+    return std::make_unique<ProcfsPageTables>(Paths(), ProtectedList(), std::vector{pid_});
+  }
+  // The frames of its memory.
+  [[nodiscard]] std::vector<uint64_t> frames() const {
+    const auto process = Process::open(pid_, Paths()).value();
+    PageFrames kernel{Paths()};
+    auto info = PageInfo::open(*process, kernel);
+    const auto start = reinterpret_cast<uint64_t>(memory_);
+    const AddrRange all{start, start + kBytes};
+    std::vector<uint64_t> found;
+    for (const auto& page : info->present_pages({&all, 1})) found.push_back(page.entry.pfn());
+    return found;
+  }
+
+ private:
+  char* memory_;
+  pid_t pid_ = 0;
+};
+
+// Args: huge pages.
+void reverse_map(benchmark::State& state) {
+  const Sleeper sleeper(state.range(0) != 0);
+  const auto tables = sleeper.tables();
+  uint64_t bytes = 0;
+  size_t nr_runs = 0;
+  for (auto unused : state) {
+    const auto scan = scan_page_tables(*tables, kMostRuns, [] { return true; });
+    if (!scan || scan->map.nr_runs() == 0) return state.SkipWithError("not permitted");
+    bytes = scan->map.bytes();
+    nr_runs = scan->map.nr_runs();
+  }
+  state.counters["bytes"] = static_cast<double>(bytes);
+  state.counters["runs"] = static_cast<double>(nr_runs);
+}
+BENCHMARK(reverse_map)->ArgName("huge")->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond);
+
+// A second scan and all later ones, through the keeper, which rests nine times as long as it works.
+void refresh(benchmark::State& state) {
+  const Sleeper sleeper(state.range(0) != 0);
+  ReverseMapKeeper keeper(sleeper.tables(), kMostRuns);
+  constexpr std::chrono::seconds kLong{60};
+  keeper.refresh();
+  keeper.wait(kLong);
+  for (auto unused : state) {
+    keeper.refresh();
+    keeper.wait(kLong);
+  }
+}
+BENCHMARK(refresh)->ArgName("huge")->Arg(0)->Arg(1)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+void sample(benchmark::State& state, PhysicalBits& bits, const std::vector<uint64_t>& frames) {
+  std::mt19937_64 random(1);
+  std::vector<FrameSample> samples(static_cast<size_t>(state.range(1)));
+  for (auto unused : state) {
+    state.PauseTiming();
+    for (FrameSample& each : samples) each = {.frame = frames[random() % frames.size()]};
+    std::ranges::sort(samples, {}, &FrameSample::frame);
+    state.ResumeTiming();
+    bits.prepare(samples);
+    bits.check(samples);
+  }
+}
+
+void sampling_by_pte(benchmark::State& state) {
+  const Sleeper sleeper(state.range(0) != 0);
+  ReverseMapKeeper keeper(sleeper.tables(), kMostRuns);
+  keeper.refresh();
+  keeper.wait(std::chrono::seconds(60));
+  const auto bits = PteFrames::create(Paths(), keeper);
+  if (!bits) return state.SkipWithError("pte does not work here");
+  sample(state, **bits, sleeper.frames());
+}
+BENCHMARK(sampling_by_pte)
+    ->ArgNames({"huge", "regions"})
+    ->Args({0, 1000})
+    ->Args({1, 1000})
+    ->Unit(benchmark::kMicrosecond);
+
+void sampling_by_idle(benchmark::State& state) {
+  const Sleeper sleeper(state.range(0) != 0);
+  const auto bits = IdleFrames::open(Paths());
+  if (!bits) return state.SkipWithError("idle page tracking is not there");
+  sample(state, **bits, sleeper.frames());
+}
+BENCHMARK(sampling_by_idle)
+    ->ArgNames({"huge", "regions"})
+    ->Args({0, 1000})
+    ->Args({1, 1000})
+    ->Unit(benchmark::kMicrosecond);
+
+}  // namespace
+}  // namespace damonfs

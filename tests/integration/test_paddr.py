@@ -1,0 +1,245 @@
+"""Physical memory, watched and acted on as a whole: for the laboratory's guests only, as this acts on all processes.
+
+The guest `idle` with swap has all of it (scripts/lab/run idle --swap 512), `damon` what needs no swap.
+"""
+
+import array
+import contextlib
+import mmap
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
+
+from damon_tree import DAMONFS, Daemon  # noqa: E402
+from toucher_client import Target  # noqa: E402
+
+pytestmark = pytest.mark.skipif("DAMONFS_LAB" not in os.environ, reason="acts on the whole machine: in guests only")
+
+BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
+MIB = 1 << 20
+PAGE = mmap.PAGESIZE
+HUGE = 2 * MIB
+SOON = 40.0
+ATTRS = {"sample_us": 50000, "aggr_us": 500000, "update_us": 1000000}
+NOT_ACCESSED = {"nr_accesses": (0, 0), "age": (1, 1 << 31)}
+
+has_swap = len(pathlib.Path("/proc/swaps").read_text().splitlines()) > 1
+needs_swap = pytest.mark.skipif(not has_swap, reason="this machine has no swap")
+
+
+@pytest.fixture
+def start_daemon():
+    with contextlib.ExitStack() as stack:
+        yield lambda *args: stack.enter_context(Daemon(BACKEND, *args))
+
+
+@pytest.fixture
+def make_target():
+    with contextlib.ExitStack() as stack:
+        yield lambda *args: stack.enter_context(Target(*args))
+
+
+def wait_until(condition, seconds=SOON):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.25)
+    return True
+
+
+def entries(target, part=None):
+    start, end = part or target.range
+    found = array.array("Q")
+    with open("/proc/%d/pagemap" % target.pid, "rb") as pagemap:
+        pagemap.seek(start // PAGE * 8)
+        found.frombytes(pagemap.read((end - start) // PAGE * 8))
+    return found
+
+
+def resident(target, part=None):
+    return sum(entry >> 63 for entry in entries(target, part)) * PAGE
+
+
+def frames(target, part=None):
+    """The physical addresses of a target's memory, in as few ranges as can be."""
+    ranges = []
+    for frame in sorted(entry & (1 << 55) - 1 for entry in entries(target, part) if entry >> 63):
+        if ranges and ranges[-1][1] == frame * PAGE:
+            ranges[-1][1] += PAGE
+        else:
+            ranges.append([frame * PAGE, (frame + 1) * PAGE])
+    return ranges
+
+
+def system_ram():
+    """The biggest System RAM resource."""
+    lines = [line.split(" : ") for line in pathlib.Path("/proc/iomem").read_text().splitlines()]
+    ram = [[int(word, 16) for word in span.split("-")] for span, name in lines if name == "System RAM"]
+    start, last = max(ram, key=lambda span: span[1] - span[0])
+    return start, last + 1
+
+
+def start(tree, ranges, *schemes, unit=1, **attrs):
+    tree.set_up([0], **ATTRS | attrs)
+    context = "0/contexts/0/"
+    tree.write(context + "operations", "paddr")
+    tree.write(context + "addr_unit", unit)
+    tree.set_regions(0, [(begin // unit, end // unit) for begin, end in ranges])
+    tree.write(context + "schemes/nr_schemes", len(schemes))
+    for number, scheme in enumerate(schemes):
+        tree.set_scheme(number, **scheme)
+    tree.command("on")
+
+
+def stats(tree, scheme=0):
+    tree.command("update_schemes_stats")
+    names = ("nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed")
+    return {name: int(tree.read("0/contexts/0/schemes/%d/stats/%s" % (scheme, name))) for name in names}
+
+
+def heat(tree, ranges):
+    """The mean share of samples that found the bytes of `ranges` accessed."""
+    total = weighed = 0
+    snapshot = tree.snapshot()
+    for region in snapshot["regions"]:
+        for begin, end in ranges:
+            common = min(end, region["end"]) - max(begin, region["start"])
+            if common > 0:
+                total += common
+                weighed += common * region["nr_accesses"] / snapshot["samples_per_aggregation"]
+    return weighed / total if total else 0
+
+
+def test_paddr_is_available_and_said(start_daemon):
+    daemon = start_daemon("--protect", "comm=no such name")
+    daemon.tree.set_up([0])
+    assert daemon.tree.read("0/contexts/0/avail_operations").split() == ["vaddr", "fvaddr", "paddr"]
+    assert wait_until(lambda: "paddr spares comm=no such name" in daemon.said(), 5), daemon.said()
+    doctor = subprocess.run([DAMONFS, "doctor"], capture_output=True, text=True)
+    assert "paddr, physical memory" in doctor.stdout
+
+
+def test_what_is_hot_is_found_by_its_frames(start_daemon, make_target):
+    target = make_target(64 * MIB)
+    target.tell("huge")
+    target.tell("fill")
+    target.tell("rest", 20)
+    hot_part = target.hot(0, 16 * MIB)
+    daemon = start_daemon()
+    hot = frames(target, hot_part)
+    cold = frames(target, (hot_part[1], target.range[1]))
+    ranges = sorted(hot + cold)
+    assert len(ranges) < 400, "memory is too scattered to be told by regions"
+    start(daemon.tree, ranges, {"action": "stat"}, max=2 * len(ranges) + 10)
+    assert wait_until(lambda: heat(daemon.tree, hot) > 0.6 and heat(daemon.tree, cold) < 0.2), (
+        heat(daemon.tree, hot), heat(daemon.tree, cold))
+    daemon.tree.clear()
+
+
+def test_the_whole_machine_and_no_memory_at_all(start_daemon, make_target):
+    daemon = start_daemon()
+    start(daemon.tree, [(0, MIB), system_ram(), (1 << 42, (1 << 42) + (1 << 40))], {"action": "stat"})
+    time.sleep(3)
+    assert daemon.tree.running()
+    assert heat(daemon.tree, [(1 << 42, (1 << 42) + (1 << 40))]) == 0
+    daemon.tree.command("off")
+    assert not daemon.tree.running()
+    daemon.tree.clear()
+
+
+@needs_swap
+@pytest.mark.parametrize("unit", [1, 4096])
+def test_pageout_takes_cold_frames_and_loses_no_byte(start_daemon, make_target, unit):
+    target = make_target(128 * MIB)
+    target.tell("fill")
+    target.tell("rest", 20)
+    hot = target.hot(0, 32 * MIB)
+    cold = (hot[1], target.range[1])
+    other = make_target(16 * MIB)
+    daemon = start_daemon()
+    start(daemon.tree, [system_ram()], {"action": "pageout", **NOT_ACCESSED,
+                                        "filters": [{"type": "young", "matching": "Y", "allow": "N"}]}, unit=unit)
+    assert wait_until(lambda: resident(target, cold) <= 0.2 * (cold[1] - cold[0])), (
+        resident(target, cold), stats(daemon.tree), daemon.said())
+    assert resident(target, hot) >= 0.8 * (hot[1] - hot[0])
+    done = stats(daemon.tree)
+    assert done["sz_applied"] * unit >= 0.8 * (cold[1] - cold[0])
+    assert done["sz_applied"] <= done["sz_ops_filter_passed"]
+    daemon.tree.clear()
+    assert target.tell("check")["wrong"] == "0"
+    assert other.process.poll() is None
+
+
+@needs_swap
+def test_protected_processes_and_dry_runs_are_left_alone(start_daemon, make_target):
+    spared, taken = make_target(24 * MIB), make_target(24 * MIB)
+    scheme = {"action": "pageout"}
+    dry = start_daemon("--dry-run")
+    start(dry.tree, frames(taken)[:500], scheme)
+    assert wait_until(lambda: stats(dry.tree)["sz_applied"] > 0)
+    assert resident(taken) == taken.range[1] - taken.range[0]
+    dry.close()
+    daemon = start_daemon("--protect", "pid=%d" % spared.pid)
+    start(daemon.tree, [system_ram()], scheme)
+    assert wait_until(lambda: resident(taken) <= 4 * MIB), (resident(taken), stats(daemon.tree), daemon.said())
+    assert resident(spared) == spared.range[1] - spared.range[0]
+    daemon.tree.clear()
+
+
+@needs_swap
+def test_a_memcg_filter_by_frames(start_daemon, make_target):
+    root = pathlib.Path("/sys/fs/cgroup")
+    if "memory" not in (root / "cgroup.controllers").read_text():
+        pytest.skip("no memory controller")
+    (root / "cgroup.subtree_control").write_text("+memory")
+    group = root / "damonfs-paddr"
+    group.mkdir()
+    inside = None
+    try:
+        inside = make_target(24 * MIB, None, str(group / "cgroup.procs"))
+        outside = make_target(24 * MIB)
+        daemon = start_daemon()
+        start(daemon.tree, [system_ram()],
+              {"action": "pageout", "filters": [{"type": "memcg", "matching": "Y", "allow": "Y",
+                                                 "memcg_path": "/damonfs-paddr"}]})
+        assert wait_until(lambda: resident(inside) <= 4 * MIB), (resident(inside), stats(daemon.tree), daemon.said())
+        assert resident(outside) == outside.range[1] - outside.range[0]
+        daemon.tree.clear()
+    finally:
+        if inside:
+            inside.end()
+        with contextlib.suppress(OSError):
+            group.rmdir()
+
+
+def flags_of(target):
+    """Flags of the frames of a target's memory, as many as are there."""
+    found = []
+    with open("/proc/kpageflags", "rb") as file:
+        for begin, end in frames(target):
+            file.seek(begin // PAGE * 8)
+            part = array.array("Q")
+            part.frombytes(file.read((end - begin) // PAGE * 8))
+            found += part
+    return found
+
+
+@pytest.mark.parametrize("action", ["lru_prio", "lru_deprio"])
+def test_lru_actions_are_applied(start_daemon, make_target, action):
+    target = make_target(16 * MIB)
+    target.tell("small")
+    daemon = start_daemon()
+    start(daemon.tree, frames(target)[:900], {"action": action}, max=2000)
+    assert wait_until(lambda: stats(daemon.tree)["sz_applied"] >= 8 * MIB), (stats(daemon.tree), daemon.said())
+    if action == "lru_prio":
+        marked = [flags for flags in flags_of(target) if flags & (1 << 6 | 1 << 2)]
+        assert len(marked) >= 8 * MIB // PAGE
+    daemon.tree.clear()
