@@ -18,6 +18,7 @@
 #include "ops/iomem.h"
 #include "ops/memcg.h"
 #include "ops/paddr.h"
+#include "ops/page_entries.h"
 #include "ops/pattern.h"
 #include "ops/pattern_clock.h"
 #include "ops/pattern_player.h"
@@ -51,7 +52,7 @@ Result<Bits> make_bits(std::string_view backend, const Paths& paths) {
     });
   }
   if (backend == "idle") {
-    auto bits = IdleBitmap::open(paths);
+    auto bits = IdleBitmap::open(paths, read_entries_by_walk(paths).value_or(ReadEntries()));
     if (!bits) return tl::unexpected(bits.error());
     return IdleAges::open(paths).map([&](std::unique_ptr<IdleAges> ages) {
       PageAges* const answers = ages.get();

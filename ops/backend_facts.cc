@@ -44,7 +44,7 @@ BackendFacts find_backend_facts(const Paths& paths) {
   if (lockdown.valid()) facts.lockdown = chosen_word(read_whole(lockdown).value_or(""));
   facts.capabilities = Capabilities::effective(paths);
   facts.pte = trial_of(PteBits::create(paths), paths);
-  facts.idle = trial_of(IdleBitmap::open(paths), paths);
+  facts.idle = trial_of(IdleBitmap::open(paths, {}), paths);
   facts.soft_dirty = trial_of(SoftDirty::open(paths), paths);
   return facts;
 }

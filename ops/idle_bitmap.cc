@@ -4,19 +4,21 @@
 
 namespace damonfs {
 
-Result<std::unique_ptr<IdleBitmap>> IdleBitmap::open(const Paths& paths) {
+Result<std::unique_ptr<IdleBitmap>> IdleBitmap::open(const Paths& paths, ReadEntries read_entries) {
   auto marks = IdleMarks::open(paths);
   if (!marks) return tl::unexpected(marks.error());
-  return std::unique_ptr<IdleBitmap>(new IdleBitmap(*std::move(marks)));
+  return std::unique_ptr<IdleBitmap>(new IdleBitmap(*std::move(marks), std::move(read_entries)));
 }
 
 void IdleBitmap::prepare(std::span<Sample> samples) {
   marks_.flags().tick();
   const std::span<const PagemapEntry> entries = pagemap_.read(samples);
   std::vector<IdleMarks::Mark> marks(samples.size());
+  exclusive_.assign(samples.size(), false);
   for (size_t i = 0; i < samples.size(); ++i) {
     const uint64_t pfn = entries[i].pfn();
     if (pfn == 0) continue;
+    exclusive_[i] = entries[i].exclusive();
     marks[i] = {pfn, marks_.flags().guess(pfn, samples[i].addr / kPageSize)};
   }
   marks_.set(std::move(marks));
@@ -27,10 +29,27 @@ void IdleBitmap::check(std::span<Sample> samples) {
     sample.accessed = false;
     sample.leaf_sz = 0;
   }
-  marks_.read([&](size_t i, bool idle) {
-    samples[i].leaf_sz = marks_.marks()[i].folio.size;
-    samples[i].accessed = !idle && marks_.confirm(i);
+  if (read_entries_) ask_entries(samples);
+  marks_.read([&](size_t i, bool idle) { settle(samples[i], i, idle); });
+}
+
+void IdleBitmap::ask_entries(std::span<Sample> samples) {
+  entries_.assign(samples.size(), {});
+  read_entries_(samples, entries_);
+  marks_.leave_out([&](size_t i) {
+    const IdleMarks::Mark& mark = marks_.marks()[i];
+    const PageEntry& entry = entries_[i];
+    // Another frame by now, or a huge page that several entries map.
+    if (!entry.mapped || entry.frame != mark.pfn || entry.size < mark.folio.size) return false;
+    if (!entry.young && !exclusive_[i]) return false;
+    settle(samples[i], i, !entry.young && marks_.flags().idle(mark.folio.head));
+    return true;
   });
+}
+
+void IdleBitmap::settle(Sample& sample, size_t mark, bool idle) {
+  sample.leaf_sz = marks_.marks()[mark].folio.size;
+  sample.accessed = !idle && marks_.confirm(mark);
 }
 
 }  // namespace damonfs

@@ -4,10 +4,12 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "core/result.h"
 #include "ops/accessed_bits.h"
 #include "ops/idle_marks.h"
+#include "ops/page_entries.h"
 #include "ops/pagemap.h"
 #include "ops/paths.h"
 
@@ -24,26 +26,34 @@ namespace damonfs {
 //  - Others that use the bitmap, and the kernel's own DAMON, take each other's accesses away.
 //  - Marking does not flush the TLB, as the kernel's DAMON does not: a process that never sleeps
 //    nor touches much memory may keep a translation and look idle.
-// Cost: three system calls a sample (pagemap, bitmap, bitmap), a little less where samples lie
-// close by, one more for an accessed one (kpageflags). The bitmap is read by 64 frames, and the
-// kernel looks up the mappings of each idle one among them: over small pages that all stay idle,
-// which cold memory comes to after some time, a check is dear. Measured in the lab (6.12, emulated)
-// the calls for a sample take 11 us at first and 49 us then, 9 us over huge pages; the kernel's
-// DAMON took 2 us. Same ownership and thread rule as AccessedBits.
+// Cost: three system calls a sample (pagemap, bitmap, and bitmap or kpageflags), a little less
+// where samples lie close by. The bitmap is read by 64 frames, and the kernel looks up the mappings
+// of each idle one among them: over small pages that all stay idle, which cold memory comes to
+// soon, a check by it takes more than ten times as long as the rest. So it is asked only of frames
+// that other processes map, too, if page-table entries can be read: else the entry, whose accessed
+// bit the marking has cleared, and the frame's idle flag say the same. Same ownership and thread
+// rule as AccessedBits.
 class IdleBitmap final : public AccessedBits {
  public:
   // ENOSYS when the kernel has no idle page tracking; EACCES and the like when its files cannot be
   // opened.
-  static Result<std::unique_ptr<IdleBitmap>> open(const Paths& paths);
+  // `read_entries`: may be empty; then the bitmap is asked of every frame.
+  static Result<std::unique_ptr<IdleBitmap>> open(const Paths& paths, ReadEntries read_entries);
 
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
   [[nodiscard]] std::string_view name() const override { return "idle"; }
 
  private:
-  explicit IdleBitmap(IdleMarks marks) : marks_(std::move(marks)) {}
+  IdleBitmap(IdleMarks marks, ReadEntries read_entries)
+      : marks_(std::move(marks)), read_entries_(std::move(read_entries)) {}
+  void ask_entries(std::span<Sample> samples);
+  void settle(Sample& sample, size_t mark, bool idle);
 
   IdleMarks marks_;  // parallel to the samples
+  ReadEntries read_entries_;
+  std::vector<bool> exclusive_;     // parallel to the samples: mapped once
+  std::vector<PageEntry> entries_;  // kept for its memory
   PagemapReader pagemap_;
 };
 

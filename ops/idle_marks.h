@@ -34,6 +34,11 @@ class IdleMarks {
   void set(std::vector<Mark> marks);
   [[nodiscard]] const std::vector<Mark>& marks() const { return marks_; }
 
+  // Leaves marks out of the next read(): those for which known(i) says that they need none.
+  template <class Known>
+  void leave_out(const Known& known) {
+    std::erase_if(by_frame_, [&](uint32_t i) { return marks_[i].pfn != 0 && known(i); });
+  }
   // Closes it: calls seen(i, idle) for each mark that was set, by the number it had.
   template <class Seen>
   void read(const Seen& seen) {

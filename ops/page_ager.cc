@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "core/target.h"
 #include "ops/capabilities.h"
 #include "ops/page_size.h"
 
@@ -81,9 +82,23 @@ bool PageAger::walk(std::span<const PageQuery> queries, bool want_ageing) {
   return walked.has_value();
 }
 
-void PageAger::make_old(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+void PageAger::set_queries(std::span<const Sample> samples, std::vector<PageQuery>& queries) {
+  queries.clear();
+  const Target* target = nullptr;
+  HeldSpace* space = nullptr;
+  for (const Sample& sample : samples) {
+    if (sample.target != target) {
+      target = sample.target;
+      const auto process =
+          target != nullptr ? std::static_pointer_cast<const Process>(target->handle) : nullptr;
+      space = process != nullptr ? &space_of(process) : nullptr;
+    }
+    queries.push_back({space, sample.addr});
+  }
+}
+
+void PageAger::hold(std::span<const PageQuery> queries) {
   now_ = now();
-  aged.assign(queries.size(), {});
   HeldSpace* last = nullptr;
   for (const PageQuery& query : queries) {
     if (query.space == last || query.space == nullptr) continue;
@@ -91,6 +106,11 @@ void PageAger::make_old(std::span<const PageQuery> queries, std::vector<Aged>& a
     last->last_used = now_;
     if (last->stale(now_)) take(*last);
   }
+}
+
+void PageAger::make_old(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+  hold(queries);
+  aged.assign(queries.size(), {});
   survey(queries, aged);
   cool(aged);
   look_after_cooling(queries);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/operations.h"
 #include "core/result.h"
 #include "ops/cold_advice.h"
 #include "ops/held_space.h"
@@ -74,6 +75,12 @@ class PageAger {
   HeldSpace& space_of(const std::shared_ptr<const Process>& process);
   // Lets go of the spaces that no make_old() was asked about for 10 s.
   void forget_unused();
+
+  // Fills `queries` with those of the samples, whose targets carry a Process.
+  void set_queries(std::span<const Sample> samples, std::vector<PageQuery>& queries);
+  // Sees to it that the spaces of the queries are those that their processes have now; make_old()
+  // does, too.
+  void hold(std::span<const PageQuery> queries);
 
   // Calls seen(i, slot) for each query, in order; for none when the walk fails, which is not
   // expected and warned of. Does not change the pages. Queries ascend by address within each space,

@@ -76,6 +76,8 @@ PageFlags::Folio PageFlags::look_up(uint64_t pfn, bool like_huge) {
   return {head, size, has(flags, KPF_LRU) && !has(flags, KPF_COMPOUND_TAIL)};
 }
 
+bool PageFlags::idle(uint64_t pfn) const { return has(flags_of(pfn), KPF_IDLE); }
+
 bool PageFlags::confirm(uint64_t pfn, const Folio& folio) {
   const uint64_t flags = flags_of(folio.head);
   if (has(flags, KPF_COMPOUND_TAIL)) {

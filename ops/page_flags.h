@@ -38,6 +38,10 @@ class PageFlags {
   // as well where the guess was wrong, which the next guesses will know.
   [[nodiscard]] bool confirm(uint64_t pfn, const Folio& folio);
 
+  // The kernel's flag that frame `pfn` is idle. Not the whole truth: an access by a page-table
+  // entry shows in it only once the bitmap is read.
+  [[nodiscard]] bool idle(uint64_t pfn) const;
+
  private:
   enum class Kind { huge, compound };  // one huge page; parts of smaller compound pages
   struct Block {

@@ -22,6 +22,8 @@ struct PagemapEntry {
   [[nodiscard]] bool present() const { return (bits >> 63 & 1) != 0; }
   // Written to since the process's soft-dirty bits were cleared.
   [[nodiscard]] bool soft_dirty() const { return (bits >> 55 & 1) != 0; }
+  // Its page is mapped here and nowhere else.
+  [[nodiscard]] bool exclusive() const { return (bits >> 56 & 1) != 0; }
   // Page frame number; 0 when not present, and for everybody without CAP_SYS_ADMIN.
   [[nodiscard]] uint64_t pfn() const { return present() ? bits & ((uint64_t{1} << 55) - 1) : 0; }
 };

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "core/target.h"
-#include "ops/process.h"
 #include "ops/steady_clock.h"
 
 namespace damonfs {
@@ -19,24 +17,9 @@ Result<std::unique_ptr<PteBits>> PteBits::create(const Paths& paths, const Clock
   return std::unique_ptr<PteBits>(new PteBits(std::move(*ager)));
 }
 
-void PteBits::set_queries(std::span<const Sample> samples) {
-  queries_.clear();
-  const Target* target = nullptr;
-  HeldSpace* space = nullptr;
-  for (const Sample& sample : samples) {
-    if (sample.target != target) {
-      target = sample.target;
-      const auto process =
-          target != nullptr ? std::static_pointer_cast<const Process>(target->handle) : nullptr;
-      space = process != nullptr ? &ager_->space_of(process) : nullptr;
-    }
-    queries_.push_back({space, sample.addr});
-  }
-}
-
 void PteBits::prepare(std::span<Sample> samples) {
   ager_->forget_unused();
-  set_queries(samples);
+  ager_->set_queries(samples, queries_);
   ager_->make_old(queries_, aged_);
 }
 

@@ -43,7 +43,6 @@ class PteBits final : public AccessedBits, public PageAges {
 
  private:
   explicit PteBits(std::unique_ptr<PageAger> ager) : ager_(std::move(ager)) {}
-  void set_queries(std::span<const Sample> samples);
 
   std::unique_ptr<PageAger> ager_;
   std::vector<PageQuery> queries_;

@@ -19,9 +19,11 @@ namespace {
 constexpr const char* kBitmap = "sys/kernel/mm/page_idle/bitmap";
 constexpr const char* kFlags = "proc/kpageflags";
 constexpr uint64_t kPresent = uint64_t{1} << 63;
+constexpr uint64_t kExclusive = uint64_t{1} << 56;
 constexpr uint64_t kLru = uint64_t{1} << 5;
 constexpr uint64_t kHead = uint64_t{1} << 15;
 constexpr uint64_t kTail = uint64_t{1} << 16;
+constexpr uint64_t kIdle = uint64_t{1} << 25;
 
 // On plain files, which keep what is written: the test clears the bits of what is accessed.
 class IdleBitmapTest : public testing::Test {
@@ -31,13 +33,21 @@ class IdleBitmapTest : public testing::Test {
     tree_.put_number(kFlags, 0, 0);
     tree_.make_folder(TempTree::of_process(::getpid(), ""));
     target_ = &context_.add_target(*Process::open(::getpid(), tree_.paths()));
-    bits_ = std::move(*IdleBitmap::open(tree_.paths()));
+    bits_ = std::move(*IdleBitmap::open(tree_.paths(), {}));
   }
 
   // Backs `page` by `pfn`, whose flags are `flags`.
-  void back(uint64_t page, uint64_t pfn, uint64_t flags = kLru) const {
-    tree_.put_number(TempTree::of_process(::getpid(), "pagemap"), page, kPresent | pfn);
+  void back(uint64_t page, uint64_t pfn, uint64_t flags = kLru, uint64_t bits = 0) const {
+    tree_.put_number(TempTree::of_process(::getpid(), "pagemap"), page, kPresent | bits | pfn);
     tree_.put_number(kFlags, pfn, flags);
+  }
+  // Has the page-table entries of the next samples read as `entries`.
+  void use_entries(const std::vector<PageEntry>& entries) {
+    bits_ = std::move(*IdleBitmap::open(
+        tree_.paths(), [entries](std::span<const Sample> samples, std::span<PageEntry> found) {
+          ASSERT_EQ(entries.size(), samples.size());
+          std::copy(entries.begin(), entries.end(), found.begin());
+        }));
   }
   [[nodiscard]] bool is_marked(uint64_t pfn) const {
     return (tree_.number(kBitmap, pfn / 64) >> pfn % 64 & 1) != 0;
@@ -58,7 +68,7 @@ class IdleBitmapTest : public testing::Test {
 
 TEST_F(IdleBitmapTest, SaysWhatTheKernelLacks) {
   const TempTree empty;
-  const auto bits = IdleBitmap::open(empty.paths());
+  const auto bits = IdleBitmap::open(empty.paths(), {});
   ASSERT_FALSE(bits);
   EXPECT_EQ(ENOSYS, bits.error().code);
   EXPECT_EQ("idle", bits_->name());
@@ -184,16 +194,67 @@ TEST_F(IdleBitmapTest, LargeFolioIsKnownFromTheSecondTimeOn) {
   }
 }
 
+// What the bitmap says would tell the opposite.
+TEST_F(IdleBitmapTest, EntryOfTheOnlyMappingAnswersWithoutTheBitmap) {
+  back(100, 1001, kLru | kIdle, kExclusive);  // old
+  back(200, 1065, kLru, kExclusive);          // old, but the kernel has taken the mark away
+  back(300, 1129, kLru | kIdle, kExclusive);  // young
+  back(400, 1193, 0, kExclusive);             // young, and of no list
+  use_entries({{.mapped = true, .frame = 1001, .size = kPageSize},
+               {.mapped = true, .frame = 1065, .size = kPageSize},
+               {.mapped = true, .young = true, .frame = 1129, .size = kPageSize},
+               {.mapped = true, .young = true, .frame = 1193, .size = kPageSize}});
+  std::vector<Sample> samples{sample(100), sample(200), sample(300), sample(400)};
+  bits_->prepare(samples);
+  access(1001);
+  bits_->check(samples);
+  EXPECT_FALSE(samples[0].accessed);
+  EXPECT_TRUE(samples[1].accessed);
+  EXPECT_TRUE(samples[2].accessed);
+  EXPECT_FALSE(samples[3].accessed);
+  for (const Sample& each : samples) EXPECT_EQ(kPageSize, each.leaf_sz);
+}
+
+TEST_F(IdleBitmapTest, BitmapIsAskedWhereTheEntryMayNotKnow) {
+  constexpr uint64_t kHuge = 8 * 512;
+  back(100, 1001, kLru | kIdle);              // another process may map it
+  back(200, 1065, kLru | kIdle, kExclusive);  // by now another frame is there
+  back(300, 1129, kLru | kIdle, kExclusive);  // nothing is mapped there any more
+  for (uint64_t i = 0; i < 512; ++i) {        // a huge page that small entries map
+    back(512 + i, kHuge + i, i == 0 ? kHead | kLru | kIdle : kTail, kExclusive);
+  }
+  use_entries({{.mapped = true, .frame = 1001, .size = kPageSize},
+               {.mapped = true, .frame = 1066, .size = kPageSize},
+               {},
+               {.mapped = true, .frame = kHuge + 7, .size = kPageSize}});
+  std::vector<Sample> samples{sample(100), sample(200), sample(300), sample(512 + 7)};
+  for (const bool accessed : {true, false}) {
+    bits_->prepare(samples);
+    for (const uint64_t pfn : {uint64_t{1001}, uint64_t{1065}, uint64_t{1129}, kHuge}) {
+      if (accessed) access(pfn);
+    }
+    bits_->check(samples);
+    for (const Sample& each : samples) EXPECT_EQ(accessed, each.accessed) << each.addr;
+  }
+}
+
 TEST_F(IdleBitmapTest, NoSamplesAtAll) {
   bits_->prepare({});
   bits_->check({});
 }
 
-// From here on on the kernel's own bitmap, watching memory of our own.
-class IdleBitmapRealTest : public testing::Test {
+// From here on on the kernel's own bitmap, watching memory of our own; the parameter: with
+// page-table entries.
+class IdleBitmapRealTest : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
-    auto bits = IdleBitmap::open(Paths());
+    ReadEntries entries;
+    if (GetParam()) {
+      auto walk = read_entries_by_walk(Paths());
+      if (!walk) GTEST_SKIP() << walk.error().message;
+      entries = *std::move(walk);
+    }
+    auto bits = IdleBitmap::open(Paths(), std::move(entries));
     if (!bits) GTEST_SKIP() << bits.error().message;
     bits_ = std::move(*bits);
     target_ = &context_.add_target(*Process::open(::getpid(), Paths()));
@@ -218,7 +279,7 @@ class IdleBitmapRealTest : public testing::Test {
   std::unique_ptr<IdleBitmap> bits_;
 };
 
-TEST_F(IdleBitmapRealTest, SeesReadsAndWritesExactly) {
+TEST_P(IdleBitmapRealTest, SeesReadsAndWritesExactly) {
   Memory memory(size_t{64} << 20, false);
   watch(memory, [] {});  // the last pages that were faulted in get onto the LRU lists
   for (size_t round = 0; round < 4; ++round) {
@@ -238,7 +299,7 @@ TEST_F(IdleBitmapRealTest, SeesReadsAndWritesExactly) {
   }
 }
 
-TEST_F(IdleBitmapRealTest, HugePagesCountAsWhole) {
+TEST_P(IdleBitmapRealTest, HugePagesCountAsWhole) {
   constexpr size_t kHuge = 512;
   Memory memory(size_t{32} << 20, true);
   auto samples = watch(memory, [] {});
@@ -257,6 +318,8 @@ TEST_F(IdleBitmapRealTest, HugePagesCountAsWhole) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Entries, IdleBitmapRealTest, testing::Bool());
 
 }  // namespace
 }  // namespace damonfs
