@@ -36,11 +36,11 @@ class Walk {
 
 Result<ReadEntries> read_entries_by_walk(const Paths& paths) {
   static const SteadyClock machine;
-  return PageAger::create(paths, machine).map([](std::unique_ptr<PageAger> ager) -> ReadEntries {
-    return [walk = std::make_shared<Walk>(std::move(ager))](std::span<const Sample> samples,
-                                                            std::span<PageEntry> entries) {
-      walk->read(samples, entries);
-    };
+  auto ager = PageAger::create(paths, machine);
+  if (!ager) return tl::unexpected(ager.error());
+  const auto walk = std::make_shared<Walk>(*std::move(ager));
+  return ReadEntries([walk](std::span<const Sample> samples, std::span<PageEntry> entries) {
+    walk->read(samples, entries);
   });
 }
 
