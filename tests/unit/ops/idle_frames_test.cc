@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "ops/page_size.h"
 #include "tests/unit/ops/temp_tree.h"
 
 namespace damonfs {
