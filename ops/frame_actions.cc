@@ -158,7 +158,10 @@ void PhysicalActions::apply_window(const SchemeParams& params, Batch& batch,
         applied += unit.folio.nr_pages * kPageSize;
         break;
       case Action::pageout:
-        if (nr_changed == end - first) applied += kPageSize;
+        // In a dry run nothing else shows that the kernel would spare a shared page.
+        if (nr_changed == end - first && (!options_.dry_run || end - first == 1)) {
+          applied += kPageSize;
+        }
         break;
       case Action::lru_deprio:
         // The kernel takes the advice for a shared page, and does nothing.

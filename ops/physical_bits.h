@@ -22,7 +22,7 @@ struct FrameSample {
 class PhysicalBits {
  public:
   virtual ~PhysicalBits() = default;
-  // `samples` ascend by frame; the same go to check().
+  // The same samples, in the same order, go to check().
   virtual void prepare(std::span<FrameSample> samples) = 0;
   virtual void check(std::span<FrameSample> samples) = 0;
   // Sets young[i] to whether folios[i] was accessed since it was last made old, and makes it old.

@@ -227,12 +227,11 @@ def test_damo_killed_while_it_stages(damo):
 
 
 # Features of damo that no file of mainline's documented interface stands for
-# (Documentation/ABI/testing/sysfs-kernel-mm-damon, July 2026), and one for which the machine lacks the means.
+# (Documentation/ABI/testing/sysfs-kernel-mm-damon, July 2026).
 NOT_IN_MAINLINE = {
     "sysfs/damon_sample_control", "sysfs/damos_filter_probe_hits_wsum", "sysfs/damos_quota_goal_complement",
     "sysfs/ops_attrs", "sysfs/probe_prep_set_pgidle", "sysfs/probe_preps", "sysfs/probe_type_hugepage_size",
     "sysfs/probe_type_pgidle_set", "sysfs/probe_type_pgidle_unset"}
-NOT_YET = {"sysfs/paddr"}
 
 
 def test_features(damo):
@@ -242,5 +241,5 @@ def test_features(damo):
     assert features["interface/damon_sysfs"] is True
     ours = {name: there for name, there in features.items() if name.startswith(("sysfs/", "trace/"))}
     missing = {name for name, there in ours.items() if not there}
-    assert missing - {"trace/damon_region_aggregated"} == NOT_IN_MAINLINE | NOT_YET
+    assert missing - {"trace/damon_region_aggregated"} == NOT_IN_MAINLINE
     assert len(ours) - len(missing) >= 55

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <bit>
 #include <map>
 #include <set>
@@ -51,27 +52,20 @@ class FakeMemory : public FakeSystem {
     for (uint64_t i = 0; i < nr_pages; ++i) set_frame(number, addr + i * kPageSize, frame + i);
   }
   // What its page table has by now; the scan has seen something else.
-  void set_frame(size_t number, uint64_t addr, uint64_t frame) {
-    put_number(of_process(pid(number), "pagemap"), addr / kPageSize,
-               frame == 0 ? 0 : kPresent | frame);
+  void set_frame(size_t number, uint64_t addr, uint64_t frame) { remap(pid(number), addr, frame); }
+  void remap(pid_t pid, uint64_t addr, uint64_t frame) {
+    put_number(of_process(pid, "pagemap"), addr / kPageSize, frame == 0 ? 0 : kPresent | frame);
+    frames_[{pid, addr}] = frame;
   }
   uint64_t frame_at(pid_t pid, uint64_t addr) const {
-    return number(of_process(pid, "pagemap"), addr / kPageSize) & ~kPresent;
-  }
-  void remap(pid_t pid, uint64_t addr, uint64_t frame) const {
-    put_number(of_process(pid, "pagemap"), addr / kPageSize, frame == 0 ? 0 : kPresent | frame);
+    const auto found = frames_.find({pid, addr});
+    return found == frames_.end() ? 0 : found->second;
   }
   // How many mappings there are of a frame.
   uint64_t mapcount(uint64_t frame) const {
-    uint64_t count = 0;
-    for (const auto& [pid, shown] : world->processes) {
-      for (const PageTables::Run& run : shown.reads[0]) {
-        for (uint64_t i = 0; i < run.nr_pages; ++i) {
-          if (frame_at(pid, run.addr + i * kPageSize) == frame) ++count;
-        }
-      }
-    }
-    return count;
+    return static_cast<uint64_t>(
+        std::count_if(frames_.begin(), frames_.end(),
+                      [=](const auto& mapping) { return mapping.second == frame; }));
   }
   [[nodiscard]] pid_t pid(size_t number) const { return children_[number]->pid(); }
   [[nodiscard]] pid_t pid_of(int pidfd) const {
@@ -89,6 +83,7 @@ class FakeMemory : public FakeSystem {
 
  private:
   std::vector<std::unique_ptr<Child>> children_;
+  std::map<std::pair<pid_t, uint64_t>, uint64_t> frames_;  // by process and address; 0 for none
 };
 
 // Calls that do to a FakeMemory what the kernel does: shared pages are not paged out.
@@ -319,7 +314,7 @@ TEST_F(FrameActionsTest, AProcessThatIsGoneHasNothingDone) {
   keeper_->refresh();
   ASSERT_TRUE(keeper_->wait(std::chrono::seconds(10)));
   memory_.end_process(0);
-  for (const Action action : {Action::pageout, Action::lru_prio, Action::migrate_hot}) {
+  for (const Action action : {Action::lru_prio, Action::migrate_hot, Action::pageout}) {
     scheme_.params.target_nid = 1;
     EXPECT_THAT(apply_pages(actions, action, {{1000, 1010}}).applied, ElementsAre(0));
   }
@@ -375,6 +370,9 @@ TEST_F(FrameActionsTest, DryRunChangesNothing) {
   }
   EXPECT_EQ(calls_->nr_calls, 0);
   EXPECT_EQ(memory_.mapcount(1000), 1U);
+  memory_.map(memory_.add_process(), kAt, 1003, 2);
+  auto& again = make(true);
+  EXPECT_THAT(apply_pages(again, Action::pageout, {{1000, 1010}}).applied, ElementsAre(8));
 }
 
 TEST_F(FrameActionsTest, OtherActionsAreTriedNotAppliedAndSaidOnce) {

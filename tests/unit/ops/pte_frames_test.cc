@@ -25,12 +25,14 @@ class PteFramesTest : public testing::Test {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "page frames are for root";
+    if (auto tried = PteBits::create(Paths(), clock_); !tried)
+      GTEST_SKIP() << tried.error().message;
   }
   void watch(std::vector<pid_t> pids, ProtectedList spared = {}) {
     keeper_ = std::make_unique<ReverseMapKeeper>(
         std::make_unique<ProcfsPageTables>(Paths(), std::move(spared), std::move(pids)), 1 << 20);
     auto made = PteFrames::create(Paths(), *keeper_, clock_);
-    if (!made) GTEST_SKIP() << made.error().message;
+    ASSERT_TRUE(made) << made.error().message;
     bits_ = *std::move(made);
     keeper_->refresh();
     ASSERT_TRUE(keeper_->wait(kSoon));
@@ -184,7 +186,7 @@ TEST_F(PteFramesTest, TouchingActivatesAndSetsNoAccessedBit) {
     ASSERT_EQ(kernel.folios({&sample.frame, 1}, {&folio, 1}), 0);
     if ((folio.flags & (frame_flags::kActive | frame_flags::kReferenced)) != 0) ++nr_marked;
   }
-  EXPECT_GE(nr_marked, 48U) << "the last ones may wait in a batch";
+  EXPECT_GE(nr_marked, 32U) << "the last ones may wait in a batch";
 }
 
 }  // namespace
