@@ -1,5 +1,5 @@
-"""The modules damon_reclaim, damon_lru_sort and damon_stat through a mount, on the physical memory of a described pattern:
-nothing real is watched or reclaimed."""
+"""The modules damon_reclaim, damon_lru_sort and damon_stat through a mount, on the physical memory of a described
+pattern: nothing real is watched or reclaimed."""
 
 import errno
 import json

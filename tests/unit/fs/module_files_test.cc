@@ -18,7 +18,6 @@ namespace {
 
 using test::eventually;
 using test::FakeTree;
-using testing::ElementsAreArray;
 
 const std::string kReclaim = "/module/damon_reclaim/parameters/";
 const std::string kLruSort = "/module/damon_lru_sort/parameters/";
@@ -44,7 +43,8 @@ class ModuleFilesTest : public testing::Test {
       const std::string path = directory + parameter.name;
       EXPECT_EQ(parameter.value + "\n", tree_.read(path)) << path;
       for (const Attribute& attribute : tree_.attributes(directory)) {
-        if (attribute.name == parameter.name) EXPECT_EQ(parameter.mode, attribute.mode) << path;
+        if (attribute.name != parameter.name) continue;
+        EXPECT_EQ(parameter.mode, attribute.mode) << path;
       }
     }
   }
