@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "core/attrs.h"
@@ -50,6 +51,10 @@ struct Context {
   uint64_t min_region_sz = 4096;  // in units of address
   bool pause = false;
   uint64_t aggr_samples = 20;  // samples an aggregation, as the user set it; tuning keeps it
+
+  // Looks at the context whenever the kdamond serves calls: every sampling interval, and every time
+  // that it asks its watermarks. On the kdamond's thread; must not wait.
+  std::function<void(const Context&)> observer;
 
   Metrics* metrics = nullptr;  // the machine's; null where no scheme asks for any
 

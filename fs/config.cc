@@ -19,6 +19,7 @@ namespace {
 // Deeper than the tree is; an alias may hold itself.
 constexpr size_t kDeepest = 32;
 constexpr std::string_view kState = "state";
+constexpr std::string_view kEnabled = "/parameters/enabled";
 constexpr std::string_view kKdamonds = "kdamonds";
 constexpr std::string_view kAdmin = "kernel/mm/damon/admin/";
 
@@ -60,7 +61,7 @@ class ConfigWalk {
   const std::string& name_;
   TreeWriter& writer_;
   ImpliedState implied_;
-  std::vector<Setting> states_;  // to be written last
+  std::vector<Setting> switches_;  // to be written last
 };
 
 Result<void> ConfigWalk::run(const YAML::Node& root) {
@@ -68,7 +69,7 @@ Result<void> ConfigWalk::run(const YAML::Node& root) {
     return fault(root.Mark(), "", {EINVAL, "a mapping of files and directories is wanted"});
   }
   if (auto visited = visit_directory("", root, 0); !visited) return visited;
-  for (const auto& [path, text, mark] : states_) {
+  for (const auto& [path, text, mark] : switches_) {
     if (auto written = write(path, text, mark); !written) return written;
   }
   return {};
@@ -80,8 +81,9 @@ Result<void> ConfigWalk::visit(const std::string& path, const YAML::Node& name,
   if (node.IsMap()) return visit_directory(path, node, depth);
   if (node.IsSequence()) return visit_numbered(path, node, depth);
   if (!node.IsScalar()) return fault(name.Mark(), path, {EINVAL, "there is no value"});
-  if (last_name(path) != kState) return write(path, node.Scalar(), node.Mark());
-  states_.push_back({path, node.Scalar(), node.Mark()});
+  const bool switches = last_name(path) == kState || path.ends_with(kEnabled);
+  if (!switches) return write(path, node.Scalar(), node.Mark());
+  switches_.push_back({path, node.Scalar(), node.Mark()});
   return {};
 }
 
@@ -114,7 +116,7 @@ Result<void> ConfigWalk::visit_numbered(const std::string& path, const YAML::Nod
       if (auto visited = visit_directory(directory, item, depth + 1); !visited) return visited;
     }
     if (kdamonds && implied_ == ImpliedState::on && !(item.IsMap() && item[std::string(kState)])) {
-      states_.push_back({below(directory, kState), "on", item.Mark()});
+      switches_.push_back({below(directory, kState), "on", item.Mark()});
     }
   }
   return {};

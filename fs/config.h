@@ -3,8 +3,8 @@
 // A mapping is a directory, a scalar is written to the file of its name, and a sequence is the
 // directories "0", "1", ... whose number goes into their nr_ file first (schemes into nr_schemes,
 // core_filters into nr_filters). Names are paths below the mount; `kdamonds` at the top stands for
-// kernel/mm/damon/admin/kdamonds. What is for a file `state` is written last, when all else is
-// there.
+// kernel/mm/damon/admin/kdamonds. What is for a file `state`, or for `enabled` of a module, is
+// written last, when all else is there.
 #pragma once
 
 #include <memory>

@@ -17,6 +17,7 @@
 #include <cstring>
 
 #include "fs/config.h"
+#include "fs/module_files.h"
 #include "fs/session.h"
 #include "fs/trace_hub.h"
 #include "fs/wiring.h"
@@ -107,6 +108,7 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
   machine.trace = trace.get();
   Tree tree;
   add_damon_tree(tree, machine);
+  add_modules(tree, machine);
   add_tracing(tree, trace);
   const auto session = Session::mount(tree, options.mount_point);
   if (!session) return failed(session.error());

@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/operations.h"
 #include "core/region.h"
+#include "core/running_kdamonds.h"
 #include "core/target.h"
 #include "core/trace.h"
 #include "fs/node.h"
@@ -27,8 +28,11 @@ struct Machine {
   // The id of the memory cgroup at `path` below the cgroup mount (see ops/memcg.h). Null: there are
   // none.
   std::function<Result<uint64_t>(std::string_view path)> find_memcg;
-  // The biggest range of RAM, in bytes; as of ops/iomem.h. Null: a machine without physical memory.
+  // The biggest range of RAM, in bytes, which modules watch unless told otherwise; as of
+  // ops/iomem.h. Null: a machine without physical memory.
   std::function<Result<AddrRange>()> biggest_system_ram;
+  // Of this machine, the tree's and the modules' alike.
+  std::shared_ptr<RunningKdamonds> kdamonds = std::make_shared<RunningKdamonds>();
   Clock* clock = nullptr;
   TraceSink* trace = nullptr;  // who is told of kdamonds' work; null: nobody
   uint64_t seed = 0;

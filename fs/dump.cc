@@ -21,6 +21,8 @@ namespace damonfs {
 namespace {
 
 constexpr const char* kKdamonds = "kernel/mm/damon/admin/kdamonds";
+// Those that we have, too; a kernel may have more (its samples).
+constexpr const char* kModules[] = {"damon_reclaim", "damon_lru_sort", "damon_stat"};
 
 struct Listing {
   std::vector<std::string> files;  // that can be read and written
@@ -76,7 +78,8 @@ Result<void> dump_file(const std::string& path, const std::string& name, YAML::N
   if (!directory) return tl::unexpected(directory.error());
   auto text = directory->read(name);
   if (!text) return tl::unexpected(text.error());
-  const bool nothing = text->empty() || (name == "state" && *text == "off");
+  const bool nothing = text->empty() || (name == "state" && *text == "off") ||
+                       name == "commit_inputs" || (name == "enabled" && *text == "N");
   if (!nothing && !is_unset(path + '/' + name, *text)) node[name] = *text;
   return {};
 }
@@ -105,6 +108,13 @@ Result<YAML::Node> dump_directory(const std::string& path) {
   return node;
 }
 
+// Nothing where there is no such module.
+Result<YAML::Node> dump_module(const std::string& mount, const char* name) {
+  const std::string parameters = fmt::format("{}/module/{}/parameters", mount, name);
+  if (!std::filesystem::is_directory(parameters)) return YAML::Node();
+  return dump_directory(parameters);
+}
+
 }  // namespace
 
 Result<std::string> dump_tree(const std::string& mount) {
@@ -112,6 +122,11 @@ Result<std::string> dump_tree(const std::string& mount) {
   if (!kdamonds) return tl::unexpected(kdamonds.error());
   YAML::Node root;
   root["kdamonds"] = kdamonds->IsNull() ? YAML::Node(YAML::NodeType::Sequence) : *kdamonds;
+  for (const char* name : kModules) {
+    const auto parameters = dump_module(mount, name);
+    if (!parameters) return tl::unexpected(parameters.error());
+    if (!parameters->IsNull()) root[fmt::format("module/{}/parameters", name)] = *parameters;
+  }
   YAML::Emitter text;
   text << root;
   return fmt::format("{}\n", text.c_str());

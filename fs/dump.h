@@ -8,10 +8,10 @@
 
 namespace damonfs {
 
-// The configuration that sets all files below MOUNT/kernel/mm/damon/admin as they are: those that
-// can be read and written, and `state` of what is on. Applied to a new tree it makes one with the
-// same configuration. Any thread; the error of a file that cannot be read, also when the tree
-// changes meanwhile.
+// The configuration that sets all files below MOUNT/kernel/mm/damon/admin and the parameters of
+// modules as they are: those that can be read and written, and `state` and `enabled` of what is on.
+// Applied to a new tree it makes one with the same configuration. Any thread; the error of a file
+// that cannot be read, also when the tree changes meanwhile.
 [[nodiscard]] Result<std::string> dump_tree(const std::string& mount);
 
 }  // namespace damonfs

@@ -74,14 +74,6 @@ const KdamondsFiles& kdamonds_of(const Directory& directory) {
 
 const Machine& machine_of(const Directory& directory) { return kdamonds_of(directory).machine; }
 
-size_t nr_running(const Directory& directory) {
-  size_t sum = 0;
-  for (const auto& kdamond : kdamonds_of(directory).kdamonds.items()) {
-    if (kdamond->running()) ++sum;
-  }
-  return sum;
-}
-
 void add_kdamonds(Directory& admin, Machine machine) {
   const auto files = std::make_shared<KdamondsFiles>();
   files->machine = std::move(machine);

@@ -36,9 +36,6 @@ struct KdamondsFiles {
 // removed directory.
 [[nodiscard]] const Machine& machine_of(const Directory& directory);
 
-// Of the same: how many kdamonds of the tree run, the number in the next one's name.
-[[nodiscard]] size_t nr_running(const Directory& directory);
-
 // Adds the directory kdamonds to admin.
 void add_kdamonds(Directory& admin, Machine machine);
 

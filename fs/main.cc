@@ -8,6 +8,7 @@
 
 #include "fs/commands.h"
 #include "fs/perf.h"
+#include "fs/stand_in.h"
 #include "ops/pattern_words.h"
 #include "ops/protection.h"
 
@@ -141,10 +142,17 @@ void add_watch(CLI::App& app, WatchOptions& options) {
 }
 
 // Whether this program was run by the name that it has in the view of `damonfs exec`.
-bool is_perf(std::string_view name) { return name == "perf" || name.ends_with("/perf"); }
+bool is_called(std::string_view name, std::string_view as) {
+  return name.substr(name.find_last_of('/') + 1) == as;  // npos + 1 is 0
+}
 
 int run(std::span<char*> words) {
-  if (!words.empty() && is_perf(words[0])) return run_perf(words);
+  if (!words.empty()) {
+    if (is_called(words[0], "perf")) return run_perf(words);
+    if (is_called(words[0], "pgrep") || is_called(words[0], "pidof")) {
+      return run_process_finder(words);
+    }
+  }
   CLI::App app(
       "DAMON, the kernel's data access monitor, in user space: the same tree of files, served by a "
       "daemon",

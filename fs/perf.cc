@@ -8,12 +8,12 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 
 #include "fs/perf_recording.h"
+#include "fs/stand_in.h"
 #include "fs/sys_view.h"
 #include "fs/trace_format.h"
 #include "fs/watch_children.h"
@@ -30,23 +30,9 @@ int complain(std::string_view sentence) {
   return 1;
 }
 
-// The machine's perf: the first in PATH that is not this program; empty when there is none.
-std::string real_perf() {
-  namespace files = std::filesystem;
-  const char* path = std::getenv("PATH");
-  std::istringstream directories(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
-  for (std::string directory; std::getline(directories, directory, ':');) {
-    const std::string perf = directory + "/perf";
-    std::error_code error;
-    if (files::equivalent(perf, "/proc/self/exe", error)) continue;
-    if (::access(perf.c_str(), X_OK) == 0) return perf;
-  }
-  return {};
-}
-
 // Becomes the machine's perf.
 int hand_over(std::span<char* const> words) {
-  const std::string perf = real_perf();
+  const std::string perf = real_program("perf");
   if (perf.empty()) {
     complain("this machine has no perf; only the trace events of damon: can be had");
     return 127;
@@ -166,7 +152,7 @@ int script(std::span<char* const> words) {
 
 // The machine's list, with our events in place of the kernel's.
 int list(std::span<char* const> words) {
-  const std::string perf = real_perf();
+  const std::string perf = real_program("perf");
   if (!perf.empty()) {
     std::vector<std::string> command = {perf};
     for (const char* word : words.subspan(1)) command.emplace_back(word);
@@ -280,7 +266,7 @@ int run_perf(std::span<char* const> words) {
   if (command == "trace") return record(words, true);
   if (command == "script") return script(words);
   if (command == "list") return list(words);
-  if (command == "--version" && real_perf().empty()) {
+  if (command == "--version" && real_program("perf").empty()) {
     fmt::print("perf version 0 (damonfs: trace events of damon: only)\n");
     return 0;
   }

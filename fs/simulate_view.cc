@@ -122,7 +122,9 @@ std::string to_heat_maps(const std::vector<std::vector<Simulation::TargetView>>&
     RangeList shown;
     for (const auto& look : looks) cover(shown, shown_ranges(look[i].snapshot));
     const ColumnLayout layout(shown, kMapWidth);
-    text += fmt::format("kdamond {}, target {} (process {}): {}\n", kdamond, target, first.pid,
+    const std::string what =
+        first.pid != 0 ? fmt::format("process {}", first.pid) : "physical memory";
+    text += fmt::format("kdamond {}, target {} ({}): {}\n", kdamond, target, what,
                         legend(Palette::ascii, first.attrs));
     for (const std::string& line : describe(layout, kTimeWidth + 2)) text += line + '\n';
     for (const auto& look : looks) {

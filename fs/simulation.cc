@@ -7,6 +7,8 @@
 #include "core/damos.h"
 #include "fs/context_builder.h"
 #include "fs/kdamond_files.h"
+#include "fs/module_files.h"
+#include "fs/values.h"
 
 namespace damonfs {
 
@@ -29,18 +31,30 @@ void SimulatedClock::sleep_us(uint64_t us, const std::stop_token& /*stop*/) {
   if (now > end_ns_) stop_.request_stop();
 }
 
-// The tree's files; but `state` switches on here and now.
+// The tree's files; but `state`, and `enabled` of a module, switches on here and now.
 class Simulation::Writer final : public TreeWriter {
  public:
   explicit Writer(Simulation& simulation) : simulation_(simulation) {
-    add_damon_tree(tree_, simulation.world_.machine_for(clock_));
+    const Machine machine = simulation.world_.machine_for(clock_);
+    add_damon_tree(tree_, machine);
+    add_modules(tree_, machine);
   }
 
   Result<void> write(const std::string& path, std::string_view text) override {
-    if (!path.ends_with("/state")) return files_.write(path, text);
+    const bool module = path.ends_with("/parameters/enabled");
+    if (!module && !path.ends_with("/state")) return files_.write(path, text);
     const auto file = find_file(tree_, path);
     if (!file) return tl::unexpected(file.error());
-    const Directory& directory = *file->directory;
+    return module ? enable(*file->directory, text) : switch_on(*file->directory, text);
+  }
+
+ private:
+  Result<void> enable(const Directory& parameters, std::string_view text) {
+    const auto on = parse_bool(text);
+    if (!on) return tl::unexpected(on.error());
+    return *on ? simulation_.switch_on_module(parameters) : Result<void>();
+  }
+  Result<void> switch_on(const Directory& directory, std::string_view text) {
     if (text != "on" && text != "on\n") {
       return fail(EINVAL, "a simulation switches kdamonds on, nothing else");
     }
@@ -52,7 +66,6 @@ class Simulation::Writer final : public TreeWriter {
     return simulation_.switch_on(number, files.contexts[0]);
   }
 
- private:
   Simulation& simulation_;
   SimulatedClock clock_{0};
   Tree tree_;
@@ -76,15 +89,30 @@ Result<std::unique_ptr<Simulation>> Simulation::make(const std::string& config,
 }
 
 Result<void> Simulation::switch_on(size_t number, const ContextFiles& files) {
+  if (module_runs_) return fail(EBUSY, "a module is enabled, which wants to be alone");
   auto kdamond = std::make_unique<Running>(number, length_ns_);
   auto context = build_context(files, world_.machine_for(kdamond->clock));
   if (!context) return tl::unexpected(context.error());
   if (auto valid = check_none_obsolete(files); !valid) return valid;
-  kdamond->context = *std::move(context);
+  add(std::move(kdamond), *std::move(context));
+  return {};
+}
+
+Result<void> Simulation::switch_on_module(const Directory& parameters) {
+  if (!kdamonds_.empty()) return fail(EBUSY, "a module wants to be alone, but kdamonds run");
+  auto kdamond = std::make_unique<Running>(0, length_ns_);
+  auto context = module_context(parameters, world_.machine_for(kdamond->clock));
+  if (!context) return tl::unexpected(context.error());
+  add(std::move(kdamond), *std::move(context));
+  module_runs_ = true;
+  return {};
+}
+
+void Simulation::add(std::unique_ptr<Running> kdamond, std::unique_ptr<Context> context) {
+  kdamond->context = std::move(context);
   kdamond->loop.emplace(*kdamond->context, kdamond->clock, kdamond->requests);
   kdamond->loop->start();
   kdamonds_.push_back(std::move(kdamond));
-  return {};
 }
 
 void Simulation::run_until(uint64_t ns) {

@@ -60,8 +60,8 @@ struct SimulatedKdamond {
 class Simulation {
  public:
   // Applies the file `config` to a tree of its own, with every kdamond that has a context switched
-  // on, to run for `length_ns`. Errors as apply_config_file(), which then name file and line;
-  // EINVAL when there is nothing to run.
+  // on, or the one module that is enabled, to run for `length_ns`. Errors as apply_config_file(),
+  // which then name file and line; EINVAL when there is nothing to run.
   static Result<std::unique_ptr<Simulation>> make(const std::string& config, SimulatedWorld world,
                                                   uint64_t length_ns);
 
@@ -92,11 +92,14 @@ class Simulation {
 
   Simulation(SimulatedWorld world, uint64_t length_ns);
   Result<void> switch_on(size_t number, const ContextFiles& files);
+  Result<void> switch_on_module(const Directory& parameters);
+  void add(std::unique_ptr<Running> kdamond, std::unique_ptr<Context> context);
   static void step(Running& kdamond);
 
   SimulatedWorld world_;
   const uint64_t length_ns_;
   std::vector<std::unique_ptr<Running>> kdamonds_;
+  bool module_runs_ = false;  // which is then the only one
 };
 
 }  // namespace damonfs

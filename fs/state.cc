@@ -37,17 +37,16 @@ Result<void> turn_on(const Call& call, KdamondFiles& files) {
   if (files.running()) return fail(EBUSY, "the kdamond is on already");
   const Machine& machine = machine_of(call.directory);
   const ContextFiles wanted = files.contexts[0];
-  const std::string name = fmt::format("kdamond.{}", nr_running(call.directory));
   // What there was of an earlier run is given up even if this one fails.
   auto previous = std::exchange(files.kdamond, nullptr);
-  Result<std::unique_ptr<Kdamond>> started;
+  Result<std::shared_ptr<Kdamond>> started;
   {
     const Unlocked unlocked(call.lock);
     previous.reset();
     auto context = build_context(wanted, machine);
     if (!context) return tl::unexpected(context.error());
     if (auto valid = check_none_obsolete(wanted); !valid) return valid;
-    started = Kdamond::start(*std::move(context), *machine.clock, name);
+    started = machine.kdamonds->start(*std::move(context), *machine.clock, Company::shared);
   }
   if (!started) return tl::unexpected(started.error());
   files.kdamond = *std::move(started);

@@ -194,8 +194,10 @@ Result<void> SysView::add_programs() const {
   std::error_code error;
   const auto own = std::filesystem::read_symlink("/proc/self/exe", error);
   if (error) return fail(error.value(), "cannot tell where this program is: {}", error.message());
-  const std::string perf = std::string(kViewPrograms) + "/perf";
-  if (::symlink(own.c_str(), perf.c_str()) != 0) return failed("make", perf);
+  for (const auto* name : {"perf", "pgrep", "pidof"}) {
+    const std::string program = fmt::format("{}/{}", kViewPrograms, name);
+    if (::symlink(own.c_str(), program.c_str()) != 0) return failed("make", program);
+  }
   return {};
 }
 

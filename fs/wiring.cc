@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <random>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -21,6 +22,7 @@
 #include "ops/page_entries.h"
 #include "ops/pattern.h"
 #include "ops/pattern_clock.h"
+#include "ops/pattern_memory.h"
 #include "ops/pattern_player.h"
 #include "ops/process.h"
 #include "ops/pte_bits.h"
@@ -28,6 +30,7 @@
 #include "ops/soft_dirty.h"
 #include "ops/steady_clock.h"
 #include "ops/synthetic.h"
+#include "ops/synthetic_paddr.h"
 #include "ops/vaddr.h"
 
 namespace damonfs {
@@ -162,16 +165,31 @@ Result<Pattern> load_seeded(const std::string& file, std::optional<uint64_t> see
   return pattern;
 }
 
+tl::unexpected<Error> nobody_has_memory() {
+  return fail(EINVAL, "no process of the pattern has a number, and so none a place in memory");
+}
+
 // What the tree needs to watch a pattern in the time of `clock`, which outlives all that is made.
 // `memory`: what several clocks share; without it operations have a machine of their own each.
 Machine machine_of(const std::shared_ptr<const Pattern>& pattern, const Clock& clock,
                    PatternClock* virtual_clock, std::shared_ptr<SyntheticMachine> memory) {
   Machine machine;
+  const AddrRange space = PatternMemory(*pattern).space();
+  const bool has_memory = space.size() != 0;
   machine.avail_operations = {OpsId::vaddr, OpsId::fvaddr};
-  machine.make_operations = [pattern, &clock, virtual_clock, memory = std::move(memory)](
-                                OpsId id) -> Result<std::unique_ptr<Operations>> {
-    if (id == OpsId::paddr) return fail(EINVAL, "a pattern has no physical memory");
-    return std::make_unique<SyntheticOperations>(id, pattern, clock, virtual_clock, memory);
+  if (has_memory) machine.avail_operations.push_back(OpsId::paddr);
+  machine.make_operations =
+      [pattern, &clock, virtual_clock, has_memory,
+       memory = std::move(memory)](OpsId id) -> Result<std::unique_ptr<Operations>> {
+    if (id != OpsId::paddr) {
+      return std::make_unique<SyntheticOperations>(id, pattern, clock, virtual_clock, memory);
+    }
+    if (!has_memory) return nobody_has_memory();
+    return std::make_unique<SyntheticPaddr>(pattern, clock, virtual_clock, memory);
+  };
+  machine.biggest_system_ram = [space, has_memory]() -> Result<AddrRange> {
+    if (!has_memory) return nobody_has_memory();
+    return space;
   };
   machine.open_target = [pattern](int pid) {
     return SyntheticProcess::open(pid, pattern)
@@ -281,10 +299,27 @@ Machine SimulatedWorld::machine_for(const Clock& clock) const {
   return machine_of(pattern_, clock, nullptr, memory_);
 }
 
+SimulatedWorld::Process SimulatedWorld::look_at_memory(uint64_t now_ns) const {
+  Process all;
+  std::set<int> seen;
+  const PatternMemory memory_of_all(*pattern_);
+  for (const PatternMemory::Block& block : memory_of_all.blocks()) {
+    const PatternWindow now(*block.process, now_ns, now_ns);
+    if (now.find(block.mapping->range.start) != nullptr) all.mappings.push_back(block.physical);
+    if (!seen.insert(block.pid).second) continue;
+    const Residency& memory = memory_->residency(block.pid);
+    all.mapped += memory.mapped();
+    all.resident += memory.resident();
+    all.brought_back += memory.brought_back();
+  }
+  return all;
+}
+
 SimulatedWorld::Process SimulatedWorld::look(const Target& target, uint64_t now_ns,
                                              uint64_t sample_us) {
-  const auto& process = static_cast<const SyntheticProcess&>(*target.handle);
   memory_->settle(now_ns, sample_us * 1000);
+  if (!target.handle) return look_at_memory(now_ns);
+  const auto& process = static_cast<const SyntheticProcess&>(*target.handle);
   const Residency& memory = memory_->residency(process.pid());
   return {.pid = process.pid(),
           .mappings = PatternWindow(process.pattern(), now_ns, now_ns).mappings(),

@@ -66,7 +66,7 @@ class SimulatedWorld {
   // What the tree needs for a kdamond whose time is `clock`, which outlives all that is made.
   [[nodiscard]] Machine machine_for(const Clock& clock) const;
 
-  // The process that a target is; sizes in bytes.
+  // The process that a target is, or (pid 0) all of physical memory; sizes in bytes.
   struct Process {
     int pid = 0;
     RangeList mappings;
@@ -77,6 +77,8 @@ class SimulatedWorld {
   [[nodiscard]] Process look(const Target& target, uint64_t now_ns, uint64_t sample_us);
 
  private:
+  [[nodiscard]] Process look_at_memory(uint64_t now_ns) const;
+
   std::shared_ptr<const Pattern> pattern_;
   std::shared_ptr<SyntheticMachine> memory_;
 };

@@ -1,8 +1,6 @@
 // Watching described access patterns instead of real memory (backend `synthetic:FILE`).
 #pragma once
 
-#include <cstdint>
-#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -11,9 +9,8 @@
 #include "core/target.h"
 #include "ops/pattern.h"
 #include "ops/pattern_clock.h"
-#include "ops/pattern_parts.h"
-#include "ops/synthetic_actions.h"
 #include "ops/synthetic_machine.h"
+#include "ops/synthetic_play.h"
 #include "ops/virtual_operations.h"
 
 namespace damonfs {
@@ -38,17 +35,14 @@ class SyntheticProcess final : public TargetHandle {
   const PatternProcess* process_;  // in whole_
 };
 
-// vaddr and fvaddr of a pattern's processes: every target's handle is a SyntheticProcess. A page is
-// accessed in an interval with the probability that the pattern gives, 1 - exp(-rate * time), by a
-// draw that depends on nothing but the seed, the process, the page and the interval's number since
-// the start: a run in virtual time is the same each time, whatever is sampled. Time in the pattern
-// starts at init(). A check costs the same whatever size the processes are. Schemes' actions change
-// nothing but what is counted as being in memory (SyntheticActions, Residency). Same ownership and
-// thread rule as Operations; the clocks outlive it.
+// vaddr and fvaddr of a pattern's processes: every target's handle is a SyntheticProcess. What is
+// accessed when says PatternRun, in whose time init() is 0. A check costs the same whatever size
+// the processes are. Schemes' actions change nothing but what is counted as being in memory
+// (SyntheticActions, Residency). Same ownership and thread rule as Operations; the clocks outlive
+// it.
 class SyntheticOperations final : public VirtualOperations {
  public:
-  // Each start lets `virtual_clock`, if any, fly for the length of the pattern. `machine` is shared
-  // by all that start together and are called on one thread; none: one of its own.
+  // As SyntheticPlay.
   SyntheticOperations(OpsId id, std::shared_ptr<const Pattern> pattern, const Clock& clock,
                       PatternClock* virtual_clock = nullptr,
                       std::shared_ptr<SyntheticMachine> machine = nullptr);
@@ -65,23 +59,7 @@ class SyntheticOperations final : public VirtualOperations {
   [[nodiscard]] Result<std::vector<AddrRange>> mappings(const Target& target) override;
 
  private:
-  [[nodiscard]] uint64_t elapsed_ns() const { return clock_->now_ns() - started_ns_; }
-  void check_process(const SyntheticProcess& process, std::span<Sample> samples);
-  PatternChances& chances_of(const PatternProcess& process);
-  void settle_for_metrics();
-
-  std::shared_ptr<const Pattern> pattern_;
-  const Clock* clock_;
-  PatternClock* virtual_clock_;
-  uint64_t started_ns_ = 0;
-  uint64_t interval_ = 0;           // number of the sampling interval, from 1
-  uint64_t interval_start_ns_ = 0;  // since started_ns_
-  uint64_t interval_ns_ = 0;        // length of the last one
-  std::map<const PatternProcess*, PatternChances> chances_;
-  std::shared_ptr<SyntheticMachine> machine_;
-  uint64_t settled_ns_ = 0;  // for the metrics, since started_ns_
-  SyntheticMetrics metrics_;
-  SyntheticActions actions_;
+  SyntheticPlay play_;
 };
 
 }  // namespace damonfs

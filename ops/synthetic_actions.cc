@@ -62,51 +62,40 @@ struct SyntheticActions::Job {
   Residency& memory;
   Now now;
   uint64_t young_since_ns;
-  bool ask_filters = false;  // of the piece of work at hand
+  bool ask_filters;
 };
-
-bool SyntheticActions::apply(const Scheme& scheme, std::span<Application> work, Residency& memory,
-                             const Now& now) {
-  const Action action = scheme.params.action;
-  for (Application& piece : work) piece.sz_applied = piece.sz_filter_passed = 0;
-  if (action == Action::nohugepage || action == Action::lru_prio || action == Action::lru_deprio) {
-    return false;
-  }
-  const uint64_t since =
-      asks_for_young(scheme.params.filters) ? young_since(scheme, now.ns) : now.ns;
-  Job job{.params = scheme.params, .memory = memory, .now = now, .young_since_ns = since};
-  for (Application& piece : work) act(job, piece);
-  return true;
-}
 
 uint64_t SyntheticActions::young_since(const Scheme& scheme, uint64_t now_ns) {
   Asked& asked = asked_[&scheme];
-  // Work comes in several batches, at one time.
+  // Work comes in many pieces, at one time.
   if (asked.last_ns != now_ns) asked = {asked.last_ns, now_ns};
   return asked.before_ns;
 }
 
-void SyntheticActions::act(const Job& of_all, Application& work) {
-  Job job = of_all;
-  const Filters& filters = job.params.filters;
-  job.ask_filters = work.ask_ops_filters && !filters.ops.empty();
-  const AddrRange range = shrink_to(work.region->range, kPageSize);
-  const bool moves =
-      job.params.action == Action::migrate_hot || job.params.action == Action::migrate_cold;
-  const bool collapses =
-      job.params.action == Action::collapse || job.params.action == Action::hugepage;
+SyntheticActions::Done SyntheticActions::act(const Scheme& scheme, AddrRange range,
+                                             bool ask_filters, Residency& memory, const Now& now) {
+  const SchemeParams& params = scheme.params;
+  const bool young = asks_for_young(params.filters);
+  const Job job{.params = params,
+                .memory = memory,
+                .now = now,
+                .young_since_ns = young ? young_since(scheme, now.ns) : now.ns,
+                .ask_filters = ask_filters && !params.filters.ops.empty()};
+  range = shrink_to(range, kPageSize);
+  const bool moves = params.action == Action::migrate_hot || params.action == Action::migrate_cold;
+  const bool collapses = params.action == Action::collapse || params.action == Action::hugepage;
   double passed = 0;
   double applied = 0;
-  job.memory.visit(range, [&](Piece& piece) {
+  memory.visit(range, [&](Piece& piece) {
     const Passing pass = passing(job, piece);
     passed += piece.bytes_in() * pass.in;
-    if (job.params.action == Action::willneed) passed += piece.bytes_out() * pass.out;
+    if (params.action == Action::willneed) passed += piece.bytes_out() * pass.out;
     if (!moves && !collapses) applied += change(job, piece, pass);
   });
   if (moves) applied = migrate(job, range);
   if (collapses) applied = collapse(job, range);
-  work.sz_applied = whole_pages(applied);
-  work.sz_filter_passed = filters.ops.empty() ? 0 : whole_pages(passed);
+  return {.applied = whole_pages(applied),
+          .filter_passed = params.filters.ops.empty() ? 0 : whole_pages(passed)};
 }
 
 SyntheticActions::Passing SyntheticActions::passing(const Job& job, const Piece& piece) {
@@ -141,6 +130,8 @@ double SyntheticActions::change(const Job& job, Piece& piece, const Passing& pas
       return away;
     }
     case Action::cold:
+    case Action::lru_prio:
+    case Action::lru_deprio:
       return there;
     case Action::pageout:
       piece.out = 1 - (1 - piece.out) * (1 - pass.in);

@@ -16,13 +16,13 @@ namespace damonfs {
 //
 //   pageout                    what is there goes, until the pattern accesses it again
 //   willneed                   what is paged out comes back
-//   cold                       what is there; nothing changes, as there are no LRU lists
+//   cold, lru_prio, lru_deprio what is there; nothing changes, as there are no LRU lists
 //   collapse, hugepage         whole 2 MiB blocks of a mapping of which anything is there and that
 //                              are not huge yet; all of them is there after
 //   migrate_hot, migrate_cold  what is there and not on the destination yet; of several
 //                              destinations the first stands for all
 //   stat                       asks the filters only
-//   nohugepage, lru_*          not of virtual addresses: not done here
+//   nohugepage                 nothing
 //
 // Filters: a page is anonymous unless the pattern says `file`; young when it was accessed since the
 // scheme asked last (in the mean: of a piece of which the share p was, p counts as young);
@@ -37,9 +37,14 @@ class SyntheticActions {
     uint64_t interval_ns = 0;  // a sampling interval
   };
 
-  // Sets sz_applied and sz_filter_passed of `work`, which is all of one process whose memory is
-  // settled until now. False when the action is not one of virtual addresses.
-  bool apply(const Scheme& scheme, std::span<Application> work, Residency& memory, const Now& now);
+  // What one piece of work came to; bytes.
+  struct Done {
+    uint64_t applied = 0;
+    uint64_t filter_passed = 0;
+  };
+  // Does the action to `range` of a process whose memory is settled until now.
+  Done act(const Scheme& scheme, AddrRange range, bool ask_filters, Residency& memory,
+           const Now& now);
 
  private:
   struct Job;
@@ -49,7 +54,6 @@ class SyntheticActions {
   };
 
   [[nodiscard]] Passing passing(const Job& job, const Residency::Piece& piece);
-  void act(const Job& job, Application& work);
   double change(const Job& job, Residency::Piece& piece, const Passing& pass) const;
   double collapse(const Job& job, AddrRange range);
   double migrate(const Job& job, AddrRange range);

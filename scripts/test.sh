@@ -63,7 +63,7 @@ step() {
 }
 
 check_format() {
-    find core ops fs tests -name '*.cc' -o -name '*.h' -o -name '*.c' |
+    find core ops reclaim fs tests -name '*.cc' -o -name '*.h' -o -name '*.c' |
         xargs clang-format --dry-run --Werror
 }
 

@@ -41,12 +41,12 @@ def wait_until(condition, what):
 class Mount:
     """A daemon in the foreground, below `directory`, and the tree that it serves."""
 
-    def __init__(self, directory, *options):
+    def __init__(self, directory, *options, pattern=PATTERN):
         self.path = pathlib.Path(directory) / "mnt"
         self.path.mkdir(exist_ok=True)
         self.log_path = pathlib.Path(directory) / "log"
         self.pattern = pathlib.Path(directory) / "pattern"
-        self.pattern.write_text(PATTERN)
+        self.pattern.write_text(pattern)
         self.tree = Tree(self.path)
         self.kdamonds = self.tree.kdamonds
         with self.log_path.open("a") as log:

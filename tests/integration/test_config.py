@@ -104,7 +104,11 @@ def test_odd_texts_survive(configured):
 
 
 def test_a_new_tree_is_dumped(mount):
-    assert dump(mount.path) == "kdamonds:\n  []\n"
+    text = dump(mount.path)
+    assert text.startswith("kdamonds:\n  []\nmodule/damon_reclaim/parameters:\n")
+    assert "  min_age: 120000000\n" in text and "\nmodule/damon_lru_sort/parameters:\n" in text
+    # What is off needs no words, and what cannot be set has none.
+    assert not any(name in text for name in ("enabled", "commit_inputs", "kdamond_pid", "damon_stat", "state"))
 
 
 @pytest.mark.parametrize("background", [True, False])

@@ -86,12 +86,23 @@ def test_the_rest_of_sys_is_as_it_was(runner):
     code = "import os; print([sorted(os.listdir(d)) for d in %r])"
     places = ["/sys", "/sys/kernel", "/sys/module", "/sys/kernel/mm/transparent_hugepage"]
     places = [place for place in places if os.path.isdir(place)]
-    here = [[n for n in sorted(os.listdir(p)) if not (p == "/sys/module" and n.startswith("damon_"))]
-            for p in places]
+
+    def others(names):
+        """Without modules of DAMON, the kernel's or ours."""
+        return [name for name in names if not name.startswith("damon_")]
+
+    here = [others(sorted(os.listdir(place))) for place in places]
     done = runner.run(sys.executable, "-c", code % places)
-    assert eval(done.stdout) == here
+    assert [others(names) for names in eval(done.stdout)] == here
     done = runner.run(sys.executable, "-c", "import os; print(os.listdir('/sys/kernel/mm'))")
     assert set(eval(done.stdout)) == set(os.listdir("/sys/kernel/mm")) | {"damon", ".damonfs"}
+
+
+def test_our_modules_are_there(runner):
+    done = runner.run("sh", "-c", "ls -d /sys/module/damon_*; cd /sys/module/damon_reclaim/parameters && "
+                      "echo 42 >min_age && cat min_age enabled")
+    assert done.stdout.split() == ["/sys/module/damon_lru_sort", "/sys/module/damon_reclaim",
+                                   "/sys/module/damon_stat", "42", "N"], done.stderr
 
 
 def test_files_of_the_rest_can_be_used(runner):

@@ -12,6 +12,7 @@
 
 #include "core/commit.h"
 #include "tests/unit/core/asker.h"
+#include "tests/unit/core/fake_metrics.h"
 #include "tests/unit/core/fake_operations.h"
 
 namespace damonfs {
@@ -125,6 +126,34 @@ TEST_F(KdamondLoopTest, StartCutsWhatTheOperationsFind) {
   EXPECT_EQ(target_.nr_regions(), 9);  // of 4 pages, the last of 3
   EXPECT_EQ(front().range, pages(0, 4));
   EXPECT_EQ(target_.regions().back().range, pages(32, 35));
+}
+
+// --- Being observed
+
+TEST_F(KdamondLoopTest, AnObserverLooksEverySamplingInterval) {
+  std::vector<uint32_t> seen;
+  fake_.accessed = [](const Sample&) { return true; };
+  context_->observer = [&seen](const Context& context) {
+    seen.push_back(context.targets.front().regions().front().nr_accesses);
+  };
+  start();
+  run(3);
+  EXPECT_THAT(seen, ElementsAre(1, 2, 3));
+}
+
+TEST_F(KdamondLoopTest, AnObserverLooksWhileSchemesRest) {
+  FakeMetrics metrics;
+  metrics.free_permille = 900;
+  context_->metrics = &metrics;
+  add_scheme().params.watermarks = {WatermarkMetric::free_mem_rate, 1000000, 500, 400, 200};
+  std::vector<uint64_t> seen;
+  context_->observer = [&](const Context&) {
+    seen.push_back(clock_.now_ns());
+    if (seen.size() == 3) stop_.request_stop();
+  };
+  start();
+  EXPECT_FALSE(run_once());
+  EXPECT_THAT(seen, ElementsAre(1000000000, 2000000000, 3000000000));
 }
 
 // --- The order of things

@@ -48,6 +48,7 @@ kdamonds:
 module:
   damon_reclaim/parameters:
     enabled: Y
+    min_age: 7
 )",
                            "file", recorder));
   EXPECT_THAT(
@@ -57,8 +58,8 @@ module:
                   kAdmin + "kdamonds/0/contexts/0/targets/nr_targets=2",
                   kAdmin + "kdamonds/0/contexts/0/targets/0/pid_target=0x10",
                   kAdmin + "kdamonds/0/contexts/0/monitoring_attrs/intervals/sample_us=5000",
-                  kAdmin + "kdamonds/1/refresh_ms=10", "module/damon_reclaim/parameters/enabled=Y",
-                  kAdmin + "kdamonds/0/state=on"));
+                  kAdmin + "kdamonds/1/refresh_ms=10", "module/damon_reclaim/parameters/min_age=7",
+                  kAdmin + "kdamonds/0/state=on", "module/damon_reclaim/parameters/enabled=Y"));
 }
 
 TEST(ConfigTest, FiltersOfEveryKindAreCountedAlike) {

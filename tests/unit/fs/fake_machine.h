@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/context.h"
 #include "fs/damon_tree.h"
+#include "fs/module_files.h"
 #include "fs/node.h"
 
 namespace damonfs::test {
@@ -84,7 +85,8 @@ class FastClock final : public Clock {
   }
 };
 
-// A DAMON tree on a fake machine. read() and write() name files by their path below admin.
+// A DAMON tree with modules on a fake machine. read() and write() name files by their path below
+// admin, or from the root of the tree ("/module/...").
 class FakeTree {
  public:
   FakeTree() {
@@ -101,8 +103,10 @@ class FakeTree {
       if (path == "/" || path == "/known") return 1;
       return fail(EINVAL, "no such cgroup");
     };
+    machine_.biggest_system_ram = []() -> Result<AddrRange> { return AddrRange{0x1000, 0x41000}; };
     machine_.clock = &clock_;
     add_damon_tree(tree_, machine_);
+    add_modules(tree_, machine_);
   }
 
   [[nodiscard]] const Machine& machine() const { return machine_; }
@@ -168,7 +172,8 @@ class FakeTree {
  private:
   std::shared_ptr<Directory> directory_at(std::string_view path) {
     std::shared_ptr<Directory> directory = tree_.root().shared_from_this();
-    std::string full = "kernel/mm/damon/admin/" + std::string(path);
+    const std::string full =
+        path.starts_with('/') ? std::string(path) : "kernel/mm/damon/admin/" + std::string(path);
     for (std::string_view rest = full; directory && !rest.empty();) {
       const auto name = rest.substr(0, rest.find('/'));
       rest.remove_prefix(std::min(rest.size(), name.size() + 1));

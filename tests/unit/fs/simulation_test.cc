@@ -182,7 +182,33 @@ TEST(SimulationTest, BadConfigurationsAreRefused) {
   EXPECT_EQ(EINVAL, refused("kdamonds: []").code);
   EXPECT_EQ(EINVAL, refused("kdamonds: [{contexts: []}]").code);
   EXPECT_EQ(EINVAL, refused(config("") + "    state: off\n").code);
-  EXPECT_EQ(EINVAL, refused("kdamonds: [{contexts: [{operations: paddr}]}]").code);
+  EXPECT_EQ(EINVAL, refused("module/damon_reclaim/parameters: {enabled: N}").code);
+  EXPECT_EQ(EINVAL, refused("module/damon_reclaim/parameters: {enabled: perhaps}").code);
+  EXPECT_EQ(EINVAL,
+            refused("module/damon_reclaim/parameters: {enabled: Y, aggr_interval: 0}").code);
+  EXPECT_EQ(EBUSY, refused("module: {damon_stat/parameters/enabled: Y, "
+                           "damon_lru_sort/parameters/enabled: Y}")
+                       .code);
+  EXPECT_EQ(EBUSY, refused(config("") + "module/damon_stat/parameters: {enabled: Y}\n").code);
+}
+
+TEST(SimulationTest, ModulesActOnAllMemory) {
+  const auto simulation = *make(
+      "module/damon_reclaim/parameters: {enabled: Y, min_age: 1000000, quota_ms: 0, quota_sz: 0, "
+      "wmarks_high: 1000, wmarks_mid: 1000}",
+      kCold + "access a 64M 64M always\n", 20 * kSecond);
+  simulation->run_until(20 * kSecond);
+  const auto kdamonds = simulation->look();
+  ASSERT_EQ(1U, kdamonds.size());
+  EXPECT_EQ(192 * kMiB, kdamonds[0].mapped);
+  ASSERT_EQ(1U, kdamonds[0].schemes.size());
+  EXPECT_EQ(Action::pageout, kdamonds[0].schemes[0].action);
+  EXPECT_NEAR(128, static_cast<double>(kdamonds[0].schemes[0].stat.sz_applied) / kMiB, 8);
+  EXPECT_NEAR(64, static_cast<double>(kdamonds[0].resident) / kMiB, 8);
+  const auto views = simulation->look_at_targets();
+  ASSERT_EQ(1U, views.size());
+  EXPECT_EQ(0, views[0].snapshot.pid);
+  EXPECT_NEAR(64, static_cast<double>(sums_of(views[0].snapshot).hot) / kMiB, 8);
 }
 
 }  // namespace

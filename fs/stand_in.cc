@@ -1,0 +1,82 @@
+#include "fs/stand_in.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <sstream>
+#include <system_error>
+
+namespace damonfs {
+
+namespace {
+
+constexpr std::string_view kThread = "kdamond";
+
+bool names_kdamond(std::string_view word) { return word.starts_with(kThread); }
+
+std::string_view base_name(std::string_view path) {
+  return path.substr(path.find_last_of('/') + 1);  // npos + 1 is 0
+}
+
+// A name as a regular expression that matches nothing else.
+std::string as_pattern(std::string_view name) {
+  std::string pattern;
+  for (const char c : name) {
+    if (c == '.') pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
+}  // namespace
+
+std::string real_program(std::string_view name) {
+  namespace files = std::filesystem;
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    const std::string program = fmt::format("{}/{}", directory, name);
+    std::error_code error;
+    if (files::equivalent(program, "/proc/self/exe", error)) continue;
+    if (::access(program.c_str(), X_OK) == 0) return program;
+  }
+  return {};
+}
+
+std::vector<std::string> finding_threads(std::span<char* const> words) {
+  std::vector<std::string> wanted(words.begin(), words.end());
+  const auto first = wanted.begin() + 1;
+  const auto kdamond = std::find_if(first, wanted.end(), names_kdamond);
+  if (kdamond == wanted.end()) return wanted;
+  if (base_name(wanted[0]) == "pgrep") {
+    wanted.insert(first, "--lightweight");
+  } else if (wanted.size() == 2) {
+    wanted = {"pgrep", "--lightweight", "--exact", "--delimiter", " ", as_pattern(*kdamond)};
+  }
+  return wanted;
+}
+
+int run_process_finder(std::span<char* const> words) {
+  std::vector<std::string> wanted = finding_threads(words);
+  const std::string name(base_name(wanted[0]));
+  const std::string program = real_program(name);
+  if (program.empty()) {
+    fmt::print(stderr, "{} (damonfs): this machine has no {}\n", base_name(words[0]), name);
+    return 127;
+  }
+  std::vector<char*> arguments;
+  arguments.reserve(wanted.size() + 1);
+  for (std::string& word : wanted) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  ::execv(program.c_str(), arguments.data());
+  fmt::print(stderr, "{} (damonfs): cannot run {}: {}\n", name, program, strerror(errno));
+  return 126;
+}
+
+}  // namespace damonfs

@@ -1,0 +1,89 @@
+#include "ops/synthetic_paddr.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "core/arithmetic.h"
+#include "core/context.h"
+
+namespace damonfs {
+namespace {
+
+bool of_physical_memory(Action action) {
+  switch (action) {
+    case Action::pageout:
+    case Action::lru_prio:
+    case Action::lru_deprio:
+    case Action::migrate_hot:
+    case Action::migrate_cold:
+    case Action::stat:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+SyntheticPaddr::SyntheticPaddr(std::shared_ptr<const Pattern> pattern, const Clock& clock,
+                               PatternClock* virtual_clock,
+                               std::shared_ptr<SyntheticMachine> machine)
+    : pattern_(std::move(pattern)),
+      memory_(*pattern_),
+      play_(pattern_, clock, virtual_clock, std::move(machine)) {}
+
+void SyntheticPaddr::init(Context& context) {
+  context_ = &context;
+  play_.start(context);
+}
+
+void SyntheticPaddr::prepare(std::span<Sample> /*samples*/) { play_.run().begin_interval(); }
+
+void SyntheticPaddr::check(std::span<Sample> samples) {
+  play_.run().end_interval();
+  const PatternProcess* process = nullptr;
+  std::optional<PatternRun::Accesses> accesses;
+  for (Sample& sample : samples) {
+    const uint64_t addr = sample.addr * context_->addr_unit;
+    const auto block = memory_.at_or_above(addr);
+    PatternRun::Accesses::Page page;
+    if (block != memory_.blocks().end() && addr >= block->physical.start) {
+      if (block->process != process) {
+        process = block->process;
+        accesses = play_.run().accesses_of(*process, block->pid);
+      }
+      page = accesses->at(block->to_virtual(addr));
+    }
+    sample.accessed = page.accessed;
+    sample.leaf_sz = page.leaf_sz;
+  }
+}
+
+void SyntheticPaddr::apply(const Scheme& scheme, std::span<Application> work) {
+  for (Application& piece : work) piece.sz_applied = piece.sz_filter_passed = 0;
+  if (!of_physical_memory(scheme.params.action)) {
+    warn_("action", "a scheme's action is none of physical memory: tried, not applied");
+    return;
+  }
+  const SyntheticActions::Now now = play_.settle();
+  for (Application& piece : work) apply_to_blocks(scheme, piece, now);
+}
+
+void SyntheticPaddr::apply_to_blocks(const Scheme& scheme, Application& work,
+                                     const SyntheticActions::Now& now) {
+  const uint64_t unit = context_->addr_unit;
+  const AddrRange bytes{mult_frac(work.region->range.start, unit, 1),
+                        mult_frac(work.region->range.end, unit, 1)};
+  for (auto block = memory_.at_or_above(bytes.start);
+       block != memory_.blocks().end() && block->physical.start < bytes.end; ++block) {
+    const AddrRange part{block->to_virtual(std::max(bytes.start, block->physical.start)),
+                         block->to_virtual(std::min(bytes.end, block->physical.end))};
+    Residency& memory = play_.machine().residency(block->pid);
+    const auto done = play_.actions().act(scheme, part, work.ask_ops_filters, memory, now);
+    work.sz_applied += done.applied / unit;
+    work.sz_filter_passed += done.filter_passed / unit;
+  }
+}
+
+}  // namespace damonfs

@@ -1,0 +1,48 @@
+// What watching a pattern's processes and watching their machine's memory have in common.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "core/clock.h"
+#include "core/context.h"
+#include "ops/pattern.h"
+#include "ops/pattern_clock.h"
+#include "ops/pattern_run.h"
+#include "ops/synthetic_actions.h"
+#include "ops/synthetic_machine.h"
+
+namespace damonfs {
+
+// A pattern being played for one context, the machine that it is played on, and what schemes do to
+// that. Owned by the context's operations, on its thread; the clocks outlive it.
+class SyntheticPlay {
+ public:
+  // Each start lets `virtual_clock`, if any, fly for the length of the pattern. `machine` is shared
+  // by all that start together and are called on one thread; none: one of its own.
+  SyntheticPlay(std::shared_ptr<const Pattern> pattern, const Clock& clock,
+                PatternClock* virtual_clock, std::shared_ptr<SyntheticMachine> machine);
+  SyntheticPlay(const SyntheticPlay&) = delete;
+  SyntheticPlay& operator=(const SyntheticPlay&) = delete;
+
+  // Begins the pattern, and has the context ask this machine for metrics.
+  void start(Context& context);
+
+  [[nodiscard]] PatternRun& run() { return run_; }
+  [[nodiscard]] SyntheticMachine& machine() { return *machine_; }
+  [[nodiscard]] SyntheticActions& actions() { return actions_; }
+
+  // Lets the machine's time pass until now, and says when that is.
+  SyntheticActions::Now settle();
+
+ private:
+  void settle_for_metrics();
+
+  PatternRun run_;
+  std::shared_ptr<SyntheticMachine> machine_;
+  uint64_t settled_ns_ = 0;  // for the metrics, of the pattern's time
+  SyntheticMetrics metrics_;
+  SyntheticActions actions_;
+};
+
+}  // namespace damonfs

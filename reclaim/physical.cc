@@ -1,0 +1,100 @@
+#include "reclaim/physical.h"
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <limits>
+#include <span>
+
+#include "core/arithmetic.h"
+
+namespace damonfs {
+
+namespace {
+
+constexpr uint64_t kPageSize = 4096;
+
+// Fills in the default region. EINVAL where it cannot be watched.
+Result<void> settle_region(PhysicalParams& params, const ModuleWorld& world) {
+  AddrRange& region = params.region;
+  if (region == AddrRange{}) {
+    const auto ram = world.biggest_system_ram();
+    if (!ram) return tl::unexpected(ram.error());
+    region = {ram->start / params.addr_unit, ram->end / params.addr_unit};
+  }
+  if (region.start >= region.end) {
+    return fail(EINVAL, "monitor_region_end {:#x} is not above monitor_region_start {:#x}",
+                region.end, region.start);
+  }
+  if (region.end > std::numeric_limits<uint64_t>::max() / params.addr_unit) {
+    return fail(EINVAL, "monitor_region_end {:#x} is above all addresses, in units of {} bytes",
+                region.end, params.addr_unit);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<MonitoringAttrs> physical_attrs(const PhysicalParams& params) {
+  MonitoringAttrs attrs;
+  attrs.sample_us = params.sample_us;
+  attrs.aggr_us = params.aggr_us;
+  attrs.min_nr_regions = params.min_nr_regions;
+  attrs.max_nr_regions = params.max_nr_regions;
+  if (attrs.sample_us == 0 || attrs.aggr_us == 0) {
+    return fail(EINVAL, "sample_interval and aggr_interval must be above 0");
+  }
+  if (params.autotune_intervals) {
+    attrs.sample_us = 5000;
+    attrs.aggr_us = 100000;
+    attrs.intervals_goal = {
+        .access_bp = 40, .aggrs = 3, .min_sample_us = 5000, .max_sample_us = 10'000'000};
+  }
+  if (auto valid = attrs.validate(); !valid) return tl::unexpected(valid.error());
+  return attrs;
+}
+
+Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const ModuleWorld& world,
+                                                  ContextUse use) {
+  const auto attrs = physical_attrs(params);
+  if (!attrs) return tl::unexpected(attrs.error());
+  if (!std::has_single_bit(params.addr_unit)) {
+    return fail(EINVAL, "addr_unit {} is not a power of two", params.addr_unit);
+  }
+  if (auto settled = settle_region(params, world); !settled) {
+    return tl::unexpected(settled.error());
+  }
+  std::unique_ptr<Operations> operations;
+  if (use == ContextUse::start) {
+    auto made = world.make_operations();
+    if (!made) return tl::unexpected(made.error());
+    operations = *std::move(made);
+  }
+  auto context = std::make_unique<Context>(OpsId::paddr, std::move(operations), world.seed);
+  context->trace = world.trace;
+  context->attrs = *attrs;
+  context->addr_unit = params.addr_unit;
+  context->min_region_sz = std::max<uint64_t>(kPageSize / params.addr_unit, 1);
+  context->aggr_samples = context->samples_in(attrs->aggr_us);
+  context->add_target(nullptr).set_regions(std::span(&params.region, 1), context->min_region_sz);
+  return context;
+}
+
+AccessPattern physical_pattern(const Context& context, uint32_t min_nr_accesses,
+                               uint32_t max_nr_accesses, uint64_t min_age) {
+  constexpr uint32_t kMost = std::numeric_limits<uint32_t>::max();
+  AccessPattern pattern;
+  pattern.min_sz = context.min_region_sz;
+  pattern.max_sz = std::numeric_limits<uint64_t>::max();
+  pattern.min_nr_accesses = min_nr_accesses;
+  pattern.max_nr_accesses = max_nr_accesses;
+  pattern.min_age = static_cast<uint32_t>(std::min<uint64_t>(min_age, kMost));
+  pattern.max_age = kMost;
+  return pattern;
+}
+
+uint64_t bytes_of(const Context& context, uint64_t units) {
+  return mult_frac(units, context.addr_unit, 1);
+}
+
+}  // namespace damonfs

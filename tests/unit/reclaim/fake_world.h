@@ -1,0 +1,72 @@
+// A machine with physical memory that is described by functions, for tests of modules.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "core/clock.h"
+#include "core/context.h"
+#include "core/kdamond_loop.h"
+#include "core/operations.h"
+#include "core/requests.h"
+#include "reclaim/world.h"
+#include "tests/unit/core/fake_metrics.h"
+#include "tests/unit/core/fake_operations.h"
+
+namespace damonfs::test {
+
+constexpr uint64_t kMiB = 1 << 20;
+constexpr uint64_t kGiB = 1 << 30;
+constexpr AddrRange kRam{4 * kGiB, 5 * kGiB};
+
+// 1 GiB of System RAM at 4 GiB.
+inline ModuleWorld fake_world(Clock* clock = nullptr) {
+  ModuleWorld world;
+  world.make_operations = []() -> Result<std::unique_ptr<Operations>> {
+    return std::make_unique<FakeOperations>();
+  };
+  world.biggest_system_ram = []() -> Result<AddrRange> { return kRam; };
+  world.kdamonds = std::make_shared<RunningKdamonds>();
+  world.clock = clock;
+  world.seed = 1;
+  return world;
+}
+
+// A module's context, run step by step in virtual time on memory of which [hot_from, hot_to) is
+// accessed always. Actions take what was not taken yet; what is accessed is there again.
+class Played {
+ public:
+  explicit Played(std::unique_ptr<Context> context) : context_(std::move(context)) {
+    context_->metrics = &metrics;
+    fake_of(*context_).accessed = [this](const Sample& sample) {
+      return hot.start <= sample.addr && sample.addr < hot.end;
+    };
+    fake_of(*context_).on_apply = [](const Scheme&, Application& work) {
+      work.sz_applied = work.region->range.size();
+    };
+    loop_.start();
+  }
+  void run_us(uint64_t us) {
+    const uint64_t end = clock.now_ns() + us * 1000;
+    while (clock.now_ns() < end) ASSERT_TRUE(loop_.run_once({}));
+  }
+  Context& context() { return *context_; }
+  Scheme& scheme(size_t index = 0) {
+    return *std::next(context_->schemes.begin(), static_cast<std::ptrdiff_t>(index));
+  }
+
+  AddrRange hot;
+  FakeMetrics metrics;
+  VirtualClock clock;
+
+ private:
+  std::unique_ptr<Context> context_;
+  RequestQueue requests_;
+  KdamondLoop loop_{*context_, clock, requests_};
+};
+
+}  // namespace damonfs::test
