@@ -26,6 +26,8 @@ struct Machine {
   // The id of the memory cgroup at `path` below the cgroup mount (see ops/memcg.h). Null: there are
   // none.
   std::function<Result<uint64_t>(std::string_view path)> find_memcg;
+  // Whether accesses are writes only, as with the backend soft-dirty.
+  bool sees_writes_only = false;
   Clock* clock = nullptr;
   TraceSink* trace = nullptr;  // who is told of kdamonds' work; null: nobody
   uint64_t seed = 0;

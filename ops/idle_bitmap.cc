@@ -58,7 +58,7 @@ IdleBitmap::Run IdleBitmap::next_run(size_t first, uint64_t max_hole) {
   return {first, end, start};
 }
 
-void IdleBitmap::prepare(std::span<Sample> samples) {
+void IdleBitmap::find_frames(std::span<const Sample> samples) {
   flags_.tick();
   const std::span<const PagemapEntry> entries = pagemap_.read(samples);
   marks_.assign(samples.size(), {});
@@ -68,6 +68,15 @@ void IdleBitmap::prepare(std::span<Sample> samples) {
     marks_[i] = {pfn, flags_.guess(pfn, samples[i].addr / kPageSize)};
   }
   sort_by_frame();
+}
+
+void IdleBitmap::look(std::span<Sample> samples) {
+  find_frames(samples);
+  check(samples);
+}
+
+void IdleBitmap::prepare(std::span<Sample> samples) {
+  find_frames(samples);
   for (size_t first = 0; first < by_frame_.size();) {
     const Run run = next_run(first, kWriteHole);
     for (size_t at = run.first; at < run.end; ++at) {

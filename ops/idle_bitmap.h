@@ -41,6 +41,7 @@ class IdleBitmap final : public AccessedBits {
 
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
+  void look(std::span<Sample> samples) override;
   [[nodiscard]] std::string_view name() const override { return "idle"; }
 
  private:
@@ -57,6 +58,8 @@ class IdleBitmap final : public AccessedBits {
   };
 
   IdleBitmap(Fd bitmap, PageFlags flags);
+  // Fills marks_ and by_frame_ with the frames behind the samples.
+  void find_frames(std::span<const Sample> samples);
   void sort_by_frame();
   // The run that starts at by_frame_[first]; makes words_ as long as it is, all zero.
   Run next_run(size_t first, uint64_t max_hole);

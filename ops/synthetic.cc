@@ -1,8 +1,11 @@
 #include "ops/synthetic.h"
 
+#include <algorithm>
 #include <cerrno>
 
+#include "core/arithmetic.h"
 #include "core/context.h"
+#include "ops/page_size.h"
 #include "ops/pattern_player.h"
 
 namespace damonfs {
@@ -36,6 +39,22 @@ void for_each_target(std::span<Item> items, const Fn& fn) {
   }
 }
 
+bool synthetic_answer(const ProbeFilter& filter, const Residency::Piece& piece, bool idle) {
+  switch (filter.type) {
+    case ProbeFilterType::anon:
+      return !piece.mapping->file;
+    case ProbeFilterType::memcg:
+      return false;
+    case ProbeFilterType::hugepage_size:
+      return filter.min_sz <= piece.page_size() && piece.page_size() <= filter.max_sz;
+    case ProbeFilterType::pgidle_unset:
+      return !idle;
+    case ProbeFilterType::pgidle_set:
+      return idle;
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<SyntheticProcess>> SyntheticProcess::open(
@@ -59,7 +78,7 @@ SyntheticOperations::SyntheticOperations(OpsId id, std::shared_ptr<const Pattern
       virtual_clock_(virtual_clock),
       started_ns_(clock.now_ns()),
       machine_(machine ? std::move(machine) : std::make_shared<SyntheticMachine>(pattern_)),
-      metrics_(*machine_, [this] { settle_for_metrics(); }) {}
+      metrics_(*machine_, [this] { settle_now_and_then(); }) {}
 
 void SyntheticOperations::init(Context& context) {
   started_ns_ = clock_->now_ns();
@@ -99,6 +118,42 @@ void SyntheticOperations::check_process(const SyntheticProcess& process,
   }
 }
 
+void SyntheticOperations::prepare_probes(std::span<const Probe> /*probes*/,
+                                         std::span<Sample> samples, bool accesses) {
+  if (!accesses) prepare(samples);
+}
+
+void SyntheticOperations::apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                                       bool accesses) {
+  if (!accesses) check(samples);
+  settle_now_and_then();
+  const bool made_idle =
+      accesses || std::any_of(probes.begin(), probes.end(),
+                              [](const auto& probe) { return !probe.preps.empty(); });
+  for (Sample& sample : samples) {
+    sample.probes_hit = hits(probes, sample, made_idle && !sample.accessed);
+  }
+}
+
+uint8_t SyntheticOperations::hits(std::span<const Probe> probes, const Sample& sample, bool idle) {
+  const uint64_t page = align_down(sample.addr, kPageSize);
+  const SyntheticProcess& process = process_of(*sample.target);
+  const double draw =
+      unit_interval(mix(mix(pattern_->seed ^ static_cast<uint64_t>(process.pid())) ^ mix(page)));
+  uint8_t hit = 0;
+  machine_->residency(process.pid())
+      .visit({page, page + kPageSize}, [&](const Residency::Piece& piece) {
+        if (!sample.accessed && draw < piece.out) return;
+        const auto answer = [&](const ProbeFilter& filter) {
+          return synthetic_answer(filter, piece, idle);
+        };
+        for (size_t p = 0; p < probes.size(); ++p) {
+          if (probes[p].hits(answer)) hit |= static_cast<uint8_t>(1U << p);
+        }
+      });
+  return hit;
+}
+
 PatternChances& SyntheticOperations::chances_of(const PatternProcess& process) {
   return chances_.try_emplace(&process, process).first->second;
 }
@@ -112,8 +167,8 @@ void SyntheticOperations::apply(const Scheme& scheme, std::span<Application> wor
   });
 }
 
-// Watermarks ask each sampling interval, and what comes back does so slowly.
-void SyntheticOperations::settle_for_metrics() {
+// Watermarks and probes ask each sampling interval, and what comes back does so slowly.
+void SyntheticOperations::settle_now_and_then() {
   constexpr uint64_t kOftenEnough = 100'000'000;
   const uint64_t now = elapsed_ns();
   if (now < settled_ns_ + kOftenEnough) return;

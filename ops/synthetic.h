@@ -58,6 +58,16 @@ class SyntheticOperations final : public VirtualOperations {
   void check(std::span<Sample> samples) override;
   void apply(const Scheme& scheme, std::span<Application> work) override;
 
+  // A page is anonymous unless the pattern says `file`, as large as its leaf, or 2 MiB once
+  // collapsed, of no memory cgroup, and idle when it was not accessed in a sampling interval before
+  // which it was made so. Of a piece of memory of which a share is paged out, each page is there or
+  // not by a draw of its own.
+  [[nodiscard]] bool takes_probes() const override { return true; }
+  void prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                      bool accesses) override;
+  void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                    bool accesses) override;
+
   // False once a process that exits has come to its end.
   [[nodiscard]] bool target_valid(const Target& target) override;
 
@@ -68,7 +78,9 @@ class SyntheticOperations final : public VirtualOperations {
   [[nodiscard]] uint64_t elapsed_ns() const { return clock_->now_ns() - started_ns_; }
   void check_process(const SyntheticProcess& process, std::span<Sample> samples);
   PatternChances& chances_of(const PatternProcess& process);
-  void settle_for_metrics();
+  // Which of `probes` the page hits that was sampled.
+  [[nodiscard]] uint8_t hits(std::span<const Probe> probes, const Sample& sample, bool idle);
+  void settle_now_and_then();
 
   std::shared_ptr<const Pattern> pattern_;
   const Clock* clock_;
@@ -79,7 +91,7 @@ class SyntheticOperations final : public VirtualOperations {
   uint64_t interval_ns_ = 0;        // length of the last one
   std::map<const PatternProcess*, PatternChances> chances_;
   std::shared_ptr<SyntheticMachine> machine_;
-  uint64_t settled_ns_ = 0;  // for the metrics, since started_ns_
+  uint64_t settled_ns_ = 0;  // by settle_now_and_then(), since started_ns_
   SyntheticMetrics metrics_;
   SyntheticActions actions_;
 };
