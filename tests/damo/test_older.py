@@ -113,4 +113,4 @@ def test_schemes(older):
 def test_features(older):
     done = older("features supported")
     assert done.returncode == 0, done.stdout
-    assert "sysfs/schemes_quota_goals" in done.stdout
+    assert "schemes_quota_goals" in done.stdout

@@ -233,6 +233,7 @@ TEST_F(ProbesTest, ASplitKeepsHits) {
 }
 
 TEST_F(ProbesTest, WhatASchemeCutIsJoinedOnlyWhereHitsAreAlike) {
+  context_->attrs.min_nr_regions = 1;
   add(pages(0, 1), {1});
   add(pages(1, 2), {1});
   add(pages(2, 3), {2});
@@ -279,10 +280,12 @@ TEST_F(ProbesTest, SchemesCanAskForTheSum) {
   EXPECT_THAT(tried, ElementsAre(pages(10, 11)));
   scheme.params.filters.core[0].max_sz = 6;  // inclusive
   tried.clear();
+  scheme.next_apply = 0;
   apply_schemes(*context_, clock_, {});
   EXPECT_THAT(tried, ElementsAre(pages(10, 11), pages(20, 21)));
   scheme.params.filters.core[0].allow = false;
   tried.clear();
+  scheme.next_apply = 0;
   apply_schemes(*context_, clock_, {});
   EXPECT_THAT(tried, ElementsAre(pages(0, 1)));
 }
