@@ -8,12 +8,27 @@ namespace damonfs {
 
 namespace {
 
-uint32_t difference(uint32_t a, uint32_t b) { return a > b ? a - b : b - a; }
+uint64_t difference(uint64_t a, uint64_t b) { return a > b ? a - b : b - a; }
 
-void update_age(Region& region, uint32_t threshold) {
-  const bool changed = difference(region.nr_accesses, region.last_nr_accesses) > threshold ||
-                       (region.nr_accesses == 0) != (region.last_nr_accesses == 0);
+uint64_t last_merge_score(const Context& context, const Region& region) {
+  return context.attrs_only() ? weighted_sum(context.probes, region.last_probe_hits)
+                              : region.last_nr_accesses;
+}
+
+void update_age(const Context& context, Region& region, uint64_t threshold) {
+  const uint64_t score = merge_score(context, region);
+  const uint64_t last = last_merge_score(context, region);
+  const bool changed = difference(score, last) > threshold || (score == 0) != (last == 0);
   region.age = changed ? 0 : region.age + 1;
+}
+
+// The largest score that a region can have.
+uint64_t largest_score(const Context& context) {
+  const uint64_t samples = context.samples_in(context.attrs.aggr_us);
+  if (!context.attrs_only()) return samples;
+  uint64_t weights = 0;
+  for (const Probe& probe : context.probes) weights += probe.weight;
+  return samples * weights;
 }
 
 uint32_t weighted_mean(uint32_t a, uint64_t weight_a, uint32_t b, uint64_t weight_b) {
@@ -21,13 +36,15 @@ uint32_t weighted_mean(uint32_t a, uint64_t weight_a, uint32_t b, uint64_t weigh
   return static_cast<uint32_t>(sum / (weight_a + weight_b));
 }
 
-void merge_regions_of(Target& target, uint64_t threshold, uint64_t sz_limit) {
+void merge_regions_of(const Context& context, Target& target, uint64_t threshold,
+                      uint64_t sz_limit) {
   auto left = target.regions().begin();
   if (left == target.regions().end()) return;
   for (auto right = std::next(left); right != target.regions().end();) {
-    const bool alike = left->range.end == right->range.start &&
-                       difference(left->nr_accesses, right->nr_accesses) <= threshold &&
-                       left->range.size() + right->range.size() <= sz_limit;
+    const bool alike =
+        left->range.end == right->range.start &&
+        difference(merge_score(context, *left), merge_score(context, *right)) <= threshold &&
+        left->range.size() + right->range.size() <= sz_limit;
     if (alike) {
       right = merge_two_regions(target, left, right);
     } else {
@@ -80,8 +97,17 @@ RegionList::iterator merge_two_regions(Target& target, RegionList::iterator left
   const uint64_t right_sz = right->range.size();
   left->nr_accesses = weighted_mean(left->nr_accesses, left_sz, right->nr_accesses, right_sz);
   left->age = weighted_mean(left->age, left_sz, right->age, right_sz);
+  for (size_t p = 0; p < kMaxProbes; ++p) {
+    left->probe_hits[p] = static_cast<uint8_t>(
+        weighted_mean(left->probe_hits[p], left_sz, right->probe_hits[p], right_sz));
+  }
   left->range.end = right->range.end;
   return target.remove_region(right);
+}
+
+uint64_t merge_score(const Context& context, const Region& region) {
+  return context.attrs_only() ? weighted_sum(context.probes, region.probe_hits)
+                              : region.nr_accesses;
 }
 
 uint64_t region_sz_limit(const Context& context) {
@@ -103,14 +129,14 @@ uint64_t apply_min_nr_regions(Context& context) {
   return limit;
 }
 
-void merge_regions(Context& context, uint32_t threshold, uint64_t sz_limit) {
+void merge_regions(Context& context, uint64_t threshold, uint64_t sz_limit) {
   for (Target& target : context.targets) {
-    for (Region& region : target.regions()) update_age(region, threshold);
+    for (Region& region : target.regions()) update_age(context, region, threshold);
   }
-  const uint64_t most = context.samples_in(context.attrs.aggr_us);
+  const uint64_t most = largest_score(context);
   for (uint64_t limit = threshold;;
        limit = limit < most / 2 ? std::max<uint64_t>(1, 2 * limit) : most) {
-    for (Target& target : context.targets) merge_regions_of(target, limit, sz_limit);
+    for (Target& target : context.targets) merge_regions_of(context, target, limit, sz_limit);
     if (context.nr_regions() <= context.attrs.max_nr_regions || limit >= most) return;
   }
 }
@@ -132,6 +158,8 @@ void reset_aggregated(Context& context) {
     for (Region& region : target.regions()) {
       region.last_nr_accesses = region.nr_accesses;
       region.nr_accesses = 0;
+      region.last_probe_hits = region.probe_hits;
+      region.probe_hits = {};
     }
   }
 }

@@ -18,12 +18,16 @@ namespace damonfs {
 // the rest last, and returns it.
 uint64_t apply_min_nr_regions(Context& context);
 
-// Ends an aggregation for every region: its age grows by one when its nr_accesses stayed within
+// What regions are compared by: nr_accesses, or the weighted sum of probe hits where probes have
+// weights (design.rst, "Data Attributes-only Monitoring").
+[[nodiscard]] uint64_t merge_score(const Context& context, const Region& region);
+
+// Ends an aggregation for every region: its age grows by one when its score stayed within
 // `threshold` of the last aggregation's and did not change between none and some; it restarts at
-// zero otherwise. Then merges neighbours whose nr_accesses differ by `threshold` at most, up to
+// zero otherwise. Then merges neighbours whose scores differ by `threshold` at most, up to
 // `sz_limit`; repeats with twice the threshold while there are more than max_nr_regions. Merged
 // counts and ages are means weighted by size, rounded down. Linear in regions.
-void merge_regions(Context& context, uint32_t threshold, uint64_t sz_limit);
+void merge_regions(Context& context, uint64_t threshold, uint64_t sz_limit);
 
 // Splits each region in two at a random tenth of its size (in three while the number of regions
 // stands still below a third of max_nr_regions); above half of max_nr_regions only so many that the
@@ -31,7 +35,8 @@ void merge_regions(Context& context, uint32_t threshold, uint64_t sz_limit);
 // multiples.
 void split_regions(Context& context);
 
-// Starts a new aggregation: nr_accesses become last_nr_accesses and count from zero.
+// Starts a new aggregation: counts of accesses and probe hits become those of the last one, and
+// begin at zero.
 void reset_aggregated(Context& context);
 
 // Joins `right` to `left`, its neighbour below, and returns the region behind.

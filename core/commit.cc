@@ -10,6 +10,11 @@ namespace {
 
 Result<void> check(const Context& running, const Context& wanted) {
   if (auto valid = wanted.attrs.validate(); !valid) return valid;
+  const Operations& operations =
+      running.ops_id == wanted.ops_id ? *running.operations : *wanted.operations;
+  if (!wanted.probes.empty() && !operations.takes_probes()) {
+    return fail(EINVAL, "these operations know no probes");
+  }
   size_t index = 0;
   for (const Target& target : wanted.targets) {
     if (target.obsolete && index >= running.targets.size()) {
@@ -97,6 +102,25 @@ void commit_schemes(Context& running, const Context& wanted) {
   while (own != running.schemes.end()) own = running.remove_scheme(own);
 }
 
+// Probes that count something else than before begin at zero; accesses stay uncounted where nobody
+// counts them.
+void commit_probes(Context& running, const Context& wanted) {
+  std::vector<Probe> before = std::move(running.probes);
+  running.probes = wanted.probes;
+  before.resize(kMaxProbes);
+  std::vector<Probe> after = wanted.probes;
+  after.resize(kMaxProbes);
+  for (Target& target : running.targets) {
+    for (Region& region : target.regions()) {
+      for (size_t p = 0; p < kMaxProbes; ++p) {
+        if (before[p].filters == after[p].filters && before[p].preps == after[p].preps) continue;
+        region.probe_hits[p] = region.last_probe_hits[p] = 0;
+      }
+      if (running.attrs_only()) region.nr_accesses = region.last_nr_accesses = 0;
+    }
+  }
+}
+
 }  // namespace
 
 void commit_quota(Quota& running, const QuotaParams& wanted) {
@@ -120,6 +144,7 @@ Result<void> commit_context(Context& running, Context& wanted) {
   running.pause = wanted.pause;
   const bool look_again = commit_targets(running, wanted);
   if (other_operations) running.operations->init(running);
+  commit_probes(running, wanted);
   commit_schemes(running, wanted);
   if (running.attrs != wanted.attrs) {
     running.aggr_samples = wanted.samples_in(wanted.attrs.aggr_us);

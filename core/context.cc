@@ -55,14 +55,33 @@ void Context::restart_schedule() {
   }
 }
 
-uint32_t Context::moving_nr_accesses(const Region& region) const {
+uint64_t Context::last_share_bp() const {
   const uint64_t window = std::max<uint64_t>(samples_in(attrs.aggr_us), 1);
   const uint64_t left =
       schedule.next_aggregation > schedule.passed ? schedule.next_aggregation - schedule.passed : 0;
-  const uint64_t share_bp = mult_frac(left, 10000, window);
+  return mult_frac(left, 10000, window);
+}
+
+uint32_t Context::moving_nr_accesses(const Region& region) const {
+  const uint64_t share_bp = last_share_bp();
   if (share_bp == 10000) return region.last_nr_accesses;
   return region.nr_accesses +
          static_cast<uint32_t>(mult_frac(region.last_nr_accesses, share_bp, 10000));
+}
+
+ProbeHits Context::moving_probe_hits(const Region& region) const {
+  const uint64_t share_bp = last_share_bp();
+  if (share_bp == 10000) return region.last_probe_hits;
+  ProbeHits moving = region.probe_hits;
+  for (size_t p = 0; p < moving.size(); ++p) {
+    const uint64_t of_last = mult_frac(region.last_probe_hits[p], share_bp, 10000);
+    moving[p] = static_cast<uint8_t>(std::min<uint64_t>(moving[p] + of_last, UINT8_MAX));
+  }
+  return moving;
+}
+
+uint64_t Context::moving_probe_hits_wsum(const Region& region) const {
+  return probes.empty() ? 0 : weighted_sum(probes, moving_probe_hits(region));
 }
 
 }  // namespace damonfs

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "core/attrs.h"
 #include "core/operations.h"
+#include "core/probes.h"
 #include "core/random.h"
 #include "core/schedule.h"
 #include "core/scheme.h"
@@ -38,10 +40,20 @@ struct Context {
   // Sets every deadline one interval ahead of now, as a start and new attributes do.
   void restart_schedule();
 
+  // Share of the last aggregation that counts in a moving sum, in 1/10,000: what the running one
+  // still lacks.
+  [[nodiscard]] uint64_t last_share_bp() const;
   // How often `region` was accessed over the last full aggregation interval, in samples: what the
   // running aggregation counted, and of the last one as large a share as the running one still
   // lacks. Exactly nr_accesses at an aggregation's end (design.rst, "Access Frequency").
   [[nodiscard]] uint32_t moving_nr_accesses(const Region& region) const;
+  // The same for hits of the probes, and for the sum of these by the probes' weights.
+  [[nodiscard]] ProbeHits moving_probe_hits(const Region& region) const;
+  [[nodiscard]] uint64_t moving_probe_hits_wsum(const Region& region) const;
+
+  // Whether accesses are not monitored: probes have weights, and regions are told apart by their
+  // hits (design.rst, "Data Attributes-only Monitoring").
+  [[nodiscard]] bool attrs_only() const { return have_weight(probes); }
 
   OpsId ops_id;
   std::unique_ptr<Operations> operations;
@@ -63,6 +75,8 @@ struct Context {
   [[nodiscard]] bool traced() const { return trace != nullptr && trace->wanted(); }
 
   Schedule schedule;
+  std::vector<Probe> probes;  // kMaxProbes at the most
+
   size_t last_nr_regions = 0;      // regions there were at the last split
   uint64_t nr_partial_splits = 0;  // splits of only some regions so far, which take turns
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/arithmetic.h"
+#include "core/context.h"
 #include "core/target.h"
 
 namespace damonfs {
@@ -25,14 +26,20 @@ bool within(const Filter& filter, Target& target, Region& region, uint64_t min_r
   return true;
 }
 
+bool applies_to(const Filter& filter, const Context& context, Target& target, int target_idx,
+                Region& region) {
+  if (filter.type == FilterType::target) return filter.target_idx == target_idx;
+  if (filter.type == FilterType::addr) return within(filter, target, region, context.min_region_sz);
+  const uint64_t sum = context.moving_probe_hits_wsum(region);
+  return filter.min_sz <= sum && sum <= filter.max_sz;
+}
+
 }  // namespace
 
-CoreVerdict ask_core_filters(const Filters& filters, Target& target, int target_idx, Region& region,
-                             uint64_t min_region_sz) {
+CoreVerdict ask_core_filters(const Filters& filters, const Context& context, Target& target,
+                             int target_idx, Region& region) {
   for (const Filter& filter : filters.core) {
-    const bool applies = filter.type == FilterType::target
-                             ? filter.target_idx == target_idx
-                             : within(filter, target, region, min_region_sz);
+    const bool applies = applies_to(filter, context, target, target_idx, region);
     if (applies != filter.matching) continue;
     return filter.allow ? CoreVerdict::allowed : CoreVerdict::rejected;
   }

@@ -12,12 +12,23 @@ namespace damonfs {
 struct Context;
 class Target;
 
-// What a filter asks of memory. The last two are answered by core, the others, page by page, by the
-// operations. In the order of the tree's keywords.
-enum class FilterType { anon, active, memcg, young, hugepage_size, unmapped, addr, target };
+// What a filter asks of memory. The last three are answered by core, the others, page by page, by
+// the operations. In the order of the tree's keywords.
+enum class FilterType {
+  anon,
+  active,
+  memcg,
+  young,
+  hugepage_size,
+  unmapped,
+  addr,
+  target,
+  probe_hits_wsum,
+};
 
 [[nodiscard]] inline bool handled_by_core(FilterType type) {
-  return type == FilterType::addr || type == FilterType::target;
+  return type == FilterType::addr || type == FilterType::target ||
+         type == FilterType::probe_hits_wsum;
 }
 
 // One filter: it matches memory of which its question is answered `matching`, and lets it pass or
@@ -29,7 +40,7 @@ struct Filter {
   std::string memcg_path;
   AddrRange addr;       // in units of address
   int target_idx = 0;   // index in the context
-  uint64_t min_sz = 0;  // bytes, both inclusive
+  uint64_t min_sz = 0;  // hugepage_size: bytes, probe_hits_wsum: the sum; both inclusive
   uint64_t max_sz = 0;
   friend bool operator==(const Filter&, const Filter&) = default;
 };
@@ -55,10 +66,10 @@ enum class CoreVerdict {
   rejected,
 };
 
-// Asks the core filters about `region`, the target's number `target_idx`. Where an address range
-// begins or ends inside, the region is split there and the verdict is of its first part; the rest
-// comes as the next region.
-CoreVerdict ask_core_filters(const Filters& filters, Target& target, int target_idx, Region& region,
-                             uint64_t min_region_sz);
+// Asks the core filters of a scheme in `context` about `region`, of its target number `target_idx`.
+// Where an address range begins or ends inside, the region is split there and the verdict is of its
+// first part; the rest comes as the next region.
+CoreVerdict ask_core_filters(const Filters& filters, const Context& context, Target& target,
+                             int target_idx, Region& region);
 
 }  // namespace damonfs

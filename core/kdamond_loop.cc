@@ -31,10 +31,10 @@ bool KdamondLoop::run_once(const std::stop_token& stop) {
   prepare_samples();
   clock_.sleep_us(context_.attrs.sample_us, stop);
   ++schedule.passed;
-  const uint32_t max_nr_accesses = check_samples();
+  const uint64_t max_score = check_samples();
   const bool aggregated = schedule.passed >= began.next_aggregation;
   if (aggregated) {
-    merge_regions(context_, max_nr_accesses / 10, sz_limit_);
+    merge_regions(context_, max_score / 10, sz_limit_);
     sz_limit_ = apply_min_nr_regions(context_);
   }
   serve_calls();
@@ -75,20 +75,32 @@ void KdamondLoop::prepare_samples() {
       samples_.push_back({.target = &target, .addr = region.sampling_addr});
     }
   }
-  context_.operations->prepare(samples_);
+  const bool accesses = !context_.attrs_only();
+  if (accesses) context_.operations->prepare(samples_);
+  if (!context_.probes.empty()) {
+    context_.operations->prepare_probes(context_.probes, samples_, accesses);
+  }
 }
 
-uint32_t KdamondLoop::check_samples() {
-  context_.operations->check(samples_);
-  uint32_t max_nr_accesses = 0;
+uint64_t KdamondLoop::check_samples() {
+  const bool accesses = !context_.attrs_only();
+  if (accesses) context_.operations->check(samples_);
+  if (!context_.probes.empty()) {
+    context_.operations->apply_probes(context_.probes, samples_, accesses);
+  }
+  uint64_t max_score = 0;
   auto sample = samples_.begin();
   for (Target& target : context_.targets) {
     for (Region& region : target.regions()) {
-      if ((sample++)->accessed) ++region.nr_accesses;
-      max_nr_accesses = std::max(max_nr_accesses, region.nr_accesses);
+      if (accesses && sample->accessed) ++region.nr_accesses;
+      for (size_t p = 0; p < context_.probes.size(); ++p) {
+        if ((sample->probes_hit >> p & 1) != 0) count_hit(region.probe_hits[p]);
+      }
+      ++sample;
+      max_score = std::max(max_score, merge_score(context_, region));
     }
   }
-  return max_nr_accesses;
+  return max_score;
 }
 
 bool KdamondLoop::wait_while_paused(const std::stop_token& stop) {
@@ -123,9 +135,11 @@ void KdamondLoop::trace_aggregated() const {
   for (const Target& target : context_.targets) {
     const auto nr_regions = static_cast<uint32_t>(target.nr_regions());
     for (const Region& region : target.regions()) {
-      context_.trace->emit(
-          now_ns, AggregatedEvent{target_id, nr_regions, region.range.start, region.range.end,
-                                  region.nr_accesses, region.age});
+      const AggregatedEvent event{target_id,        nr_regions,         region.range.start,
+                                  region.range.end, region.nr_accesses, region.age};
+      context_.trace->emit(now_ns, event);
+      context_.trace->emit(now_ns,
+                           RegionAggregatedEvent{event, context_.probes.size(), region.probe_hits});
     }
     ++target_id;
   }

@@ -30,8 +30,9 @@ class KdamondLoop {
   // Sleeps, serving calls, while the watermarks let every scheme rest; false when it must end.
   [[nodiscard]] bool wait_for_activation(const std::stop_token& stop);
   void prepare_samples();
-  // Counts what was accessed; returns the largest nr_accesses of all regions.
-  uint32_t check_samples();
+  // Counts what was accessed, and what probes hit; returns the largest score (adjust.h) of all
+  // regions.
+  uint64_t check_samples();
   // Sleeps, serving calls, while the context is paused; false when it must end.
   [[nodiscard]] bool wait_while_paused(const std::stop_token& stop);
   void serve_calls();

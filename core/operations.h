@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "core/probes.h"
 #include "core/result.h"
 
 namespace damonfs {
@@ -26,7 +27,8 @@ struct Sample {
   uint64_t addr = 0;
   uint64_t leaf_sz =
       0;  // set by check(): bytes that share one accessed bit with addr; 0 where nothing is mapped
-  bool accessed = false;  // set by check()
+  bool accessed = false;   // set by check()
+  uint8_t probes_hit = 0;  // set by apply_probes(): bit p for probe p
 };
 
 // One piece of a scheme's work: its action, done to one region. `sz_*` are set by apply(), in
@@ -59,6 +61,20 @@ class Operations {
   // Closes it: fills `accessed` and `leaf_sz`. Given the same samples in the same order as the last
   // prepare().
   virtual void check(std::span<Sample> samples) = 0;
+
+  // Whether it knows how to ask probes. A context on one that does not has none.
+  [[nodiscard]] virtual bool takes_probes() const { return false; }
+
+  // Does the probes' preparation actions to the samples' pages. After prepare(), or in its place
+  // where `accesses` are not monitored.
+  virtual void prepare_probes(std::span<const Probe> /*probes*/, std::span<Sample> /*samples*/,
+                              bool /*accesses*/) {}
+
+  // Fills `probes_hit`: which probes hit the sampled page as it is now; none where there is no
+  // page. After check(), which is not called where `accesses` are not monitored (then `accessed`
+  // means nothing). Given the same samples as the last prepare_probes().
+  virtual void apply_probes(std::span<const Probe> /*probes*/, std::span<Sample> /*samples*/,
+                            bool /*accesses*/) {}
 
   // Whether there still is something to watch. A context all of whose targets are invalid ends its
   // kdamond.

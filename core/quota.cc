@@ -95,9 +95,19 @@ uint64_t Quota::goal_score_bp(Metrics* metrics) {
   uint64_t best = 0;
   for (QuotaGoal& goal : params.goals) {
     if (metrics != nullptr) goal.current_value = measure(goal, *metrics);
-    best = std::max(best, mult_frac(goal.current_value, 10000, goal.target_value));
+    const uint64_t value = goal.complement ? complement(goal) : goal.current_value;
+    best = std::max(best, mult_frac(value, 10000, goal.target_value));
   }
   return best;
+}
+
+// What the goal's value lacks of its whole: of 10,000, which is all there is of what is told in
+// basis points (and of what a user tells, who asks for the complement), or of the window's length.
+uint64_t Quota::complement(const QuotaGoal& goal) const {
+  const uint64_t whole = goal.metric == GoalMetric::some_mem_psi_us
+                             ? mult_frac(params.reset_interval_ms, 1000, 1)
+                             : 10000;
+  return whole - std::min(goal.current_value, whole);
 }
 
 uint64_t Quota::tune(Metrics* metrics) {

@@ -34,6 +34,7 @@ struct QuotaGoal {
   uint64_t target_value = 0;
   uint64_t current_value = 0;  // user_input: as written; otherwise as last measured
   int nid = 0;
+  bool complement = false;   // what the metric lacks of its whole is to reach target_value
   std::string path;          // memory cgroup of node_memcg_*
   uint64_t last_psi_us = 0;  // some_mem_psi_us: total at the last reading
 };
@@ -85,6 +86,7 @@ class Quota {
  private:
   void set_esz(uint64_t min_region_sz, Metrics* metrics);
   uint64_t goal_score_bp(Metrics* metrics);
+  [[nodiscard]] uint64_t complement(const QuotaGoal& goal) const;
   uint64_t tune(Metrics* metrics);
 
   uint64_t esz_ = 0;

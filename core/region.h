@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <memory_resource>
 
+#include "core/probes.h"
+
 namespace damonfs {
 
 // A half-open range of addresses, [start, end), in the address space's unit (bytes for virtual
@@ -34,6 +36,8 @@ struct Region : boost::intrusive::list_base_hook<> {
     nr_accesses = other.nr_accesses;
     last_nr_accesses = other.last_nr_accesses;
     age = other.age;
+    probe_hits = other.probe_hits;
+    last_probe_hits = other.last_probe_hits;
   }
 
   AddrRange range;
@@ -41,6 +45,8 @@ struct Region : boost::intrusive::list_base_hook<> {
   uint32_t nr_accesses = 0;  // samples found accessed in the running (or just finished) aggregation
   uint32_t last_nr_accesses = 0;  // nr_accesses of the last finished aggregation
   uint32_t age = 0;               // aggregation intervals for which nr_accesses held
+  ProbeHits probe_hits{};         // samples that hit each probe, in the running aggregation
+  ProbeHits last_probe_hits{};    // and in the last finished one
 };
 
 using RegionList = boost::intrusive::list<Region, boost::intrusive::constant_time_size<true>>;

@@ -50,8 +50,8 @@ void SchemeRound::set_min_score() {
     for (Region& region : target.regions()) {
       if (!scheme_.params.pattern.matches(region.range.size(), context_.moving_nr_accesses(region),
                                           region.age) ||
-          ask_core_filters(scheme_.params.filters, target, target_idx, region,
-                           context_.min_region_sz) == CoreVerdict::rejected) {
+          ask_core_filters(scheme_.params.filters, context_, target, target_idx, region) ==
+              CoreVerdict::rejected) {
         continue;
       }
       histogram[priority_score(context_, scheme_, region)] += region.range.size();
@@ -125,7 +125,7 @@ void SchemeRound::try_region(Target& target, int target_idx, Region& region) {
     target.split_region(region, align_down(quota.left(pending_), context_.min_region_sz));
   }
   const CoreVerdict verdict =
-      ask_core_filters(scheme_.params.filters, target, target_idx, region, context_.min_region_sz);
+      ask_core_filters(scheme_.params.filters, context_, target, target_idx, region);
   if (verdict == CoreVerdict::rejected) return;
   batch_.push_back(
       {.target = &target, .region = &region, .ask_ops_filters = verdict == CoreVerdict::pass});

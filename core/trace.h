@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <variant>
 
+#include "core/probes.h"
+
 namespace damonfs {
 
 // damon_aggregated: one region, at the end of an aggregation interval. Addresses in units of
@@ -17,6 +19,14 @@ struct AggregatedEvent {
   uint64_t end = 0;
   uint32_t nr_accesses = 0;
   uint32_t age = 0;
+};
+
+// damon_region_aggregated: the same, with the hits of the context's probes.
+struct RegionAggregatedEvent {
+  static constexpr const char* kName = "damon_region_aggregated";
+  AggregatedEvent region;
+  size_t nr_probes = 0;
+  ProbeHits probe_hits{};  // of which the first nr_probes count
 };
 
 // damon_monitor_intervals_tune: the sampling interval that tuning has chosen.
@@ -60,8 +70,8 @@ struct StatEvent {
   uint64_t nr_snapshots = 0;
 };
 
-using TraceFields =
-    std::variant<AggregatedEvent, IntervalsTuneEvent, BeforeApplyEvent, EszEvent, StatEvent>;
+using TraceFields = std::variant<AggregatedEvent, IntervalsTuneEvent, BeforeApplyEvent, EszEvent,
+                                 StatEvent, RegionAggregatedEvent>;
 
 // Who is told of events. Called on threads of kdamonds, several at once; must never wait, for that
 // would delay the monitoring. Outlives the contexts that it is told by.

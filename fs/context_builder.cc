@@ -6,6 +6,7 @@
 
 #include "core/arithmetic.h"
 #include "fs/damon_keywords.h"
+#include "fs/sample_files.h"
 
 namespace damonfs {
 
@@ -33,14 +34,34 @@ Error within(const Error& error, int code, fmt::format_string<Args...> place, Ar
           fmt::format(place, std::forward<Args>(args)...) + ": " + error.message};
 }
 
-Result<void> check_probes(const ContextFiles& files, const Machine& machine) {
-  for (size_t p = 0; p < files.probes.size(); ++p) {
-    for (const auto& filter : files.probes[p].filters.items()) {
-      if (filter->type != ProbeFilterType::memcg) continue;
-      if (auto known = check_memcg(filter->path, machine); !known) {
-        return tl::unexpected(within(known.error(), 0, "probes/{}", p));
+Result<Probe> build_probe(const ProbeFiles& files, const Machine& machine) {
+  Probe probe;
+  probe.weight = files.weight;
+  for (const auto& prep : files.preps.items()) probe.preps.push_back(prep->action);
+  for (const auto& file : files.filters.items()) {
+    ProbeFilter filter = *file;
+    if (filter.type == ProbeFilterType::memcg) {
+      if (auto known = check_memcg(filter.path, machine); !known) {
+        return tl::unexpected(known.error());
       }
+      filter.path = cgroup_path(file->path);
     }
+    if (filter.type == ProbeFilterType::hugepage_size && filter.min_sz > filter.max_sz) {
+      return fail(EINVAL, "hugepage_size: min {} is above max {}", filter.min_sz, filter.max_sz);
+    }
+    probe.filters.push_back(std::move(filter));
+  }
+  return probe;
+}
+
+Result<void> add_probes(Context& context, const ContextFiles& files, const Machine& machine) {
+  if (!files.probes.empty() && context.operations && !context.operations->takes_probes()) {
+    return fail(EINVAL, "probes are not for operations {}", keyword_of(files.operations));
+  }
+  for (size_t p = 0; p < files.probes.size(); ++p) {
+    auto probe = build_probe(files.probes[p], machine);
+    if (!probe) return tl::unexpected(within(probe.error(), 0, "probes/{}", p));
+    context.probes.push_back(*std::move(probe));
   }
   return {};
 }
@@ -112,8 +133,10 @@ Result<void> add_filters(Filters& filters, const Numbered<Filter>& files, const 
       return fail(EINVAL, "addr_end {:#x} is below addr_start {:#x}", filter.addr.end,
                   filter.addr.start);
     }
-    if (filter.type == FilterType::hugepage_size && filter.min_sz > filter.max_sz) {
-      return fail(EINVAL, "hugepage_size: min {} is above max {}", filter.min_sz, filter.max_sz);
+    if ((filter.type == FilterType::hugepage_size || filter.type == FilterType::probe_hits_wsum) &&
+        filter.min_sz > filter.max_sz) {
+      return fail(EINVAL, "{}: min {} is above max {}", keyword_of(filter.type), filter.min_sz,
+                  filter.max_sz);
     }
     (handled_by_core(filter.type) ? filters.core : filters.ops).push_back(std::move(filter));
   }
@@ -247,7 +270,8 @@ Result<std::unique_ptr<Context>> build_context(const ContextFiles& files, const 
   context->attrs = files.attrs;
   context->aggr_samples = context->samples_in(context->attrs.aggr_us);
   Result<void> valid = context->attrs.validate();
-  if (valid) valid = check_probes(files, machine);
+  if (valid) valid = check_sample(files.sample, machine);
+  if (valid) valid = add_probes(*context, files, machine);
   if (valid) valid = add_targets(*context, files, machine);
   if (valid) valid = add_schemes(*context, files, machine);
   if (valid) valid = check_whole(*context, files);

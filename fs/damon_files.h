@@ -14,6 +14,7 @@
 #include "core/attrs.h"
 #include "core/filters.h"
 #include "core/operations.h"
+#include "core/probes.h"
 #include "core/quota.h"
 #include "core/region.h"
 #include "core/scheme.h"
@@ -60,20 +61,39 @@ struct TargetFiles {
   Numbered<AddrRange> regions;
 };
 
-enum class ProbeFilterType { anon, memcg };
-
-// monitoring_attrs/probes/P/filters/F
-struct ProbeFilterFiles {
-  ProbeFilterType type = ProbeFilterType::anon;
-  bool matching = false;
-  bool allow = false;
-  std::string path;
+// monitoring_attrs/probes/P/preps/N
+struct ProbePrepFiles {
+  PrepAction action = PrepAction::set_pgidle;
 };
 
 // monitoring_attrs/probes/P
 struct ProbeFiles {
   uint32_t weight = 0;
-  Numbered<ProbeFilterFiles> filters;
+  Numbered<ProbePrepFiles> preps;
+  Numbered<ProbeFilter> filters;
+};
+
+// What sampled accesses are told apart by. Of the first two, user space never learns.
+enum class SampleFilterType { cpumask, threads, write };
+
+// monitoring_attrs/sample/filters/F
+struct SampleFilterFiles {
+  SampleFilterType type = SampleFilterType::write;
+  bool matching = false;
+  bool allow = false;
+  std::string cpumask;
+  std::string tid_arr;
+};
+
+// monitoring_attrs/sample, and operations_attrs, which was before it: what accesses are counted.
+struct SampleFiles {
+  bool page_table = true;
+  bool page_fault = false;
+  Numbered<SampleFilterFiles> filters;
+  bool use_reports = false;
+  bool write_only = false;
+  std::string cpus = "all";
+  std::string tids;
 };
 
 // Two bounds as their files `min` and `max` hold them; nothing says that min is the lower one.
@@ -115,7 +135,8 @@ struct TriedRegionFiles {
   uint32_t nr_accesses = 0;
   uint32_t age = 0;
   uint64_t sz_filter_passed = 0;
-  std::vector<uint8_t> probe_hits;  // probes/P/hits
+  size_t nr_probes = 0;
+  ProbeHits probe_hits{};  // probes/P/hits
 };
 
 // schemes/S/tried_regions/N/probes/P
@@ -130,6 +151,7 @@ struct ContextFiles {
   bool pause = false;
   MonitoringAttrs attrs;
   Numbered<ProbeFiles> probes;
+  SampleFiles sample;
   Numbered<TargetFiles> targets;
   Numbered<SchemeFiles> schemes;
 };

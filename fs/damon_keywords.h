@@ -22,12 +22,20 @@ inline constexpr auto keywords<Action> = std::to_array<std::string_view>(
      "migrate_hot", "migrate_cold", "stat"});
 
 template <>
-inline constexpr auto keywords<ProbeFilterType> = std::to_array<std::string_view>({"anon",
-                                                                                   "memcg"});
+inline constexpr auto keywords<ProbeFilterType> = std::to_array<std::string_view>(
+    {"anon", "memcg", "hugepage_size", "pgidle_unset", "pgidle_set"});
 
 template <>
-inline constexpr auto keywords<FilterType> = std::to_array<std::string_view>(
-    {"anon", "active", "memcg", "young", "hugepage_size", "unmapped", "addr", "target"});
+inline constexpr auto keywords<PrepAction> = std::to_array<std::string_view>({"set_pgidle"});
+
+template <>
+inline constexpr auto keywords<SampleFilterType> =
+    std::to_array<std::string_view>({"cpumask", "threads", "write"});
+
+template <>
+inline constexpr auto keywords<FilterType> =
+    std::to_array<std::string_view>({"anon", "active", "memcg", "young", "hugepage_size",
+                                     "unmapped", "addr", "target", "probe_hits_wsum"});
 
 template <>
 inline constexpr auto keywords<GoalMetric> = std::to_array<std::string_view>(

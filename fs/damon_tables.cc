@@ -2,6 +2,7 @@
 
 #include "fs/attributes.h"
 #include "fs/kdamond_files.h"
+#include "fs/sample_files.h"
 
 namespace damonfs {
 
@@ -9,16 +10,28 @@ namespace {
 
 // monitoring_attrs/probes
 
+constexpr Attribute kProbePrepRows[] = {row<&ProbePrepFiles::action>("prep_action")};
+constexpr DirectoryType kProbePrep = {"probe preparation", kProbePrepRows};
+
+void add_probe_prep(Directory& parent, std::string name,
+                    const std::shared_ptr<ProbePrepFiles>& files) {
+  parent.add_child(std::move(name), kProbePrep, files);
+}
+
+constexpr Attribute kProbePrepsRows[] = {
+    count_row<add_probe_prep, &ProbeFiles::preps>("nr_preps"),
+};
+constexpr DirectoryType kProbePreps = {"probe preparations", kProbePrepsRows};
+
 constexpr Attribute kProbeFilterRows[] = {
-    row<&ProbeFilterFiles::type>("type"),
-    row<&ProbeFilterFiles::matching>("matching"),
-    row<&ProbeFilterFiles::allow>("allow"),
-    row<&ProbeFilterFiles::path>("path"),
+    row<&ProbeFilter::type>("type"),   row<&ProbeFilter::matching>("matching"),
+    row<&ProbeFilter::allow>("allow"), row<&ProbeFilter::path>("path"),
+    row<&ProbeFilter::min_sz>("min"),  row<&ProbeFilter::max_sz>("max"),
 };
 constexpr DirectoryType kProbeFilter = {"probe filter", kProbeFilterRows};
 
 void add_probe_filter(Directory& parent, std::string name,
-                      const std::shared_ptr<ProbeFilterFiles>& files) {
+                      const std::shared_ptr<ProbeFilter>& files) {
   parent.add_child(std::move(name), kProbeFilter, files);
 }
 
@@ -32,6 +45,7 @@ constexpr DirectoryType kProbe = {"probe", kProbeRows};
 
 void add_probe(Directory& parent, std::string name, const std::shared_ptr<ProbeFiles>& files) {
   Directory& probe = parent.add_child(std::move(name), kProbe, files);
+  probe.add_child("preps", kProbePreps, files);
   probe.add_child("filters", kProbeFilters, files);
 }
 
@@ -73,6 +87,7 @@ void add_monitoring_attrs(Directory& parent, const std::shared_ptr<ContextFiles>
   intervals.add_child("intervals_goal", kIntervalsGoal, files);
   attrs.add_child("nr_regions", kNrRegions, files);
   attrs.add_child("probes", kProbes, files);
+  add_sample(attrs, files);
 }
 
 // targets
@@ -143,6 +158,7 @@ constexpr DirectoryType kPlainDirectory = {"directory", {}};
 void add_context(Directory& parent, std::string name, const std::shared_ptr<ContextFiles>& files) {
   Directory& context = parent.add_child(std::move(name), kContext, files);
   add_monitoring_attrs(context, files);
+  add_operations_attrs(context, files);
   context.add_child("targets", kTargets, files);
   context.add_child("schemes", kSchemes, files);
 }

@@ -46,6 +46,7 @@ constexpr Attribute kGoalRows[] = {
     row<&QuotaGoal::metric>("target_metric"),
     row<&QuotaGoal::target_value>("target_value"),
     row<&QuotaGoal::current_value>("current_value"),
+    row<&QuotaGoal::complement>("complement"),
     row<&QuotaGoal::nid>("nid"),
     row<&QuotaGoal::path>("path"),
 };
@@ -195,7 +196,7 @@ void add_tried_region(Directory& parent, std::string name,
                       const std::shared_ptr<TriedRegionFiles>& files) {
   Directory& region = parent.add_child(std::move(name), kTriedRegion, files);
   Directory& probes = region.add_child("probes", kPlainDirectory, nullptr);
-  for (size_t i = 0; i < files->probe_hits.size(); ++i) {
+  for (size_t i = 0; i < files->nr_probes; ++i) {
     const auto hits = std::make_shared<ProbeHitsFiles>(ProbeHitsFiles{files->probe_hits[i]});
     probes.add_child(std::to_string(i), kProbeHits, hits);
   }

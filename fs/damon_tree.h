@@ -33,6 +33,8 @@ struct Machine {
   std::function<Result<AddrRange>()> biggest_system_ram;
   // Of this machine, the tree's and the modules' alike.
   std::shared_ptr<RunningKdamonds> kdamonds = std::make_shared<RunningKdamonds>();
+  // Whether accesses are writes only, as with the backend soft-dirty.
+  bool sees_writes_only = false;
   Clock* clock = nullptr;
   TraceSink* trace = nullptr;  // who is told of kdamonds' work; null: nobody
   uint64_t seed = 0;

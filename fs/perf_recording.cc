@@ -24,7 +24,11 @@ namespace damonfs {
 
 namespace {
 
-constexpr std::string_view kMagic = "# damonfs perf recording, version 1";
+using std::string_view_literals::operator""sv;
+
+// A line of its own. By the zero byte file(1) takes the whole for data: an older damo (2.9) would
+// read a text itself.
+constexpr std::string_view kMagic = "# damonfs perf recording, version 1\0"sv;
 constexpr double kPause = 0.05;  // between two looks at the stream, seconds
 
 tl::unexpected<Error> failed(const std::string& what) {

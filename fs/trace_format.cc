@@ -12,6 +12,15 @@ constexpr FieldFormat u64(std::string_view name) { return {"unsigned long", name
 constexpr FieldFormat kAggregated[] = {
     u64("target_id"), u32("nr_regions"), u64("start"), u64("end"), u32("nr_accesses"), u32("age"),
 };
+constexpr FieldFormat kRegionAggregated[] = {
+    u64("target_id"),
+    u32("nr_regions"),
+    u64("start"),
+    u64("end"),
+    u32("nr_accesses"),
+    u32("age"),
+    {"__data_loc unsigned char[]", "probe_hits", 4},
+};
 constexpr FieldFormat kIntervalsTune[] = {u64("sample_us")};
 constexpr FieldFormat kBeforeApply[] = {
     u32("context_idx"), u32("scheme_idx"),  u64("target_idx"), u64("start"),
@@ -47,11 +56,21 @@ constexpr EventFormat kFormats[] = {
      R"(sz_ops_filter_passed=%lu qt_exceeds=%lu nr_snapshots=%lu", REC->context_idx, )"
      R"(REC->scheme_idx, REC->nr_tried, REC->sz_tried, REC->nr_applied, REC->sz_applied, )"
      R"(REC->sz_ops_filter_passed, REC->qt_exceeds, REC->nr_snapshots)"},
+    {RegionAggregatedEvent::kName, 6, kRegionAggregated,
+     R"("target_id=%lu nr_regions=%u %lu-%lu: %u %u probe_hits=%s", REC->target_id, )"
+     R"(REC->nr_regions, REC->start, REC->end, REC->nr_accesses, REC->age, )"
+     R"(__print_hex(__get_dynamic_array(probe_hits), __get_dynamic_array_len(probe_hits)))"},
 };
 
 std::string text_of(const AggregatedEvent& e) {
   return fmt::format("target_id={} nr_regions={} {}-{}: {} {}", e.target_id, e.nr_regions, e.start,
                      e.end, e.nr_accesses, e.age);
+}
+
+// Hits in hexadecimal digits, two each.
+std::string text_of(const RegionAggregatedEvent& e) {
+  const std::span<const uint8_t> hits(e.probe_hits.data(), e.nr_probes);
+  return fmt::format("{} probe_hits={:02x}", text_of(e.region), fmt::join(hits, " "));
 }
 
 std::string text_of(const IntervalsTuneEvent& e) {

@@ -25,7 +25,8 @@ struct Walk {
                                     .nr_accesses = context->moving_nr_accesses(region),
                                     .age = region.age,
                                     .sz_filter_passed = sz_filter_passed,
-                                    .probe_hits = {}});
+                                    .nr_probes = context->probes.size(),
+                                    .probe_hits = context->moving_probe_hits(region)});
   }
 };
 

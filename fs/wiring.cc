@@ -71,7 +71,7 @@ class ProcessOperations final : public Operations {
  public:
   ProcessOperations(OpsId id, Bits bits, const Paths& paths, bool dry_run, Metrics& metrics)
       : own_ages_(std::move(bits.own_ages)),
-        watching_(id, std::move(bits.bits)),
+        watching_(id, std::move(bits.bits), paths),
         actions_(paths, {.dry_run = dry_run, .ages = bits.ages}),
         metrics_(metrics) {}
 
@@ -82,6 +82,15 @@ class ProcessOperations final : public Operations {
   void update(Context& context) override { watching_.update(context); }
   void prepare(std::span<Sample> samples) override { watching_.prepare(samples); }
   void check(std::span<Sample> samples) override { watching_.check(samples); }
+  [[nodiscard]] bool takes_probes() const override { return true; }
+  void prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                      bool accesses) override {
+    watching_.prepare_probes(probes, samples, accesses);
+  }
+  void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                    bool accesses) override {
+    watching_.apply_probes(probes, samples, accesses);
+  }
   bool target_valid(const Target& target) override { return watching_.target_valid(target); }
   void apply(const Scheme& scheme, std::span<Application> work) override {
     actions_.apply(scheme, work);
@@ -249,6 +258,7 @@ Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_
   };
   machine_.find_memcg = [this](std::string_view path) { return find_memcg(paths_, path); };
   machine_.biggest_system_ram = [this] { return biggest_system_ram(paths_); };
+  machine_.sees_writes_only = chosen == "soft-dirty";
   machine_.seed = seed ? *seed : std::random_device()();
   clock_ = std::make_unique<SteadyClock>();
   wire_physical(chosen);

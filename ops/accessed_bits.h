@@ -17,6 +17,8 @@ class AccessedBits {
   virtual ~AccessedBits() = default;
   virtual void prepare(std::span<Sample> samples) = 0;
   virtual void check(std::span<Sample> samples) = 0;
+  // As check(), of samples without a prepare(): accessed since anybody last made them old.
+  virtual void look(std::span<Sample> samples) = 0;
   // The name it has on the command line: "pte", "idle", "soft-dirty".
   [[nodiscard]] virtual std::string_view name() const = 0;
 };

@@ -10,7 +10,7 @@ Result<std::unique_ptr<IdleBitmap>> IdleBitmap::open(const Paths& paths, ReadEnt
   return std::unique_ptr<IdleBitmap>(new IdleBitmap(*std::move(marks), std::move(read_entries)));
 }
 
-void IdleBitmap::prepare(std::span<Sample> samples) {
+std::vector<IdleMarks::Mark> IdleBitmap::find_frames(std::span<const Sample> samples) {
   marks_.flags().tick();
   const std::span<const PagemapEntry> entries = pagemap_.read(samples);
   std::vector<IdleMarks::Mark> marks(samples.size());
@@ -21,7 +21,14 @@ void IdleBitmap::prepare(std::span<Sample> samples) {
     exclusive_[i] = entries[i].exclusive();
     marks[i] = {pfn, marks_.flags().guess(pfn, samples[i].addr / kPageSize)};
   }
-  marks_.set(std::move(marks));
+  return marks;
+}
+
+void IdleBitmap::prepare(std::span<Sample> samples) { marks_.set(find_frames(samples)); }
+
+void IdleBitmap::look(std::span<Sample> samples) {
+  marks_.take(find_frames(samples));
+  check(samples);
 }
 
 void IdleBitmap::check(std::span<Sample> samples) {

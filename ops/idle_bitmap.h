@@ -42,11 +42,14 @@ class IdleBitmap final : public AccessedBits {
 
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
+  void look(std::span<Sample> samples) override;
   [[nodiscard]] std::string_view name() const override { return "idle"; }
 
  private:
   IdleBitmap(IdleMarks marks, ReadEntries read_entries)
       : marks_(std::move(marks)), read_entries_(std::move(read_entries)) {}
+  // The frames behind the samples.
+  [[nodiscard]] std::vector<IdleMarks::Mark> find_frames(std::span<const Sample> samples);
   void ask_entries(std::span<Sample> samples);
   void settle(Sample& sample, size_t mark, bool idle);
 

@@ -53,9 +53,13 @@ IdleMarks::Run IdleMarks::next_run(size_t first, uint64_t max_hole) {
   return {first, end, start};
 }
 
-void IdleMarks::set(std::vector<Mark> marks) {
+void IdleMarks::take(std::vector<Mark> marks) {
   marks_ = std::move(marks);
   sort_by_frame();
+}
+
+void IdleMarks::set(std::vector<Mark> marks) {
+  take(std::move(marks));
   for (size_t first = 0; first < by_frame_.size();) {
     const Run run = next_run(first, kWriteHole);
     for (size_t at = run.first; at < run.end; ++at) {

@@ -30,6 +30,8 @@ class IdleMarks {
   // For guesses of folios; tick() it once a sampling interval.
   [[nodiscard]] PageFlags& flags() { return flags_; }
 
+  // Takes marks that were set before, by whomever, for the next read().
+  void take(std::vector<Mark> marks);
   // Opens a sampling interval: marks all of them. A mark that cannot be set becomes none.
   void set(std::vector<Mark> marks);
   [[nodiscard]] const std::vector<Mark>& marks() const { return marks_; }

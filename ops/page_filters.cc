@@ -15,9 +15,6 @@ namespace {
 // Addresses whose pages are asked about together: a multiple of what one accessed bit can cover.
 constexpr uint64_t kWindow = uint64_t{64} << 20;
 
-// Of a file, or of memory that is shared like one: tmpfs and MAP_SHARED included.
-bool of_file(const PagemapEntry& entry) { return (entry.bits >> 61 & 1) != 0; }
-
 // What becomes of a page that is not there.
 bool absent_passes(const Filters& filters, bool swapped) {
   for (const Filter& filter : filters.ops) {
@@ -111,7 +108,7 @@ bool PageFilters::ask(const Filter& filter, Batch& batch, std::span<bool> applie
   switch (filter.type) {
     case FilterType::anon:
       std::transform(batch.entries.begin(), batch.entries.end(), applies.begin(),
-                     [](const PagemapEntry& entry) { return !of_file(entry); });
+                     [](const PagemapEntry& entry) { return !entry.of_file(); });
       return true;
     case FilterType::young:
       if (ages_ == nullptr) {
@@ -129,6 +126,7 @@ bool PageFilters::ask(const Filter& filter, Batch& batch, std::span<bool> applie
     case FilterType::unmapped:
     case FilterType::addr:
     case FilterType::target:
+    case FilterType::probe_hits_wsum:
       break;
   }
   std::fill(applies.begin(), applies.end(), false);

@@ -20,6 +20,8 @@ struct PagemapEntry {
   uint64_t bits = 0;
 
   [[nodiscard]] bool present() const { return (bits >> 63 & 1) != 0; }
+  // Of a file, or of memory that is shared like one: tmpfs and MAP_SHARED included.
+  [[nodiscard]] bool of_file() const { return (bits >> 61 & 1) != 0; }
   // Written to since the process's soft-dirty bits were cleared.
   [[nodiscard]] bool soft_dirty() const { return (bits >> 55 & 1) != 0; }
   // Its page is mapped here and nowhere else.

@@ -43,6 +43,10 @@ PatternRun::Accesses PatternRun::accesses_of(const PatternProcess& process, pid_
   return {chances, mix(mix(mix(pattern_->seed) ^ static_cast<uint64_t>(pid)) ^ interval_)};
 }
 
+double PatternRun::draw_of_page(pid_t pid, uint64_t page) const {
+  return unit_interval(mix(mix(pattern_->seed ^ static_cast<uint64_t>(pid)) ^ mix(page)));
+}
+
 PatternRun::Accesses::Page PatternRun::Accesses::at(uint64_t addr) const {
   const PatternChances::Part* part = chances_->find(addr);
   if (part == nullptr) return {};

@@ -51,6 +51,9 @@ class PatternRun {
   };
   [[nodiscard]] Accesses accesses_of(const PatternProcess& process, pid_t pid);
 
+  // A number in [0, 1) that a page has for the whole of the run.
+  [[nodiscard]] double draw_of_page(pid_t pid, uint64_t page) const;
+
  private:
   std::shared_ptr<const Pattern> pattern_;
   const Clock* clock_;

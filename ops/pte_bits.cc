@@ -40,6 +40,13 @@ void PteBits::check(std::span<Sample> samples) {
   });
 }
 
+void PteBits::look(std::span<Sample> samples) {
+  ager_->forget_unused();
+  set_queries(samples);
+  aged_.assign(samples.size(), {});
+  check(samples);
+}
+
 void PteBits::young(const Process& process, std::span<const uint64_t> addrs,
                     std::span<bool> young) {
   std::fill(young.begin(), young.end(), false);

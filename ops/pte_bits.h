@@ -36,6 +36,7 @@ class PteBits final : public AccessedBits, public PageAges {
 
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
+  void look(std::span<Sample> samples) override;
   [[nodiscard]] std::string_view name() const override { return "pte"; }
 
   void young(const Process& process, std::span<const uint64_t> addrs,

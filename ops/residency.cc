@@ -1,10 +1,12 @@
 #include "ops/residency.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <optional>
 #include <vector>
 
+#include "ops/page_info.h"
 #include "ops/page_size.h"
 #include "ops/pattern_player.h"
 
@@ -30,6 +32,10 @@ bool alike(const Residency::Piece& left, const Residency::Piece& right, double t
 
 uint64_t whole_pages(double bytes) {
   return static_cast<uint64_t>(std::llround(bytes / kPageSize)) * kPageSize;
+}
+
+uint64_t Residency::Piece::page_size() const {
+  return collapsed ? std::max(kHugePageSize, mapping->leaf_sz) : mapping->leaf_sz;
 }
 
 Residency::Residency(const PatternProcess& process) : process_(&process) {

@@ -33,6 +33,8 @@ class Residency {
     int node = 0;            // NUMA node of the others
     bool collapsed = false;  // made of huge pages by a scheme
 
+    // Bytes that are mapped as one.
+    [[nodiscard]] uint64_t page_size() const;
     [[nodiscard]] double bytes_in() const { return static_cast<double>(range.size()) * (1 - out); }
     [[nodiscard]] double bytes_out() const { return static_cast<double>(range.size()) * out; }
   };

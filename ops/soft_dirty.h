@@ -31,6 +31,7 @@ class SoftDirty final : public AccessedBits {
 
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
+  void look(std::span<Sample> samples) override { check(samples); }
   [[nodiscard]] std::string_view name() const override { return "soft-dirty"; }
 
  private:

@@ -1,8 +1,11 @@
 #include "ops/synthetic.h"
 
+#include <algorithm>
 #include <cerrno>
 
+#include "core/arithmetic.h"
 #include "core/context.h"
+#include "ops/page_size.h"
 #include "ops/pattern_player.h"
 
 namespace damonfs {
@@ -64,6 +67,23 @@ void SyntheticOperations::check(std::span<Sample> samples) {
       const auto page = accesses.at(sample.addr);
       sample.accessed = page.accessed;
       sample.leaf_sz = page.leaf_sz;
+    }
+  });
+}
+
+void SyntheticOperations::prepare_probes(std::span<const Probe> /*probes*/,
+                                         std::span<Sample> samples, bool accesses) {
+  if (!accesses) prepare(samples);
+}
+
+void SyntheticOperations::apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                                       bool accesses) {
+  if (!accesses) check(samples);
+  play_.settle_now_and_then();
+  for_each_target(samples, [&](const SyntheticProcess& process, std::span<Sample> of_one) {
+    for (Sample& sample : of_one) {
+      sample.probes_hit =
+          play_.hits(probes, accesses, {process.pid(), sample.addr, sample.accessed});
     }
   });
 }

@@ -52,6 +52,16 @@ class SyntheticOperations final : public VirtualOperations {
   void check(std::span<Sample> samples) override;
   void apply(const Scheme& scheme, std::span<Application> work) override;
 
+  // A page is anonymous unless the pattern says `file`, as large as its leaf, or 2 MiB once
+  // collapsed, of no memory cgroup, and idle when it was not accessed in a sampling interval before
+  // which it was made so. Of a piece of memory of which a share is paged out, each page is there or
+  // not by a draw of its own.
+  [[nodiscard]] bool takes_probes() const override { return true; }
+  void prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                      bool accesses) override;
+  void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                    bool accesses) override;
+
   // False once a process that exits has come to its end.
   [[nodiscard]] bool target_valid(const Target& target) override;
 

@@ -17,10 +17,6 @@ bool asks_for_young(const Filters& filters) {
                      [](const Filter& filter) { return filter.type == FilterType::young; });
 }
 
-uint64_t page_size_of(const Piece& piece) {
-  return piece.collapsed ? std::max(kHugePageSize, piece.mapping->leaf_sz) : piece.mapping->leaf_sz;
-}
-
 // The share of pages that are there for which the filter's question is answered yes, where it does
 // not depend on time.
 double matching_share(const Filter& filter, const Piece& piece) {
@@ -28,7 +24,7 @@ double matching_share(const Filter& filter, const Piece& piece) {
     case FilterType::anon:
       return piece.mapping->file ? 0 : 1;
     case FilterType::hugepage_size: {
-      const uint64_t size = page_size_of(piece);
+      const uint64_t size = piece.page_size();
       return filter.min_sz <= size && size <= filter.max_sz ? 1 : 0;
     }
     default:
@@ -157,7 +153,7 @@ double SyntheticActions::collapse(const Job& job, AddrRange range) {
   double applied = 0;
   for (const AddrRange& pieces : mapped) {
     job.memory.visit(shrink_to(pieces, kHugePageSize), [&](Piece& piece) {
-      const bool huge = page_size_of(piece) >= kHugePageSize;
+      const bool huge = piece.page_size() >= kHugePageSize;
       if (huge || piece.out >= 1 || passing(job, piece).in <= 0) return;
       applied += static_cast<double>(piece.range.size());
       piece.collapsed = true;

@@ -60,6 +60,25 @@ void SyntheticPaddr::check(std::span<Sample> samples) {
   }
 }
 
+void SyntheticPaddr::prepare_probes(std::span<const Probe> /*probes*/, std::span<Sample> samples,
+                                    bool accesses) {
+  if (!accesses) prepare(samples);
+}
+
+void SyntheticPaddr::apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                                  bool accesses) {
+  if (!accesses) check(samples);
+  play_.settle_now_and_then();
+  for (Sample& sample : samples) {
+    const uint64_t addr = sample.addr * context_->addr_unit;
+    const auto block = memory_.at_or_above(addr);
+    const bool there = block != memory_.blocks().end() && addr >= block->physical.start;
+    sample.probes_hit =
+        there ? play_.hits(probes, accesses, {block->pid, block->to_virtual(addr), sample.accessed})
+              : 0;
+  }
+}
+
 void SyntheticPaddr::apply(const Scheme& scheme, std::span<Application> work) {
   for (Application& piece : work) piece.sz_applied = piece.sz_filter_passed = 0;
   if (!of_physical_memory(scheme.params.action)) {

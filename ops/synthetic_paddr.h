@@ -28,6 +28,11 @@ class SyntheticPaddr final : public Operations {
   void update(Context& /*context*/) override {}
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
+  [[nodiscard]] bool takes_probes() const override { return true; }
+  void prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                      bool accesses) override;
+  void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                    bool accesses) override;
   [[nodiscard]] bool target_valid(const Target& /*target*/) override { return true; }
   void apply(const Scheme& scheme, std::span<Application> work) override;
 

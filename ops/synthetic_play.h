@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "core/clock.h"
 #include "core/context.h"
+#include "core/probes.h"
 #include "ops/pattern.h"
 #include "ops/pattern_clock.h"
 #include "ops/pattern_run.h"
@@ -32,15 +34,26 @@ class SyntheticPlay {
   [[nodiscard]] SyntheticMachine& machine() { return *machine_; }
   [[nodiscard]] SyntheticActions& actions() { return actions_; }
 
+  // A page that was sampled.
+  struct SampledPage {
+    pid_t pid;      // the process that has it
+    uint64_t addr;  // where it has it; bytes
+    bool accessed;  // in the last interval
+  };
+  // Which of `probes` hit the page, bit p for probe p. It was made idle before the interval if
+  // `accesses` are monitored, or a probe prepares it so; `memcg` never matches.
+  [[nodiscard]] uint8_t hits(std::span<const Probe> probes, bool accesses, const SampledPage& page);
+
   // Lets the machine's time pass until now, and says when that is.
   SyntheticActions::Now settle();
+  // The same, but not each time: for what asks every sampling interval, as what comes back to
+  // memory does so slowly.
+  void settle_now_and_then();
 
  private:
-  void settle_for_metrics();
-
   PatternRun run_;
   std::shared_ptr<SyntheticMachine> machine_;
-  uint64_t settled_ns_ = 0;  // for the metrics, of the pattern's time
+  uint64_t settled_ns_ = 0;  // by settle_now_and_then(), of the pattern's time
   SyntheticMetrics metrics_;
   SyntheticActions actions_;
 };

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "ops/accessed_bits.h"
+#include "ops/page_prober.h"
+#include "ops/paths.h"
 #include "ops/virtual_operations.h"
 
 namespace damonfs {
@@ -12,11 +15,19 @@ namespace damonfs {
 // from is the business of the AccessedBits it owns. Same ownership and thread rule as Operations.
 class VaddrOperations final : public VirtualOperations {
  public:
-  VaddrOperations(OpsId id, std::unique_ptr<AccessedBits> bits)
-      : VirtualOperations(id), bits_(std::move(bits)) {}
+  VaddrOperations(OpsId id, std::unique_ptr<AccessedBits> bits, const Paths& paths = {})
+      : VirtualOperations(id), bits_(std::move(bits)), prober_(paths) {}
 
   void prepare(std::span<Sample> samples) override { bits_->prepare(samples); }
   void check(std::span<Sample> samples) override { bits_->check(samples); }
+
+  // A page is idle that the backend has not seen accessed since it was last made so; prepare()
+  // makes it idle as well as the preparation action does.
+  [[nodiscard]] bool takes_probes() const override { return true; }
+  void prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                      bool accesses) override;
+  void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                    bool accesses) override;
 
   // While its process exists; a zombie, which has no memory left, still does.
   [[nodiscard]] bool target_valid(const Target& target) override;
@@ -26,6 +37,7 @@ class VaddrOperations final : public VirtualOperations {
 
  private:
   std::unique_ptr<AccessedBits> bits_;
+  PageProber prober_;
 };
 
 }  // namespace damonfs

@@ -4,6 +4,7 @@ begins with a slash is below kdamonds."""
 S = "schemes/0/"
 Q = S + "quotas/"
 INTERVALS = "monitoring_attrs/intervals/"
+PROBE = "monitoring_attrs/probes/0/"
 MAX64 = str((1 << 64) - 1)
 
 # What `damo start LINE` leaves; everything is on, too.
@@ -45,6 +46,27 @@ START = {
         "monitoring_attrs/probes/nr_probes": "1", "monitoring_attrs/probes/0/filters/nr_filters": "1",
         "monitoring_attrs/probes/0/filters/0/type": "anon", "monitoring_attrs/probes/0/filters/0/allow": "Y",
         "monitoring_attrs/probes/0/filters/0/matching": "Y"}),
+    "probe-weight": ("--target_pid {pid} --probe_filter allow anon --probe_weight 100", {PROBE + "weight": "100"}),
+    "probe-not": ("--target_pid {pid} --probe_filter reject non anon", {
+        PROBE + "filters/0/matching": "N", PROBE + "filters/0/allow": "N", PROBE + "weight": "0"}),
+    "probe-memcg": ("--target_pid {pid} --probe_filter allow memcg /", {
+        PROBE + "filters/0/type": "memcg", PROBE + "filters/0/path": "/"}),
+    "probe-hugepage_size": ("--target_pid {pid} --probe_filter allow hugepage_size 2M 4M", {
+        PROBE + "filters/0/type": "hugepage_size", PROBE + "filters/0/min": "2097152",
+        PROBE + "filters/0/max": "4194304"}),
+    "probe-prep": ("--target_pid {pid} --probe --probe_prep set_pgidle --probe_filter allow pgidle_unset", {
+        PROBE + "preps/nr_preps": "1", PROBE + "preps/0/prep_action": "set_pgidle",
+        PROBE + "filters/0/type": "pgidle_unset"}),
+    "probe-pgidle_set": ("--target_pid {pid} --probe_filter allow pgidle_set", {
+        PROBE + "filters/0/type": "pgidle_set", PROBE + "preps/nr_preps": "0"}),
+    "two-probes": ("--target_pid {pid} --probe --probe_filter allow anon --probe "
+                   "--probe_filter allow hugepage_size 2M 2M --probe_filter reject anon", {
+                       "monitoring_attrs/probes/nr_probes": "2", "monitoring_attrs/probes/1/filters/nr_filters": "2",
+                       "monitoring_attrs/probes/1/filters/1/type": "anon"}),
+    "all-accesses": ("--target_pid {pid}", {
+        "monitoring_attrs/sample/primitives/page_table": "Y", "monitoring_attrs/sample/primitives/page_fault": "N",
+        "monitoring_attrs/sample/filters/nr_filters": "0", "operations_attrs/use_reports": "N",
+        "operations_attrs/write_only": "N", "operations_attrs/cpus": "all", "operations_attrs/tids": ""}),
     # Access patterns
     "pattern": ("{pid} --damos_action stat --damos_sz_region 4K 1M --damos_access_rate 10% 50% --damos_age 1s 5s", {
         S + "access_pattern/sz/min": "4096", S + "access_pattern/sz/max": "1048576",
@@ -107,6 +129,8 @@ for _name, _words, _directory, _files in (
         ("unmapped", "allow unmapped", "ops_filters", {"type": "unmapped"}),
         ("addr", "reject addr 4096 8192", "core_filters", {
             "type": "addr", "addr_start": "4096", "addr_end": "8192", "allow": "N"}),
+        ("probe_hits_wsum", "allow probe_hits_wsum 5 200", "core_filters", {
+            "type": "probe_hits_wsum", "min": "5", "max": "200", "allow": "Y"}),
         ("target", "reject target 0", "core_filters", {"type": "target", "damon_target_idx": "0"})):
     START["filter-" + _name] = ("{pid} --damos_action stat --damos_filter " + _words, {
         S + _directory + "/nr_filters": "1",
@@ -121,11 +145,22 @@ for _metric, _words, _files in (
         ("node_memcg_used_bp", "50% 0 /", {"target_value": "5000", "nid": "0", "path": "/"}),
         ("node_memcg_free_bp", "50% 0 /", {"target_value": "5000", "nid": "0", "path": "/"}),
         ("active_mem_bp", "40%", {"target_value": "4000"}),
-        ("inactive_mem_bp", "40%", {"target_value": "4000"})):
-    START["goal-" + _metric] = (
+        ("active_mem_bp", "40% complement", {"target_value": "4000", "complement": "Y"}),
+        ("inactive_mem_bp", "40%", {"target_value": "4000", "complement": "N"})):
+    START["goal-%s%s" % (_metric, "-complement" if "complement" in _words else "")] = (
         "{pid} --damos_action stat --damos_quota_interval 1s --damos_quota_goal %s %s" % (_metric, _words), {
             Q + "goals/nr_goals": "1", Q + "goals/0/target_metric": _metric,
             **{Q + "goals/0/" + _file: _value for _file, _value in _files.items()}})
+
+# `damo start LINE` that cannot be honoured: who accessed, and how, a backend that reads accessed bits does not know.
+# (damo 3.4.3 takes the N that --sample_primitives page_table stands for as a yes.)
+REFUSED = {
+    "page_fault": "--target_pid {pid} --sample_primitives page_fault",
+    "reports": "--target_pid {pid} --exp_ops_use_reports Y",
+    "write_only": "--target_pid {pid} --exp_ops_write_only Y",
+    "cpus": "--target_pid {pid} --exp_ops_cpus 0",
+    "tids": "--target_pid {pid} --exp_ops_tids 1",
+}
 
 # `damo tune LINE` on what `damo start {pid} --damos_action stat` has started.
 TUNE = {
@@ -136,6 +171,7 @@ TUNE = {
     "no-scheme": ("{pid}", {"schemes/nr_schemes": "0"}),
     "target": ("{other}", {"targets/0/pid_target": "{other}"}),
     "pause": ("--pause_ctx 0 --target_pid {pid}", {"pause": "Y"}),
+    "probe": ("--target_pid {pid} --probe_filter allow anon --probe_weight 100", {PROBE + "weight": "100"}),
 }
 
 # `damo report LINE` of a running context with a stat scheme, and what is printed.

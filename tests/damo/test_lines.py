@@ -1,5 +1,6 @@
 """damo's command lines, one by one: exit status, and what they must have caused in the tree or printed."""
 
+import json
 import re
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import time
 import pytest
 
 import lines
-from conftest import PATIENCE, on_cgroup2, wait_until
+from conftest import MIB, PATIENCE, on_cgroup2, wait_until
 
 
 def filled(text, damo, other):
@@ -38,6 +39,37 @@ def test_start(damo, other, name):
     assert done.returncode == 0, done.stdout
     assert damo.read("/0/state") == "on"
     check_files(damo, files, other)
+
+
+@pytest.mark.parametrize("name", lines.REFUSED)
+def test_refused(damo, other, name):
+    done = damo("start " + filled(lines.REFUSED[name], damo, other))
+    assert done.returncode != 0, done.stdout
+    assert not damo.on()
+
+
+def test_probe_hits(damo, target):
+    """The target's memory is anonymous: every sample of it hits. (Regions at its ends come of ones that lay across.)"""
+    started = damo("start --target_pid {pid} --probe --probe_filter allow anon --probe --probe_filter reject anon "
+                   "--probe --probe_filter allow pgidle_unset --damos_action stat")
+    assert started.returncode == 0, started.stdout
+    time.sleep(3)
+    done = damo("report access --json --dont_merge_regions")
+    assert done.returncode == 0, done.stdout
+    regions = [region for snapshot in json.loads(done.stdout)[0]["snapshots"] for region in snapshot["regions"]]
+    hits = {}
+    for region in regions:
+        start, end = (int(str(region[name]).replace(",", "")) for name in ("start", "end"))
+        if start >= target.memory and end <= target.memory + 64 * MIB:
+            hits[(start, end)] = region["probe_hits"], int(str(region["nr_accesses"]["samples"]))
+    inside = [(h, n) for (start, end), (h, n) in hits.items() if target.hot <= start and end <= target.hot + 8 * MIB]
+    assert len(hits) > len(inside) > 0, hits
+    assert all(h[:2] == [20, 0] for h, _ in inside), hits
+    # Accesses as a probe counts them are those that the monitoring counts.
+    assert all(h[2] == n for h, n in hits.values()), hits
+    assert max(n for _, n in inside) > 10
+    text = damo("report access")
+    assert re.search(r"(?m) 20 0 \d+ *$", text.stdout), text.stdout
 
 
 @pytest.mark.parametrize("name", lines.TUNE)

@@ -110,6 +110,7 @@ def test_record_of_all_events(damo):
     done = damo("report trace --input events.record.trace")
     assert done.returncode == 0, done.stdout
     assert "damon_aggregated" in done.stdout
+    assert re.search("damon_region_aggregated", done.stdout)
 
 
 def interrupt_until_it_ends(process):
@@ -226,12 +227,6 @@ def test_damo_killed_while_it_stages(damo):
 # What damo says of the tree.
 
 
-# Features of damo that no file of mainline's documented interface stands for
-# (Documentation/ABI/testing/sysfs-kernel-mm-damon, July 2026).
-NOT_IN_MAINLINE = {
-    "sysfs/damon_sample_control", "sysfs/damos_filter_probe_hits_wsum", "sysfs/damos_quota_goal_complement",
-    "sysfs/ops_attrs", "sysfs/probe_prep_set_pgidle", "sysfs/probe_preps", "sysfs/probe_type_hugepage_size",
-    "sysfs/probe_type_pgidle_set", "sysfs/probe_type_pgidle_unset"}
 
 
 def test_features(damo):
@@ -241,5 +236,5 @@ def test_features(damo):
     assert features["interface/damon_sysfs"] is True
     ours = {name: there for name, there in features.items() if name.startswith(("sysfs/", "trace/"))}
     missing = {name for name, there in ours.items() if not there}
-    assert missing - {"trace/damon_region_aggregated"} == NOT_IN_MAINLINE
-    assert len(ours) - len(missing) >= 55
+    assert not missing
+    assert len(ours) >= 60

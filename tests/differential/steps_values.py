@@ -95,7 +95,7 @@ KEYWORDS = {
     SCHEME + "quotas/goal_tuner": ["consist", "temporal"],
     SCHEME + "watermarks/metric": ["none", "free_mem_rate"],
     SCHEME + "filters/0/type": ["anon", "active", "memcg", "young", "hugepage_size", "unmapped",
-                                "addr", "target"],
+                                "addr", "target", "probe_hits_wsum"],
 }
 
 TEXTS = [SCHEME + "filters/0/memcg_path"]
@@ -124,7 +124,9 @@ MAKE = [
 MAKE_NEWER = [SCHEME + "dests/nr_dests", SCHEME + "core_filters/nr_filters",
               SCHEME + "ops_filters/nr_filters",
               CONTEXT + "monitoring_attrs/probes/nr_probes",
-              CONTEXT + "monitoring_attrs/probes/0/filters/nr_filters"]
+              CONTEXT + "monitoring_attrs/probes/0/preps/nr_preps",
+              CONTEXT + "monitoring_attrs/probes/0/filters/nr_filters",
+              CONTEXT + "monitoring_attrs/sample/filters/nr_filters"]
 
 
 def make_all(t):

@@ -124,7 +124,8 @@ def test_tracefs_has_our_events(runner):
     text = runner.run("cat", "/sys/kernel/tracing/available_events").stdout
     ours = [line for line in text.splitlines() if line.startswith("damon:")]
     assert ours == ["damon:damon_aggregated", "damon:damon_monitor_intervals_tune", "damon:damos_before_apply",
-                    "damon:damos_esz", "damon:damos_stat_after_apply_interval"]
+                    "damon:damos_esz", "damon:damos_stat_after_apply_interval",
+                    "damon:damon_region_aggregated"]
 
 
 def test_mkdir_is_refused(runner):
@@ -355,9 +356,9 @@ def test_other_uses_of_perf_are_handed_over(runner):
 
 def test_perf_list(runner):
     out = runner.run("perf", "list", "damon:*").stdout
-    assert re.findall(r"damon:(\w+) +\[Tracepoint event\]", out)[-5:] == [
+    assert re.findall(r"damon:(\w+) +\[Tracepoint event\]", out)[-6:] == [
         "damon_aggregated", "damon_monitor_intervals_tune", "damos_before_apply", "damos_esz",
-        "damos_stat_after_apply_interval"]
+        "damos_stat_after_apply_interval", "damon_region_aggregated"]
 
 
 # Privilege.

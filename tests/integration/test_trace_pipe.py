@@ -50,9 +50,9 @@ def start(mount, **attrs):
 
 def test_files(tracing):
     names = ["damon_aggregated", "damon_monitor_intervals_tune", "damos_before_apply", "damos_esz",
-             "damos_stat_after_apply_interval"]
+             "damos_stat_after_apply_interval", "damon_region_aggregated"]
     assert (tracing / "available_events").read_text().split() == ["damon:" + name for name in names]
-    assert sorted(os.listdir(tracing / "events/damon")) == names
+    assert sorted(os.listdir(tracing / "events/damon")) == sorted(names)
     assert (tracing / "events/damon/damos_esz/format").read_text().startswith("name: damos_esz\nID: ")
     assert oct(os.stat(tracing / "trace_pipe").st_mode & 0o777) == "0o440"
 
@@ -84,7 +84,8 @@ def test_events_of_a_kdamond(mount, tracing):
         lines = text.splitlines(keepends=True)[:-1]
         assert lines and all(LINE.fullmatch(line) for line in lines), text[:1000]
         assert {LINE.fullmatch(line)[1] for line in lines} == {
-            "damon_aggregated", "damos_before_apply", "damos_stat_after_apply_interval"}
+            "damon_aggregated", "damon_region_aggregated", "damos_before_apply",
+            "damos_stat_after_apply_interval"}
         assert all("kdamond.0-%s " % tid in line for line in lines)
     # Each has all of them.
     common = min(map(len, texts))

@@ -50,7 +50,10 @@ class FakeOperations final : public Operations {
   std::function<void(Context&)> on_init = [](Context&) {};
   std::function<void(Context&)> on_update = [](Context&) {};
   std::function<void(const Scheme&, Application&)> on_apply = [](const Scheme&, Application&) {};
+  std::function<uint8_t(const Sample&)> probes_hit = [](const Sample&) -> uint8_t { return 0; };
   std::function<void(const std::string&)> on_call;
+  bool knows_probes = false;
+  bool accesses_monitored = true;  // as the last apply_probes() was told
   int nr_prepares = 0;
   int nr_checks = 0;
   int nr_updates = 0;
@@ -84,6 +87,17 @@ class FakeOperations final : public Operations {
       ASSERT_EQ(samples[i].addr, prepared[i].addr);
       samples[i].accessed = accessed(samples[i]);
     }
+  }
+  [[nodiscard]] bool takes_probes() const override { return knows_probes; }
+  void prepare_probes(std::span<const Probe>, std::span<Sample> samples, bool) override {
+    tell("prepare_probes");
+    prepared.assign(samples.begin(), samples.end());
+  }
+  void apply_probes(std::span<const Probe>, std::span<Sample> samples, bool accesses) override {
+    tell("apply_probes");
+    accesses_monitored = accesses;
+    ASSERT_EQ(samples.size(), prepared.size());
+    for (Sample& sample : samples) sample.probes_hit = probes_hit(sample);
   }
   [[nodiscard]] bool target_valid(const Target& target) override { return valid(target); }
   void apply(const Scheme& scheme, std::span<Application> work) override {

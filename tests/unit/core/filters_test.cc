@@ -49,7 +49,7 @@ class FiltersTest : public testing::Test {
   std::vector<CoreVerdict> ask(int target_idx = 0) {
     std::vector<CoreVerdict> verdicts;
     for (Region& region : target_.regions()) {
-      verdicts.push_back(ask_core_filters(filters_, target_, target_idx, region, kPage));
+      verdicts.push_back(ask_core_filters(filters_, *context_, target_, target_idx, region));
     }
     return verdicts;
   }

@@ -44,6 +44,41 @@ class QuotaGoalsTest : public testing::Test {
   uint64_t qt_exceeds_ = 0;
 };
 
+// --- The complement of a metric
+
+TEST_F(QuotaGoalsTest, TheComplementOfBasisPointsIsWhatIsLeftOfTenThousand) {
+  metrics_.node_bp[1] = 7500;
+  QuotaGoal& goal = add_goal(GoalMetric::node_mem_used_bp, 5000);
+  goal.complement = true;
+  EXPECT_EQ(window(), 1) << "2,500 of 5,000: half as much again";
+  EXPECT_EQ(goal.current_value, 7500) << "the metric itself";
+  metrics_.node_bp[1] = 10001;
+  EXPECT_EQ(window(), 3) << "never below none: twice as much";
+}
+
+TEST_F(QuotaGoalsTest, TheComplementOfWhatAUserTells) {
+  QuotaGoal& goal = add_input(100, 9950);
+  goal.complement = true;
+  EXPECT_THAT(windows(6), ElementsAre(1, 2, 3, 5, 7, 11)) << "as 50 of 100, and it stays so";
+}
+
+TEST_F(QuotaGoalsTest, TheComplementOfStallsIsTheRestOfTheWindow) {
+  quota_.params.reset_interval_ms = 1;
+  quota_.params.goal_tuner = GoalTuner::temporal;
+  QuotaGoal& goal = add_goal(GoalMetric::some_mem_psi_us, 900);
+  goal.complement = true;
+  uint64_t now_ns = 0;
+  const auto next = [&] {
+    quota_.roll_window(now_ns += 1000000, kPage, &metrics_, qt_exceeds_);
+    return quota_.esz();
+  };
+  next();
+  metrics_.psi_us += 100;  // 900 of 1,000 without a stall: as wanted
+  EXPECT_EQ(next(), 0);
+  metrics_.psi_us += 101;
+  EXPECT_GT(next(), 0);
+}
+
 // --- consist. Kept in 1/10,000 bytes, from one byte on.
 
 TEST_F(QuotaGoalsTest, StepsUpInProportion) {

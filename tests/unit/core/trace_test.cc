@@ -75,7 +75,7 @@ TEST_F(TraceTest, EachRegionAtTheEndOfAnAggregation) {
   aggregate();
   const auto events = sink_.all<AggregatedEvent>();
   ASSERT_EQ(events.size(), 2U);
-  EXPECT_EQ(sink_.events.size(), 2U);
+  EXPECT_EQ(sink_.events.size(), 4U);
   EXPECT_EQ(events[0].target_id, 0U);
   EXPECT_EQ(events[0].nr_regions, 1U);
   EXPECT_EQ(events[0].start, 0U);
@@ -84,6 +84,21 @@ TEST_F(TraceTest, EachRegionAtTheEndOfAnAggregation) {
   EXPECT_EQ(events[1].target_id, 1U);
   EXPECT_EQ(events[1].start, 10 * kPage);
   EXPECT_EQ(events[1].nr_accesses, 0U);
+}
+
+TEST_F(TraceTest, EachRegionWithItsProbeHits) {
+  fake_of(*context_).probes_hit = [](const Sample& sample) -> uint8_t {
+    return sample.addr < kPage ? 3 : 2;
+  };
+  context_->probes.resize(2);
+  aggregate();
+  const auto events = sink_.all<RegionAggregatedEvent>();
+  ASSERT_EQ(events.size(), 2U);
+  EXPECT_EQ(events[0].region.end, kPage);
+  EXPECT_EQ(events[0].nr_probes, 2U);
+  EXPECT_EQ(events[0].probe_hits, (ProbeHits{4, 4}));
+  EXPECT_EQ(events[1].region.target_id, 1U);
+  EXPECT_EQ(events[1].probe_hits, (ProbeHits{0, 4}));
 }
 
 TEST_F(TraceTest, SchemesTellBeforeTheyApplyAndWhenTheyAreDone) {
@@ -99,7 +114,8 @@ TEST_F(TraceTest, SchemesTellBeforeTheyApplyAndWhenTheyAreDone) {
       sink_.names(),
       ElementsAre("damos_before_apply", "damos_before_apply", "damos_before_apply",
                   "damos_before_apply", "damos_stat_after_apply_interval",
-                  "damos_stat_after_apply_interval", "damon_aggregated", "damon_aggregated"));
+                  "damos_stat_after_apply_interval", "damon_aggregated", "damon_region_aggregated",
+                  "damon_aggregated", "damon_region_aggregated"));
   const auto before = sink_.all<BeforeApplyEvent>();
   EXPECT_EQ(before[1].target_idx, 1U);
   EXPECT_EQ(before[1].start, 10 * kPage);

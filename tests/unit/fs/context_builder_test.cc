@@ -1,5 +1,6 @@
 #include "fs/context_builder.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -19,11 +20,11 @@ class ContextBuilder : public testing::Test {
   void SetUp() override { files_.targets.add()->pid = 42; }
 
   int error() {
-    const auto context = build_context(files_, fake_.machine());
+    const auto context = build_context(files_, machine_);
     return context ? 0 : context.error().code;
   }
   std::unique_ptr<Context> built() {
-    auto context = build_context(files_, fake_.machine());
+    auto context = build_context(files_, machine_);
     EXPECT_TRUE(context) << context.error().message;
     return context ? *std::move(context) : nullptr;
   }
@@ -46,6 +47,7 @@ class ContextBuilder : public testing::Test {
   }
 
   FakeTree fake_;
+  Machine machine_ = fake_.machine();
   ContextFiles files_;
 };
 
@@ -260,10 +262,15 @@ TEST_F(ContextBuilder, EligibleMemoryGoalsAreForPhysicalMemory) {
 
 TEST_F(ContextBuilder, ProbesAreChecked) {
   ProbeFiles& probe = *files_.probes.add();
-  ProbeFilterFiles& filter = *probe.filters.add();
+  ProbeFilter& filter = *probe.filters.add();
   filter.type = ProbeFilterType::memcg;
   EXPECT_EQ(error(), EINVAL);
   filter.path = "/known";
+  EXPECT_EQ(error(), 0);
+  filter.type = ProbeFilterType::hugepage_size;
+  filter.min_sz = 1;
+  EXPECT_EQ(error(), EINVAL);
+  filter.max_sz = 1;
   EXPECT_EQ(error(), 0);
   probe.weight = UINT32_MAX / 20;
   EXPECT_EQ(error(), 0);
@@ -272,6 +279,44 @@ TEST_F(ContextBuilder, ProbesAreChecked) {
   probe.weight = 1;
   files_.attrs.aggr_us = 256 * files_.attrs.sample_us;
   EXPECT_EQ(error(), EINVAL);
+}
+
+TEST_F(ContextBuilder, ProbesAreAsTheFilesSay) {
+  ProbeFiles& probe = *files_.probes.add();
+  probe.weight = 7;
+  probe.preps.add();
+  ProbeFilter& memcg = *probe.filters.add();
+  memcg.type = ProbeFilterType::memcg;
+  memcg.path = "/known\n";
+  memcg.matching = true;
+  probe.filters.add()->type = ProbeFilterType::pgidle_set;
+  files_.probes.add();
+  const auto context = built();
+  ASSERT_EQ(context->probes.size(), 2U);
+  const Probe& first = context->probes[0];
+  EXPECT_EQ(first.weight, 7);
+  EXPECT_THAT(first.preps, testing::ElementsAre(PrepAction::set_pgidle));
+  ASSERT_EQ(first.filters.size(), 2U);
+  EXPECT_EQ(first.filters[0].path, "/known");
+  EXPECT_TRUE(first.filters[0].matching);
+  EXPECT_EQ(first.filters[1].type, ProbeFilterType::pgidle_set);
+  EXPECT_EQ(context->probes[1], Probe{});
+}
+
+TEST_F(ContextBuilder, SampleFiltersMustChangeNothingThatIsSeen) {
+  SampleFilterFiles& filter = *files_.sample.filters.add();
+  filter.matching = true;
+  EXPECT_EQ(error(), EINVAL) << "no write passes";
+  filter.allow = true;
+  EXPECT_EQ(error(), EINVAL) << "writes only";
+  machine_.sees_writes_only = true;
+  EXPECT_EQ(error(), 0);
+  filter.matching = false;
+  EXPECT_EQ(error(), EINVAL) << "reads only";
+  files_.sample.filters.add()->matching = false;
+  files_.sample.filters[1].allow = false;
+  machine_.sees_writes_only = false;
+  EXPECT_EQ(error(), 0) << "reads by the first, writes as the last does not say";
 }
 
 TEST_F(ContextBuilder, NothingIsObsoleteAtTheStart) {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <regex>
+#include <tuple>
 #include <vector>
 
 #include "tests/unit/fs/fake_machine.h"
@@ -27,7 +28,9 @@ void make_one_of_all(FakeTree& tree) {
       "kdamonds/nr_kdamonds",
       "kdamonds/0/contexts/nr_contexts",
       kContext + "monitoring_attrs/probes/nr_probes",
+      kContext + "monitoring_attrs/probes/0/preps/nr_preps",
       kContext + "monitoring_attrs/probes/0/filters/nr_filters",
+      kContext + "monitoring_attrs/sample/filters/nr_filters",
       kContext + "targets/nr_targets",
       kContext + "targets/0/regions/nr_regions",
       kContext + "schemes/nr_schemes",
@@ -83,18 +86,19 @@ TEST_F(DamonTree, HasExactlyTheFilesOfTheTable) {
   ASSERT_EQ(tree_.write(kScheme + "filters/nr_filters", "0"), 0);
   ASSERT_EQ(tree_.write(kScheme + "core_filters/nr_filters", "0"), 0);
   ASSERT_EQ(tree_.write(kScheme + "ops_filters/nr_filters", "0"), 0);
+  const std::string sample_filters = kContext + "monitoring_attrs/sample/filters/nr_filters";
+  ASSERT_EQ(tree_.write(sample_filters, "0"), 0);
   ASSERT_EQ(tree_.write("kdamonds/0/state", "on"), 0);
   ASSERT_EQ(tree_.write("kdamonds/0/state", "update_schemes_tried_regions"), 0);
   ASSERT_EQ(tree_.write("kdamonds/0/state", "off"), 0);
+  ASSERT_EQ(tree_.write(sample_filters, "1"), 0);
   for (const char* name : {"filters", "core_filters", "ops_filters"}) {
     ASSERT_EQ(tree_.write(kScheme + name + "/nr_filters", "1"), 0);
   }
   ASSERT_EQ(tree_.write(kContext + "targets/0/regions/nr_regions", "1"), 0);
 
   auto expected = read_table();
-  ASSERT_EQ(expected.size(), 110u);
-  // The fake machine has no probes that could hit.
-  expected.erase("kdamonds/<N>/contexts/<N>/schemes/<N>/tried_regions/<N>/probes/<N>/hits");
+  ASSERT_EQ(expected.size(), 127u);
   std::map<std::string, mode_t> found;
   const std::regex number("/[0-9]+/");
   for (const std::string& directory : tree_.directories()) {
@@ -113,7 +117,7 @@ TEST_F(DamonTree, HasExactlyTheFilesOfTheTable) {
 
 TEST_F(DamonTree, NewFilesReadAsTheTableSays) {
   const std::regex count(
-      ".*/nr_(kdamonds|contexts|probes|targets|regions|schemes|dests|goals|filters)");
+      ".*/nr_(kdamonds|contexts|probes|preps|targets|regions|schemes|dests|goals|filters)");
   for (const auto& [pattern, row] : read_table()) {
     if (row.content == "-") continue;
     const std::string path = std::regex_replace(pattern, std::regex("<N>"), "0");
@@ -168,6 +172,8 @@ const std::vector<std::string>& ulong_files() {
       kScheme + "filters/0/addr_end",
       kScheme + "filters/0/min",
       kScheme + "filters/0/max",
+      kContext + "monitoring_attrs/probes/0/filters/0/min",
+      kContext + "monitoring_attrs/probes/0/filters/0/max",
       kScheme + "stats/max_nr_snapshots",
   };
   return files;
@@ -229,8 +235,10 @@ TEST_F(DamonTree, BoolFiles) {
   for (const std::string& path :
        {kContext + "pause", kContext + "targets/0/obsolete_target",
         kContext + "monitoring_attrs/probes/0/filters/0/matching",
-        kContext + "monitoring_attrs/probes/0/filters/0/allow", kScheme + "filters/0/matching",
-        kScheme + "core_filters/0/allow"}) {
+        kContext + "monitoring_attrs/probes/0/filters/0/allow",
+        kContext + "monitoring_attrs/sample/filters/0/matching",
+        kContext + "monitoring_attrs/sample/filters/0/allow", kScheme + "quotas/goals/0/complement",
+        kScheme + "filters/0/matching", kScheme + "core_filters/0/allow"}) {
     EXPECT_EQ(tree_.write(path, "yes\n"), 0) << path;
     EXPECT_EQ(tree_.read(path), "Y\n") << path;
     EXPECT_EQ(tree_.write(path, "2"), EINVAL) << path;
@@ -243,7 +251,10 @@ TEST_F(DamonTree, BoolFiles) {
 TEST_F(DamonTree, KeywordFilesTakeTheirWordsOnly) {
   const std::map<std::string, std::vector<std::string>> files = {
       {kContext + "operations", {"vaddr", "fvaddr", "paddr"}},
-      {kContext + "monitoring_attrs/probes/0/filters/0/type", {"anon", "memcg"}},
+      {kContext + "monitoring_attrs/probes/0/filters/0/type",
+       {"anon", "memcg", "hugepage_size", "pgidle_unset", "pgidle_set"}},
+      {kContext + "monitoring_attrs/probes/0/preps/0/prep_action", {"set_pgidle"}},
+      {kContext + "monitoring_attrs/sample/filters/0/type", {"write"}},
       {kScheme + "action",
        {"willneed", "cold", "pageout", "hugepage", "nohugepage", "collapse", "lru_prio",
         "lru_deprio", "migrate_hot", "migrate_cold", "stat"}},
@@ -254,8 +265,9 @@ TEST_F(DamonTree, KeywordFilesTakeTheirWordsOnly) {
         "node_eligible_mem_bp"}},
       {kScheme + "watermarks/metric", {"none", "free_mem_rate"}},
       {kScheme + "filters/0/type",
-       {"anon", "active", "memcg", "young", "hugepage_size", "unmapped", "addr", "target"}},
-      {kScheme + "core_filters/0/type", {"addr", "target"}},
+       {"anon", "active", "memcg", "young", "hugepage_size", "unmapped", "addr", "target",
+        "probe_hits_wsum"}},
+      {kScheme + "core_filters/0/type", {"addr", "target", "probe_hits_wsum"}},
       {kScheme + "ops_filters/0/type",
        {"anon", "active", "memcg", "young", "hugepage_size", "unmapped"}},
   };
@@ -275,7 +287,9 @@ TEST_F(DamonTree, KeywordFilesTakeTheirWordsOnly) {
 
 TEST_F(DamonTree, TextFilesGiveBackWhatCameAndANewline) {
   for (const std::string& path : {kScheme + "filters/0/memcg_path", kScheme + "quotas/goals/0/path",
-                                  kContext + "monitoring_attrs/probes/0/filters/0/path"}) {
+                                  kContext + "monitoring_attrs/probes/0/filters/0/path",
+                                  kContext + "monitoring_attrs/sample/filters/0/cpumask",
+                                  kContext + "monitoring_attrs/sample/filters/0/tid_arr"}) {
     EXPECT_EQ(tree_.read(path), "\n") << path;
     EXPECT_EQ(tree_.write(path, "/a\n"), 0) << path;
     EXPECT_EQ(tree_.read(path), "/a\n\n") << path;
@@ -297,6 +311,46 @@ TEST_F(DamonTree, ReadOnlyFilesRefuseWrites) {
 TEST_F(DamonTree, AddrUnitIsNotZero) {
   EXPECT_EQ(tree_.write(kContext + "addr_unit", "0"), EINVAL);
   EXPECT_EQ(tree_.read(kContext + "addr_unit"), "1\n");
+}
+
+// What page tables do not tell is refused, what changes nothing is taken.
+TEST_F(DamonTree, AccessesAreNotToldApart) {
+  const std::string sample = kContext + "monitoring_attrs/sample/";
+  const std::string operations = kContext + "operations_attrs/";
+  for (const auto& [path, taken, refused] :
+       std::vector<std::tuple<std::string, std::string, std::string>>{
+           {sample + "primitives/page_table", "Y", "N"},
+           {sample + "primitives/page_fault", "N", "Y"},
+           {sample + "filters/0/type", "write", "cpumask"},
+           {sample + "filters/0/type", "write", "threads"},
+           {operations + "use_reports", "N", "Y"},
+           {operations + "write_only", "N", "Y"},
+           {operations + "cpus", "all", "0-1"},
+           {operations + "tids", "", "1 2"}}) {
+    const std::string before = tree_.read(path);
+    EXPECT_EQ(tree_.write(path, taken), 0) << path;
+    EXPECT_EQ(tree_.write(path, refused), EINVAL) << path;
+    EXPECT_EQ(tree_.read(path), before) << path;
+  }
+}
+
+TEST_F(DamonTree, TriedRegionsTellProbeHits) {
+  const std::string attrs = kContext + "monitoring_attrs/";
+  ASSERT_EQ(tree_.write(attrs + "sample/filters/nr_filters", "0"), 0);
+  ASSERT_EQ(tree_.write(attrs + "probes/nr_probes", "2"), 0);
+  ASSERT_EQ(tree_.write(kScheme + "access_pattern/sz/max", "0xffffffffffffffff"), 0);
+  ASSERT_EQ(tree_.write(kScheme + "access_pattern/age/max", "1000"), 0);
+  ASSERT_EQ(tree_.write(kContext + "targets/0/pid_target", "1"), 0);
+  ASSERT_EQ(tree_.write(kContext + "targets/0/regions/nr_regions", "0"), 0);
+  for (const char* name : {"filters", "core_filters", "ops_filters"}) {
+    ASSERT_EQ(tree_.write(kScheme + name + "/nr_filters", "0"), 0);
+  }
+  ASSERT_EQ(tree_.write("kdamonds/0/state", "on"), 0);
+  ASSERT_EQ(tree_.write("kdamonds/0/state", "update_schemes_tried_regions"), 0);
+  ASSERT_EQ(tree_.write("kdamonds/0/state", "off"), 0);
+  EXPECT_EQ(tree_.read(kScheme + "tried_regions/0/probes/0/hits"), "20\n");
+  EXPECT_EQ(tree_.read(kScheme + "tried_regions/0/probes/1/hits"), "0\n");
+  EXPECT_FALSE(tree_.exists(kScheme + "tried_regions/0/probes/2/hits"));
 }
 
 TEST_F(DamonTree, CountsAreChecked) {

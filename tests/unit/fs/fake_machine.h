@@ -62,6 +62,11 @@ class ScriptedOperations final : public Operations {
     for (Sample& sample : samples) sample.accessed = false;
     ++script_.nr_checks;
   }
+  [[nodiscard]] bool takes_probes() const override { return true; }
+  // Each sample hits the first probe.
+  void apply_probes(std::span<const Probe>, std::span<Sample> samples, bool) override {
+    for (Sample& sample : samples) sample.probes_hit = 1;
+  }
   bool target_valid(const Target&) override { return script_.targets_valid; }
   void apply(const Scheme&, std::span<Application> work) override {
     for (Application& piece : work) piece.sz_applied = piece.region->range.size();

@@ -139,9 +139,17 @@ TEST(TraceFormat, LayoutIsTheKernels) {
               HasSubstr("field:unsigned long start;\toffset:24;\tsize:8;"));
 }
 
+TEST(TraceFormat, ProbeHitsAreTwoHexadecimalDigitsEach) {
+  RegionAggregatedEvent event{{1, 12, 4096, 8192, 3, 7}, 2, {19, 0, 255}};
+  EXPECT_EQ(fields_text(event),
+            "damon_region_aggregated: target_id=1 nr_regions=12 4096-8192: 3 7 probe_hits=13 00");
+  event.nr_probes = 0;
+  EXPECT_THAT(fields_text(event), EndsWith(" 3 7 probe_hits="));
+}
+
 TEST(TraceFormat, NamesAreInTheOrderOfTheFields) {
   const TraceFields all[] = {AggregatedEvent{}, IntervalsTuneEvent{}, BeforeApplyEvent{},
-                             EszEvent{}, StatEvent{}};
+                             EszEvent{},        StatEvent{},          RegionAggregatedEvent{}};
   for (const TraceFields& fields : all) {
     EXPECT_THAT(fields_text(fields),
                 StartsWith(std::string(trace_formats()[fields.index()].name) + ": "));

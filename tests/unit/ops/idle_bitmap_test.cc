@@ -117,6 +117,18 @@ TEST_F(IdleBitmapTest, PageThatCannotBeMarkedIsNotAccessed) {
   EXPECT_EQ(kPageSize, samples[0].leaf_sz);
 }
 
+TEST_F(IdleBitmapTest, ALookMarksNothing) {
+  back(100, 1001);
+  back(101, 1002);
+  std::vector<Sample> samples{sample(99), sample(100), sample(101)};
+  tree_.put_number(kBitmap, 1002 / 64, uint64_t{1} << 1002 % 64);  // marked by somebody
+  bits_->look(samples);
+  EXPECT_FALSE(samples[0].accessed);
+  EXPECT_TRUE(samples[1].accessed);
+  EXPECT_FALSE(samples[2].accessed);
+  EXPECT_FALSE(is_marked(1001));
+}
+
 TEST_F(IdleBitmapTest, MarksNothingButTheSamples) {
   std::vector<Sample> samples;
   std::vector<uint64_t> frames;

@@ -35,6 +35,21 @@ std::unique_ptr<PteBits> make_bits() {
   return made ? std::move(*made) : nullptr;
 }
 
+TEST_F(PteBitsTest, ALookLeavesPagesAsTheyAre) {
+  const Memory memory(64);
+  const auto third = [](size_t i) { return i % 3 == 0; };
+  Child child({touch_all(memory), touch(memory, third)});
+  child.run(0);
+  const Watch watch(child);
+  auto samples = watch.samples(memory);
+  bits_->prepare(samples);
+  child.run(1);
+  for (int round = 0; round < 2; ++round) {
+    bits_->look(samples);
+    for (size_t i = 0; i < samples.size(); ++i) EXPECT_EQ(samples[i].accessed, third(i)) << i;
+  }
+}
+
 TEST_F(PteBitsTest, FindsExactlyThePagesThatWereTouched) {
   const Memory memory(1024);
   constexpr size_t kRounds = 6;

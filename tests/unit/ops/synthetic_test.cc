@@ -46,6 +46,20 @@ class Watched {
     operations_.check(samples);
     return samples;
   }
+  // Which probes hit the pages at `addrs` in the next interval.
+  std::vector<int> probe(const std::vector<Probe>& probes, const std::vector<uint64_t>& addrs,
+                         bool accesses = true) {
+    std::vector<Sample> samples;
+    for (const uint64_t addr : addrs) samples.push_back({.target = target_, .addr = addr});
+    if (accesses) operations_.prepare(samples);
+    operations_.prepare_probes(probes, samples, accesses);
+    clock_.advance_ns(5000000);
+    if (accesses) operations_.check(samples);
+    operations_.apply_probes(probes, samples, accesses);
+    std::vector<int> hit;
+    for (const Sample& sample : samples) hit.push_back(sample.probes_hit);
+    return hit;
+  }
   // The share of `intervals` in which the page at `addr` is accessed.
   double share(uint64_t addr, int intervals, uint64_t us = 5000) {
     int accessed = 0;
@@ -315,6 +329,51 @@ TEST(SyntheticTest, KdamondFindsTheHotPart) {
   EXPECT_NEAR(60000, static_cast<double>(rounds), 2) << "of 5 ms";
   EXPECT_LT(looks * 8 / 10, good);
   EXPECT_GT(std::chrono::minutes(5), std::chrono::steady_clock::now() - before);
+}
+
+Probe asking(ProbeFilterType type) {
+  Probe probe;
+  probe.filters = {{.type = type, .matching = true, .allow = true, .path = {}}};
+  return probe;
+}
+
+TEST(SyntheticProbesTest, AnswerAsThePatternSays) {
+  Watched watched(
+      "process 1\nmap a 0x10000 8K\nmap f 0x20000 8K file\nmap h 0x400000 2M huge 2M\n"
+      "phase 1s\naccess a 0 4K always\n");
+  watched.operations().init(watched.context());
+  const std::vector<uint64_t> addrs = {0x10123, 0x11123, 0x20123, 0x30000, 0x400123};
+  EXPECT_THAT(watched.probe({asking(ProbeFilterType::anon)}, addrs), ElementsAre(1, 1, 0, 0, 1));
+  EXPECT_THAT(watched.probe({Probe{}, asking(ProbeFilterType::memcg)}, addrs),
+              ElementsAre(1, 1, 1, 0, 1));
+  Probe huge = asking(ProbeFilterType::hugepage_size);
+  huge.filters[0].min_sz = huge.filters[0].max_sz = 2 << 20;
+  EXPECT_THAT(watched.probe({huge}, addrs), ElementsAre(0, 0, 0, 0, 1));
+}
+
+TEST(SyntheticProbesTest, IdleIsWhatIsMadeIdleAndNotAccessed) {
+  Watched watched("process 1\nmap a 0x10000 8K\nphase 1s\naccess a 0 4K always\n");
+  watched.operations().init(watched.context());
+  const std::vector<uint64_t> addrs = {0x10123, 0x11123};
+  std::vector<Probe> probes = {asking(ProbeFilterType::pgidle_unset),
+                               asking(ProbeFilterType::pgidle_set)};
+  EXPECT_THAT(watched.probe(probes, addrs), ElementsAre(1, 2));
+  EXPECT_THAT(watched.probe(probes, addrs, false), ElementsAre(1, 1)) << "nobody made it idle";
+  probes[0].preps = {PrepAction::set_pgidle};
+  EXPECT_THAT(watched.probe(probes, addrs, false), ElementsAre(1, 2));
+}
+
+TEST(SyntheticProbesTest, WhatIsPagedOutHitsNothing) {
+  Watched watched("process 1\nmap a 0x10000 8K\nphase 1s\naccess a 0 4K always\n");
+  watched.operations().init(watched.context());
+  SchemeParams params;
+  params.action = Action::pageout;
+  Scheme scheme;
+  scheme.params = params;
+  Region region({0x10000, 0x12000});
+  Application work{.target = &watched.target(), .region = &region};
+  watched.operations().apply(scheme, std::span(&work, 1));
+  EXPECT_THAT(watched.probe({Probe{}}, {0x10123, 0x11123}), ElementsAre(1, 0));
 }
 
 TEST(PatternClockTest, FliesUntilTheEnd) {

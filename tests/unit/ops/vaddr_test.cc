@@ -30,6 +30,9 @@ class EveryOther final : public AccessedBits {
   void check(std::span<Sample> samples) override {
     for (size_t i = 0; i < samples.size(); ++i) samples[i].accessed = i % 2 == 1;
   }
+  void look(std::span<Sample> samples) override {
+    for (Sample& sample : samples) sample.accessed = true;
+  }
   [[nodiscard]] std::string_view name() const override { return "every-other"; }
 
  private:
@@ -169,6 +172,53 @@ TEST_F(VaddrTest, AsksItsBackend) {
   vaddr_->check(samples);
   EXPECT_FALSE(samples[0].accessed);
   EXPECT_TRUE(samples[3].accessed);
+}
+
+// Two pages that are there; the backend says of the second that it was accessed.
+class VaddrProbesTest : public VaddrTest {
+ protected:
+  VaddrProbesTest() {
+    const Target& target = add_target();
+    for (uint64_t page = 0; page < 2; ++page) {
+      tree_.put_number(TempTree::of_process(::getpid(), "pagemap"), page, uint64_t{1} << 63);
+      samples_.push_back({.target = &target, .addr = page * 4096});
+    }
+  }
+  // Which probes hit the pages in an interval.
+  std::vector<int> watch(const std::vector<Probe>& probes, bool accesses) {
+    VaddrOperations vaddr(OpsId::vaddr, std::make_unique<EveryOther>(&prepared_), tree_.paths());
+    prepared_ = 0;
+    if (accesses) vaddr.prepare(samples_);
+    vaddr.prepare_probes(probes, samples_, accesses);
+    if (accesses) vaddr.check(samples_);
+    vaddr.apply_probes(probes, samples_, accesses);
+    return {samples_[0].probes_hit, samples_[1].probes_hit};
+  }
+  static Probe accessed(bool prepared) {
+    Probe probe;
+    if (prepared) probe.preps = {PrepAction::set_pgidle};
+    probe.filters = {
+        {.type = ProbeFilterType::pgidle_unset, .matching = true, .allow = true, .path = {}}};
+    return probe;
+  }
+  std::vector<Sample> samples_;
+};
+
+TEST_F(VaddrProbesTest, TheMonitoringMakesPagesIdle) {
+  EXPECT_THAT(watch({accessed(false)}, true), ElementsAre(0, 1));
+  EXPECT_EQ(2, prepared_);
+  EXPECT_THAT(watch({accessed(true)}, true), ElementsAre(0, 1));
+  EXPECT_EQ(2, prepared_) << "once is enough";
+}
+
+TEST_F(VaddrProbesTest, WithoutTheMonitoringThePreparationDoes) {
+  EXPECT_THAT(watch({Probe{}, accessed(true)}, false), ElementsAre(1, 3));
+  EXPECT_EQ(2, prepared_);
+}
+
+TEST_F(VaddrProbesTest, WithoutEitherPagesAreAsTheyAre) {
+  EXPECT_THAT(watch({accessed(false)}, false), ElementsAre(1, 1)) << "as look() says";
+  EXPECT_EQ(0, prepared_);
 }
 
 TEST_F(VaddrTest, TargetIsValidWhileItsProcessExists) {

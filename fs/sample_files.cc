@@ -1,0 +1,130 @@
+#include "fs/sample_files.h"
+
+#include "fs/attributes.h"
+#include "fs/damon_tables.h"
+#include "fs/kdamond_files.h"
+
+namespace damonfs {
+
+namespace {
+
+Result<void> only_page_table(bool on) {
+  if (on) return {};
+  return fail(EINVAL, "accesses are learnt from page tables only");
+}
+
+Result<void> no_page_fault(bool on) {
+  if (!on) return {};
+  return fail(EINVAL, "page faults are not told to user space");
+}
+
+Result<void> not_who(SampleFilterType type) {
+  if (type == SampleFilterType::write) return {};
+  return fail(EINVAL, "a filter of type {}: page tables do not tell who accessed a page",
+              keyword_of(type));
+}
+
+Result<void> no_reports(bool on) {
+  if (!on) return {};
+  return fail(EINVAL, "accesses are not reported to user space");
+}
+
+std::string_view without_newline(std::string_view text) {
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  return text;
+}
+
+// All processors, whatever they are called: none is told from another.
+Result<void> all_cpus(const std::string& list) {
+  const std::string_view cpus = without_newline(list);
+  if (cpus.empty() || cpus == "all") return {};
+  return fail(EINVAL, "processors \"{}\": page tables do not tell who accessed a page", cpus);
+}
+
+Result<void> all_threads(const std::string& list) {
+  const std::string_view tids = without_newline(list);
+  if (tids.empty()) return {};
+  return fail(EINVAL, "threads \"{}\": page tables do not tell who accessed a page", tids);
+}
+
+Error not_writes_only() { return {EINVAL, "writes alone are seen by the backend soft-dirty only"}; }
+
+Result<void> store_write_only(const Call& call, std::string_view text) {
+  const auto on = parse_bool(text);
+  if (!on) return tl::unexpected(on.error());
+  if (*on && !machine_of(call.directory).sees_writes_only) {
+    return tl::unexpected(not_writes_only());
+  }
+  call.object<ContextFiles>().sample.write_only = *on;
+  return {};
+}
+
+template <auto check, auto Field>
+constexpr Attribute sample_row(std::string_view name) {
+  return checked_row<check, &ContextFiles::sample, Field>(name);
+}
+
+constexpr Attribute kPrimitivesRows[] = {
+    sample_row<only_page_table, &SampleFiles::page_table>("page_table"),
+    sample_row<no_page_fault, &SampleFiles::page_fault>("page_fault"),
+};
+constexpr DirectoryType kPrimitives = {"sampling primitives", kPrimitivesRows};
+
+constexpr Attribute kFilterRows[] = {
+    checked_row<not_who, &SampleFilterFiles::type>("type"),
+    row<&SampleFilterFiles::matching>("matching"),
+    row<&SampleFilterFiles::allow>("allow"),
+    row<&SampleFilterFiles::cpumask>("cpumask"),
+    row<&SampleFilterFiles::tid_arr>("tid_arr"),
+};
+constexpr DirectoryType kFilter = {"sample filter", kFilterRows};
+
+void add_filter(Directory& parent, std::string name,
+                const std::shared_ptr<SampleFilterFiles>& files) {
+  parent.add_child(std::move(name), kFilter, files);
+}
+
+constexpr Attribute kFiltersRows[] = {
+    count_row<add_filter, &SampleFiles::filters>("nr_filters"),
+};
+constexpr DirectoryType kFilters = {"sample filters", kFiltersRows};
+
+constexpr Attribute kOperationsAttrsRows[] = {
+    sample_row<no_reports, &SampleFiles::use_reports>("use_reports"),
+    {"write_only", 0600,
+     attribute_detail::show_field<&ContextFiles::sample, &SampleFiles::write_only>,
+     store_write_only},
+    sample_row<all_cpus, &SampleFiles::cpus>("cpus"),
+    sample_row<all_threads, &SampleFiles::tids>("tids"),
+};
+constexpr DirectoryType kOperationsAttrs = {"operations attrs", kOperationsAttrsRows};
+
+// Whether the filters let an access pass, by the rules of all filters.
+bool passes(const Numbered<SampleFilterFiles>& filters, bool write) {
+  for (const auto& filter : filters.items()) {
+    if (write == filter->matching) return filter->allow;
+  }
+  return filters.empty() || !filters[filters.size() - 1].allow;
+}
+
+}  // namespace
+
+void add_sample(Directory& monitoring_attrs, const std::shared_ptr<ContextFiles>& files) {
+  Directory& sample = monitoring_attrs.add_child("sample", kPlainDirectory, nullptr);
+  sample.add_child("primitives", kPrimitives, files);
+  sample.add_child("filters", kFilters, std::shared_ptr<SampleFiles>(files, &files->sample));
+}
+
+void add_operations_attrs(Directory& context, const std::shared_ptr<ContextFiles>& files) {
+  context.add_child("operations_attrs", kOperationsAttrs, files);
+}
+
+Result<void> check_sample(const SampleFiles& files, const Machine& machine) {
+  const bool reads = passes(files.filters, false);
+  const bool writes = passes(files.filters, true);
+  if (!writes) return fail(EINVAL, "sample filters that let no write pass");
+  if (!reads && !machine.sees_writes_only) return tl::unexpected(not_writes_only());
+  return {};
+}
+
+}  // namespace damonfs

@@ -1,0 +1,106 @@
+#include "ops/page_prober.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "ops/memcg.h"
+#include "ops/page_size.h"
+
+namespace damonfs {
+
+namespace {
+
+bool any_asks(std::span<const Probe> probes, ProbeFilterType type) {
+  return std::any_of(probes.begin(), probes.end(),
+                     [type](const Probe& probe) { return probe.asks(type); });
+}
+
+}  // namespace
+
+void PageProber::apply(std::span<const Probe> probes, std::span<Sample> samples) {
+  const std::span<const PagemapEntry> entries = pagemap_.read(samples);
+  sampled_.clear();
+  entries_.clear();
+  for (size_t i = 0; i < samples.size(); ++i) {
+    samples[i].probes_hit = 0;
+    if (!entries[i].present()) continue;
+    sampled_.push_back(i);
+    entries_.push_back(entries[i]);
+  }
+  const bool asks_memcg = any_asks(probes, ProbeFilterType::memcg);
+  const bool asks_folio = asks_memcg || any_asks(probes, ProbeFilterType::hugepage_size);
+  const bool knows_folios = asks_folio && find_folios();
+  const bool knows_memcgs = asks_memcg && knows_folios && find_memcgs();
+  const Cgroups cgroups = asks_memcg ? find_cgroups(probes) : Cgroups();
+  for (size_t p = 0; p < probes.size(); ++p) {
+    if (probes[p].asks(ProbeFilterType::hugepage_size) && !knows_folios) continue;
+    if (probes[p].asks(ProbeFilterType::memcg) && !knows_memcgs) continue;
+    for (size_t page = 0; page < sampled_.size(); ++page) {
+      Sample& sample = samples[sampled_[page]];
+      const bool hit = probes[p].hits(
+          [&](const ProbeFilter& filter) { return answer(filter, sample, page, cgroups); });
+      if (hit) sample.probes_hit |= static_cast<uint8_t>(1U << p);
+    }
+  }
+}
+
+bool PageProber::answer(const ProbeFilter& filter, const Sample& sample, size_t page,
+                        const Cgroups& cgroups) const {
+  switch (filter.type) {
+    case ProbeFilterType::anon:
+      return !entries_[page].of_file();
+    case ProbeFilterType::memcg: {
+      const auto cgroup = cgroups.find(filter.path);
+      return cgroup != cgroups.end() && cgroup->second == memcgs_[page];
+    }
+    case ProbeFilterType::hugepage_size: {
+      const uint64_t size = folios_[page].nr_pages * kPageSize;
+      return filter.min_sz <= size && size <= filter.max_sz;
+    }
+    case ProbeFilterType::pgidle_unset:
+      return sample.accessed;
+    case ProbeFilterType::pgidle_set:
+      return !sample.accessed;
+  }
+  return false;
+}
+
+bool PageProber::find_folios() {
+  std::vector<uint64_t> frames(entries_.size());
+  std::transform(entries_.begin(), entries_.end(), frames.begin(),
+                 [](const PagemapEntry& entry) { return entry.pfn(); });
+  int error = std::find(frames.begin(), frames.end(), 0) == frames.end() ? 0 : EPERM;
+  folios_.resize(frames.size());
+  if (error == 0) error = frames_.folios(frames, folios_);
+  if (error == 0) return true;
+  warn_("folios",
+        "a probe asks what kind of page frames it has: {}/kpageflags: {}: it hits nothing",
+        paths_.proc, std::strerror(error));
+  return false;
+}
+
+bool PageProber::find_memcgs() {
+  std::vector<uint64_t> heads(folios_.size());
+  std::transform(folios_.begin(), folios_.end(), heads.begin(),
+                 [](const Folio& folio) { return folio.head; });
+  memcgs_.resize(heads.size());
+  const int error = frames_.memcgs(heads, memcgs_);
+  if (error == 0) return true;
+  warn_("memcgs", "a probe asks for pages of a memory cgroup: {}/kpagecgroup: {}: it hits nothing",
+        paths_.proc, std::strerror(error));
+  return false;
+}
+
+PageProber::Cgroups PageProber::find_cgroups(std::span<const Probe> probes) const {
+  Cgroups cgroups;
+  for (const Probe& probe : probes) {
+    for (const ProbeFilter& filter : probe.filters) {
+      if (filter.type != ProbeFilterType::memcg || cgroups.contains(filter.path)) continue;
+      if (const auto found = find_memcg(paths_, filter.path)) cgroups[filter.path] = *found;
+    }
+  }
+  return cgroups;
+}
+
+}  // namespace damonfs
