@@ -93,6 +93,7 @@ bool FrameFilters::ask_one(const Filter& filter, std::span<const Folio> folios,
     }
     case FilterType::addr:
     case FilterType::target:
+    case FilterType::probe_hits_wsum:
       break;
   }
   std::fill(applies.begin(), applies.end(), false);

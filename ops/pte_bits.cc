@@ -42,7 +42,7 @@ void PteBits::check(std::span<Sample> samples) {
 
 void PteBits::look(std::span<Sample> samples) {
   ager_->forget_unused();
-  set_queries(samples);
+  ager_->set_queries(samples, queries_);
   aged_.assign(samples.size(), {});
   check(samples);
 }
