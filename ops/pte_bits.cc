@@ -43,6 +43,7 @@ void PteBits::check(std::span<Sample> samples) {
 void PteBits::look(std::span<Sample> samples) {
   ager_->forget_unused();
   ager_->set_queries(samples, queries_);
+  ager_->hold(queries_);
   aged_.assign(samples.size(), {});
   check(samples);
 }

@@ -318,7 +318,7 @@ def test_perf_records_until_its_command_ends(runner, directory):
     lines = done.stdout.splitlines()
     assert lines[0] == "status 4", done.stderr
     assert "[ perf record: Captured and wrote " in done.stderr
-    assert lines[1:] and all(re.fullmatch(r" +kdamond\.0 +\d+ \[\d{3}\] \d+\.\d{9}: damon:damon_aggregated: target_id=0 .*",
+    assert lines[1:] and all(re.fullmatch(r" +kdamond\.0 +\d+ \[\d{3}\] \d+\.\d{9}: damon:damon_(region_)?aggregated: target_id=0 .*",
                                           line) for line in lines[1:]), lines[:3]
 
 
