@@ -26,7 +26,7 @@ BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
 MIB = 1 << 20
 PAGE = mmap.PAGESIZE
 HUGE = 2 * MIB
-SOON = 40.0
+SOON = 90.0
 ATTRS = {"sample_us": 50000, "aggr_us": 500000, "update_us": 1000000}
 NOT_ACCESSED = {"nr_accesses": (0, 0), "age": (1, 1 << 31)}
 
