@@ -64,8 +64,8 @@ struct Context {
   bool pause = false;
   uint64_t aggr_samples = 20;  // samples an aggregation, as the user set it; tuning keeps it
 
-  // Looks at the context whenever the kdamond serves calls: every sampling interval, and every time
-  // that it asks its watermarks. On the kdamond's thread; must not wait.
+  // Looks at the context in every sampling interval, when schemes have had their turn and before an
+  // aggregation that is over is begun anew. On the kdamond's thread; must not wait.
   std::function<void(const Context&)> observer;
 
   Metrics* metrics = nullptr;  // the machine's; null where no scheme asks for any

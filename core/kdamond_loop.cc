@@ -37,9 +37,10 @@ bool KdamondLoop::run_once(const std::stop_token& stop) {
     merge_regions(context_, max_score / 10, sz_limit_);
     sz_limit_ = apply_min_nr_regions(context_);
   }
-  serve_calls();
+  requests_.serve_calls(context_);
   if (!wait_while_paused(stop)) return false;
   serve_schemes();
+  if (context_.observer) context_.observer(context_);
   if (aggregated) end_aggregation(began.next_aggregation);
   if (schedule.passed >= began.next_update) {
     schedule.next_update = began.next_update + context_.samples_in(context_.attrs.update_us);
@@ -62,7 +63,7 @@ bool KdamondLoop::wait_for_activation(const std::stop_token& stop) {
     if (wait_us == 0) return true;
     requests_.cancel_walk();
     clock_.sleep_us(wait_us, stop);
-    serve_calls();
+    requests_.serve_calls(context_);
   }
   return false;
 }
@@ -107,15 +108,10 @@ bool KdamondLoop::wait_while_paused(const std::stop_token& stop) {
   while (context_.pause) {
     requests_.cancel_walk();
     clock_.sleep_us(context_.attrs.sample_us, stop);
-    serve_calls();
+    requests_.serve_calls(context_);
     if (must_end(stop)) return false;
   }
   return true;
-}
-
-void KdamondLoop::serve_calls() {
-  if (context_.observer) context_.observer(context_);
-  requests_.serve_calls(context_);
 }
 
 void KdamondLoop::serve_schemes() {

@@ -35,7 +35,6 @@ class KdamondLoop {
   uint64_t check_samples();
   // Sleeps, serving calls, while the context is paused; false when it must end.
   [[nodiscard]] bool wait_while_paused(const std::stop_token& stop);
-  void serve_calls();
   void serve_schemes();
   void trace_aggregated() const;
   void end_aggregation(uint64_t aggregation);

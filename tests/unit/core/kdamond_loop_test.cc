@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <map>
@@ -12,7 +13,6 @@
 
 #include "core/commit.h"
 #include "tests/unit/core/asker.h"
-#include "tests/unit/core/fake_metrics.h"
 #include "tests/unit/core/fake_operations.h"
 
 namespace damonfs {
@@ -141,19 +141,24 @@ TEST_F(KdamondLoopTest, AnObserverLooksEverySamplingInterval) {
   EXPECT_THAT(seen, ElementsAre(1, 2, 3));
 }
 
-TEST_F(KdamondLoopTest, AnObserverLooksWhileSchemesRest) {
-  FakeMetrics metrics;
-  metrics.free_permille = 900;
-  context_->metrics = &metrics;
-  add_scheme().params.watermarks = {WatermarkMetric::free_mem_rate, 1000000, 500, 400, 200};
+TEST_F(KdamondLoopTest, AnObserverSeesWhatSchemesHaveJustDone) {
+  const Scheme& scheme = add_scheme(5000);
   std::vector<uint64_t> seen;
-  context_->observer = [&](const Context&) {
-    seen.push_back(clock_.now_ns());
-    if (seen.size() == 3) stop_.request_stop();
+  context_->observer = [&](const Context&) { seen.push_back(scheme.stat.nr_snapshots); };
+  start();
+  run(3);
+  EXPECT_THAT(seen, ElementsAre(1, 2, 3));
+}
+
+TEST_F(KdamondLoopTest, AnObserverSeesAnAggregationsCountsAtItsEnd) {
+  fake_.accessed = [](const Sample&) { return true; };
+  uint32_t most = 0;
+  context_->observer = [&](const Context& context) {
+    most = std::max(most, context.targets.front().regions().front().nr_accesses);
   };
   start();
-  EXPECT_FALSE(run_once());
-  EXPECT_THAT(seen, ElementsAre(1000000000, 2000000000, 3000000000));
+  run(20);
+  EXPECT_EQ(most, 20);
 }
 
 // --- The order of things
