@@ -2,6 +2,7 @@
 // Monitoring", "Data Attributes-only Monitoring").
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -55,6 +56,18 @@ struct Probe {
   }
   friend bool operator==(const Probe&, const Probe&) = default;
 };
+
+// Whether some probe has sampled pages made idle before their interval.
+[[nodiscard]] inline bool prepare_idle(std::span<const Probe> probes) {
+  return std::ranges::any_of(probes, [](const Probe& probe) { return !probe.preps.empty(); });
+}
+
+// Whether some probe asks for pages that are idle, or not.
+[[nodiscard]] inline bool ask_for_idle(std::span<const Probe> probes) {
+  return std::ranges::any_of(probes, [](const Probe& probe) {
+    return probe.asks(ProbeFilterType::pgidle_unset) || probe.asks(ProbeFilterType::pgidle_set);
+  });
+}
 
 // Samples that hit each probe of a context, in their order; as wide as the kernel's counters.
 using ProbeHits = std::array<uint8_t, kMaxProbes>;

@@ -127,7 +127,8 @@ class PhysicalOperations final : public Operations {
     auto actions = std::make_unique<PhysicalActions>(paths, *keeper, **bits,
                                                      FrameActionOptions{.dry_run = dry_run});
     return std::make_unique<PhysicalOperations>(
-        std::make_unique<PaddrOperations>(std::move(keeper), *std::move(bits), std::move(actions)),
+        std::make_unique<PaddrOperations>(std::move(keeper), *std::move(bits), std::move(actions),
+                                          paths),
         metrics);
   }
 
@@ -138,6 +139,15 @@ class PhysicalOperations final : public Operations {
   void update(Context& context) override { memory_->update(context); }
   void prepare(std::span<Sample> samples) override { memory_->prepare(samples); }
   void check(std::span<Sample> samples) override { memory_->check(samples); }
+  [[nodiscard]] bool takes_probes() const override { return true; }
+  void prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                      bool accesses) override {
+    memory_->prepare_probes(probes, samples, accesses);
+  }
+  void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                    bool accesses) override {
+    memory_->apply_probes(probes, samples, accesses);
+  }
   bool target_valid(const Target& target) override { return memory_->target_valid(target); }
   void apply(const Scheme& scheme, std::span<Application> work) override {
     memory_->apply(scheme, work);

@@ -46,7 +46,7 @@ void IdleFrames::find_folios(std::span<const FrameSample> samples) {
   }
 }
 
-void IdleFrames::prepare(std::span<FrameSample> samples) {
+std::vector<IdleMarks::Mark> IdleFrames::marks_of(std::span<const FrameSample> samples) {
   ++now_;
   find_folios(samples);
   std::vector<IdleMarks::Mark> marks(samples.size());
@@ -58,7 +58,14 @@ void IdleFrames::prepare(std::span<FrameSample> samples) {
                  .size = folio.nr_pages * kPageSize,
                  .on_lru = (folio.flags & frame_flags::kLru) != 0}};
   }
-  marks_.set(std::move(marks));
+  return marks;
+}
+
+void IdleFrames::prepare(std::span<FrameSample> samples) { marks_.set(marks_of(samples)); }
+
+void IdleFrames::look(std::span<FrameSample> samples) {
+  marks_.take(marks_of(samples));
+  check(samples);
 }
 
 void IdleFrames::check(std::span<FrameSample> samples) {

@@ -29,6 +29,7 @@ class IdleFrames final : public PhysicalBits {
 
   void prepare(std::span<FrameSample> samples) override;
   void check(std::span<FrameSample> samples) override;
+  void look(std::span<FrameSample> samples) override;
   void young(std::span<const Folio> folios, std::span<bool> young) override;
   [[nodiscard]] bool needs_map() const override { return false; }
   [[nodiscard]] std::string_view name() const override { return "idle"; }
@@ -39,6 +40,7 @@ class IdleFrames final : public PhysicalBits {
 
   // Which 2 MiB of frames are one huge page is remembered for a while, to be asked seldom.
   void find_folios(std::span<const FrameSample> samples);
+  [[nodiscard]] std::vector<IdleMarks::Mark> marks_of(std::span<const FrameSample> samples);
 
   IdleMarks marks_;
   std::unique_ptr<IdleAges> ages_;

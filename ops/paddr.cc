@@ -24,8 +24,11 @@ bool acts(const Scheme& scheme) { return scheme.params.action != Action::stat; }
 
 PaddrOperations::PaddrOperations(std::unique_ptr<ReverseMapKeeper> keeper,
                                  std::unique_ptr<PhysicalBits> bits,
-                                 std::unique_ptr<PhysicalActions> actions)
-    : keeper_(std::move(keeper)), bits_(std::move(bits)), actions_(std::move(actions)) {}
+                                 std::unique_ptr<PhysicalActions> actions, const Paths& paths)
+    : keeper_(std::move(keeper)),
+      bits_(std::move(bits)),
+      actions_(std::move(actions)),
+      prober_(paths) {}
 
 bool PaddrOperations::needs_map(const Context& context) const {
   return bits_->needs_map() || std::ranges::any_of(context.schemes, acts);
@@ -57,10 +60,35 @@ void PaddrOperations::prepare(std::span<Sample> samples) {
 
 void PaddrOperations::check(std::span<Sample> samples) {
   bits_->check(frames_);
+  answer(samples);
+}
+
+void PaddrOperations::answer(std::span<Sample> samples) const {
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].accessed = frames_[i].accessed;
     samples[i].leaf_sz = frames_[i].leaf_sz;
   }
+}
+
+void PaddrOperations::prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                                     bool accesses) {
+  if (!accesses && prepare_idle(probes)) prepare(samples);
+}
+
+void PaddrOperations::apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                                   bool accesses) {
+  if (!accesses && prepare_idle(probes)) {
+    check(samples);
+  } else if (!accesses) {
+    set_frames(samples);
+    if (ask_for_idle(probes)) {
+      bits_->look(frames_);
+      answer(samples);
+    }
+  }
+  std::vector<uint64_t> frames(frames_.size());
+  std::ranges::transform(frames_, frames.begin(), &FrameSample::frame);
+  prober_.apply(probes, frames, samples);
 }
 
 bool PaddrOperations::target_valid(const Target& /*target*/) { return true; }

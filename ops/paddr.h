@@ -9,6 +9,7 @@
 #include "core/operations.h"
 #include "core/result.h"
 #include "ops/frame_actions.h"
+#include "ops/page_prober.h"
 #include "ops/paths.h"
 #include "ops/physical_bits.h"
 #include "ops/reverse_map_scan.h"
@@ -29,13 +30,19 @@ namespace damonfs {
 class PaddrOperations final : public Operations {
  public:
   PaddrOperations(std::unique_ptr<ReverseMapKeeper> keeper, std::unique_ptr<PhysicalBits> bits,
-                  std::unique_ptr<PhysicalActions> actions);
+                  std::unique_ptr<PhysicalActions> actions, const Paths& paths);
 
   // Waits for the first reverse map, a second at most.
   void init(Context& context) override;
   void update(Context& context) override;
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
+  // As VaddrOperations; a page is one that is on reclaim's lists.
+  [[nodiscard]] bool takes_probes() const override { return true; }
+  void prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                      bool accesses) override;
+  void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                    bool accesses) override;
   // Always: physical memory does not go away.
   [[nodiscard]] bool target_valid(const Target& target) override;
   void apply(const Scheme& scheme, std::span<Application> work) override;
@@ -43,10 +50,12 @@ class PaddrOperations final : public Operations {
  private:
   [[nodiscard]] bool needs_map(const Context& context) const;
   void set_frames(std::span<const Sample> samples);
+  void answer(std::span<Sample> samples) const;
 
   std::unique_ptr<ReverseMapKeeper> keeper_;  // outlives what follows
   std::unique_ptr<PhysicalBits> bits_;
   std::unique_ptr<PhysicalActions> actions_;
+  PageProber prober_;
   const Context* context_ = nullptr;  // the one that owns this, for its addr_unit
   std::vector<FrameSample> frames_;   // parallel to the samples
 };

@@ -20,24 +20,47 @@ bool any_asks(std::span<const Probe> probes, ProbeFilterType type) {
 
 void PageProber::apply(std::span<const Probe> probes, std::span<Sample> samples) {
   const std::span<const PagemapEntry> entries = pagemap_.read(samples);
-  sampled_.clear();
-  entries_.clear();
+  pages_.clear();
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].probes_hit = 0;
-    if (!entries[i].present()) continue;
-    sampled_.push_back(i);
-    entries_.push_back(entries[i]);
+    if (entries[i].present()) pages_.push_back({i, entries[i].pfn(), !entries[i].of_file()});
   }
+  const bool asks_folio =
+      any_asks(probes, ProbeFilterType::memcg) || any_asks(probes, ProbeFilterType::hugepage_size);
+  const bool hidden = std::ranges::find(pages_, 0, &Page::frame) != pages_.end();
+  ask(probes, samples, asks_folio && find_folios(hidden));
+}
+
+void PageProber::apply(std::span<const Probe> probes, std::span<const uint64_t> frames,
+                       std::span<Sample> samples) {
+  pages_.clear();
+  for (size_t i = 0; i < samples.size(); ++i) {
+    samples[i].probes_hit = 0;
+    pages_.push_back({i, frames[i], false});
+  }
+  if (!find_folios(false)) return;
+  size_t kept = 0;
+  for (size_t i = 0; i < pages_.size(); ++i) {
+    const uint64_t flags = folios_[i].flags;
+    if ((flags & frame_flags::kLru) == 0) continue;
+    folios_[kept] = folios_[i];
+    pages_[kept] = pages_[i];
+    pages_[kept++].anon = (flags & frame_flags::kAnon) != 0;
+  }
+  pages_.resize(kept);
+  folios_.resize(kept);
+  ask(probes, samples, true);
+}
+
+void PageProber::ask(std::span<const Probe> probes, std::span<Sample> samples, bool knows_folios) {
   const bool asks_memcg = any_asks(probes, ProbeFilterType::memcg);
-  const bool asks_folio = asks_memcg || any_asks(probes, ProbeFilterType::hugepage_size);
-  const bool knows_folios = asks_folio && find_folios();
   const bool knows_memcgs = asks_memcg && knows_folios && find_memcgs();
   const Cgroups cgroups = asks_memcg ? find_cgroups(probes) : Cgroups();
   for (size_t p = 0; p < probes.size(); ++p) {
     if (probes[p].asks(ProbeFilterType::hugepage_size) && !knows_folios) continue;
     if (probes[p].asks(ProbeFilterType::memcg) && !knows_memcgs) continue;
-    for (size_t page = 0; page < sampled_.size(); ++page) {
-      Sample& sample = samples[sampled_[page]];
+    for (size_t page = 0; page < pages_.size(); ++page) {
+      Sample& sample = samples[pages_[page].sample];
       const bool hit = probes[p].hits(
           [&](const ProbeFilter& filter) { return answer(filter, sample, page, cgroups); });
       if (hit) sample.probes_hit |= static_cast<uint8_t>(1U << p);
@@ -49,7 +72,7 @@ bool PageProber::answer(const ProbeFilter& filter, const Sample& sample, size_t 
                         const Cgroups& cgroups) const {
   switch (filter.type) {
     case ProbeFilterType::anon:
-      return !entries_[page].of_file();
+      return pages_[page].anon;
     case ProbeFilterType::memcg: {
       const auto cgroup = cgroups.find(filter.path);
       return cgroup != cgroups.end() && cgroup->second == memcgs_[page];
@@ -66,16 +89,14 @@ bool PageProber::answer(const ProbeFilter& filter, const Sample& sample, size_t 
   return false;
 }
 
-bool PageProber::find_folios() {
-  std::vector<uint64_t> frames(entries_.size());
-  std::transform(entries_.begin(), entries_.end(), frames.begin(),
-                 [](const PagemapEntry& entry) { return entry.pfn(); });
-  int error = std::find(frames.begin(), frames.end(), 0) == frames.end() ? 0 : EPERM;
+bool PageProber::find_folios(bool hidden) {
+  std::vector<uint64_t> frames(pages_.size());
+  std::ranges::transform(pages_, frames.begin(), &Page::frame);
   folios_.resize(frames.size());
-  if (error == 0) error = frames_.folios(frames, folios_);
+  const int error = hidden ? EPERM : frames_.folios(frames, folios_);
   if (error == 0) return true;
   warn_("folios",
-        "a probe asks what kind of page frames it has: {}/kpageflags: {}: it hits nothing",
+        "a probe asks what kind of page frames there are: {}/kpageflags: {}: it hits nothing",
         paths_.proc, std::strerror(error));
   return false;
 }

@@ -25,6 +25,8 @@ class PhysicalBits {
   // The same samples, in the same order, go to check().
   virtual void prepare(std::span<FrameSample> samples) = 0;
   virtual void check(std::span<FrameSample> samples) = 0;
+  // As check(), of samples without a prepare(): accessed since anybody last made them old.
+  virtual void look(std::span<FrameSample> samples) = 0;
   // Sets young[i] to whether folios[i] was accessed since it was last made old, and makes it old.
   virtual void young(std::span<const Folio> folios, std::span<bool> young) = 0;
   // Whether it takes a reverse map to notice accesses.

@@ -36,7 +36,7 @@ void PteFrames::sort(std::vector<Question>& questions, std::vector<PageQuery>& q
                  [](const Question& question) { return question.query; });
 }
 
-void PteFrames::prepare(std::span<FrameSample> samples) {
+void PteFrames::set_queries(std::span<const FrameSample> samples) {
   ager_->forget_unused();
   map_ = keeper_.map();
   questions_.clear();
@@ -44,7 +44,18 @@ void PteFrames::prepare(std::span<FrameSample> samples) {
     ask(*map_, samples[i].frame, samples[i].frame + 1, i, questions_);
   }
   sort(questions_, queries_);
+}
+
+void PteFrames::prepare(std::span<FrameSample> samples) {
+  set_queries(samples);
   ager_->make_old(queries_, aged_);
+}
+
+void PteFrames::look(std::span<FrameSample> samples) {
+  set_queries(samples);
+  ager_->hold(queries_);
+  aged_.assign(queries_.size(), {});
+  check(samples);
 }
 
 void PteFrames::check(std::span<FrameSample> samples) {

@@ -33,6 +33,7 @@ class PteFrames final : public PhysicalBits {
 
   void prepare(std::span<FrameSample> samples) override;
   void check(std::span<FrameSample> samples) override;
+  void look(std::span<FrameSample> samples) override;
   // Of a huge page the first page is asked, of others all: the same unless some process maps the
   // huge page by small entries.
   void young(std::span<const Folio> folios, std::span<bool> young) override;
@@ -49,6 +50,8 @@ class PteFrames final : public PhysicalBits {
   PteFrames(std::unique_ptr<PageAger> ager, ReverseMapKeeper& keeper)
       : ager_(std::move(ager)), keeper_(keeper) {}
 
+  // Asks about all mappings of the samples' frames.
+  void set_queries(std::span<const FrameSample> samples);
   void ask(const ReverseMap& map, uint64_t frame, uint64_t last, uint32_t about,
            std::vector<Question>& questions);
   // In the order that PageAger wants; fills `queries`.

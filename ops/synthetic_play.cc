@@ -1,6 +1,5 @@
 #include "ops/synthetic_play.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "core/arithmetic.h"
@@ -40,8 +39,7 @@ void SyntheticPlay::start(Context& context) {
 }
 
 uint8_t SyntheticPlay::hits(std::span<const Probe> probes, bool accesses, const SampledPage& page) {
-  const auto prepares = [](const Probe& probe) { return !probe.preps.empty(); };
-  const bool made_idle = accesses || std::any_of(probes.begin(), probes.end(), prepares);
+  const bool made_idle = accesses || prepare_idle(probes);
   const uint64_t start = align_down(page.addr, kPageSize);
   const double draw = run_.draw_of_page(page.pid, start);
   uint8_t hit = 0;

@@ -13,28 +13,17 @@ const Process& process_of(const Target& target) {
   return static_cast<const Process&>(*target.handle);
 }
 
-bool prepares_idle(std::span<const Probe> probes) {
-  return std::any_of(probes.begin(), probes.end(),
-                     [](const Probe& probe) { return !probe.preps.empty(); });
-}
-
-bool asks_for_idle(std::span<const Probe> probes) {
-  return std::any_of(probes.begin(), probes.end(), [](const Probe& probe) {
-    return probe.asks(ProbeFilterType::pgidle_unset) || probe.asks(ProbeFilterType::pgidle_set);
-  });
-}
-
 }  // namespace
 
 void VaddrOperations::prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
                                      bool accesses) {
-  if (!accesses && prepares_idle(probes)) bits_->prepare(samples);
+  if (!accesses && prepare_idle(probes)) bits_->prepare(samples);
 }
 
 void VaddrOperations::apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
                                    bool accesses) {
-  if (!accesses && asks_for_idle(probes)) {
-    if (prepares_idle(probes)) {
+  if (!accesses && ask_for_idle(probes)) {
+    if (prepare_idle(probes)) {
       bits_->check(samples);
     } else {
       bits_->look(samples);

@@ -95,7 +95,7 @@ KEYWORDS = {
     SCHEME + "quotas/goal_tuner": ["consist", "temporal"],
     SCHEME + "watermarks/metric": ["none", "free_mem_rate"],
     SCHEME + "filters/0/type": ["anon", "active", "memcg", "young", "hugepage_size", "unmapped",
-                                "addr", "target", "probe_hits_wsum"],
+                                "probe_hits_wsum", "addr", "target"],
 }
 
 TEXTS = [SCHEME + "filters/0/memcg_path"]

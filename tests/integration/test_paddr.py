@@ -8,6 +8,7 @@ import contextlib
 import mmap
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -232,10 +233,19 @@ def flags_of(target):
     return found
 
 
+@pytest.fixture
+def no_huge_pages():
+    """Nor khugepaged, which would move memory to other frames."""
+    enabled = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    chosen = re.search(r"\[(\w+)\]", enabled.read_text()).group(1)
+    enabled.write_text("never")
+    yield
+    enabled.write_text(chosen)
+
+
 @pytest.mark.parametrize("action", ["lru_prio", "lru_deprio"])
-def test_lru_actions_are_applied(start_daemon, make_target, action):
+def test_lru_actions_are_applied(start_daemon, make_target, no_huge_pages, action):
     target = make_target(16 * MIB)
-    target.tell("small")
     daemon = start_daemon()
     start(daemon.tree, frames(target)[:900], {"action": action}, max=2000)
     assert wait_until(lambda: stats(daemon.tree)["sz_applied"] >= 8 * MIB), (stats(daemon.tree), daemon.said())

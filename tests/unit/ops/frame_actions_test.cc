@@ -144,6 +144,7 @@ class FakeCalls final : public ActionCalls {
 
 class FakeBits final : public PhysicalBits {
  public:
+  void look(std::span<FrameSample> /*samples*/) override {}
   void prepare(std::span<FrameSample>) override {}
   void check(std::span<FrameSample>) override {}
   void young(std::span<const Folio> folios, std::span<bool> young) override {

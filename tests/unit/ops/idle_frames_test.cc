@@ -100,6 +100,20 @@ TEST_F(IdleFramesTest, FoliosAreOneByTheirFirstFrame) {
   EXPECT_TRUE(is_marked(1300));
 }
 
+TEST_F(IdleFramesTest, ALookMarksNothing) {
+  set_flags(1001, kLru);
+  set_flags(1002, kLru);
+  std::vector<FrameSample> samples{{.frame = 1001}, {.frame = 1002}, {.frame = 1003}};
+  bits_->prepare(samples);
+  access(1001);
+  bits_->look(samples);
+  EXPECT_FALSE(is_marked(1001));
+  EXPECT_TRUE(samples[0].accessed);
+  EXPECT_FALSE(samples[1].accessed || samples[2].accessed);
+  EXPECT_EQ(samples[1].leaf_sz, kPageSize);
+  EXPECT_EQ(samples[2].leaf_sz, 0U);
+}
+
 TEST_F(IdleFramesTest, YoungUntilMarked) {
   set_flags(1001, kLru);
   const std::vector<Folio> folios{{.head = 1001}, {.head = 1090}};

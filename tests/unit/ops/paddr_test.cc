@@ -15,7 +15,7 @@ namespace {
 
 using testing::ElementsAre;
 
-// Remembers what it is asked; frame 5 is accessed.
+// Remembers what it is to prepare; frame 5 is accessed since then, frame 6 since before.
 class FakeBits final : public PhysicalBits {
  public:
   explicit FakeBits(std::vector<uint64_t>& asked, bool needs_map)
@@ -24,17 +24,19 @@ class FakeBits final : public PhysicalBits {
     asked_.clear();
     for (const FrameSample& sample : samples) asked_.push_back(sample.frame);
   }
-  void check(std::span<FrameSample> samples) override {
-    for (FrameSample& sample : samples) {
-      sample.accessed = sample.frame == 5;
-      sample.leaf_sz = sample.frame == 5 ? kPageSize : 0;
-    }
-  }
+  void check(std::span<FrameSample> samples) override { find_accessed(samples, 5); }
+  void look(std::span<FrameSample> samples) override { find_accessed(samples, 6); }
   void young(std::span<const Folio>, std::span<bool>) override {}
   bool needs_map() const override { return needs_map_; }
   std::string_view name() const override { return "fake"; }
 
  private:
+  static void find_accessed(std::span<FrameSample> samples, uint64_t frame) {
+    for (FrameSample& sample : samples) {
+      sample.accessed = sample.frame == frame;
+      sample.leaf_sz = sample.frame == frame ? kPageSize : 0;
+    }
+  }
   std::vector<uint64_t>& asked_;
   bool needs_map_;
 };
@@ -49,7 +51,8 @@ class PaddrTest : public testing::Test {
     auto actions = std::make_unique<PhysicalActions>(system_.paths(), *keeper, *bits);
     context_ = std::make_unique<Context>(
         OpsId::paddr,
-        std::make_unique<PaddrOperations>(std::move(keeper), std::move(bits), std::move(actions)),
+        std::make_unique<PaddrOperations>(std::move(keeper), std::move(bits), std::move(actions),
+                                          system_.paths()),
         1);
     target_ = &context_->add_target(nullptr);
     return *context_;
@@ -84,6 +87,69 @@ TEST_F(PaddrTest, AddressesAreInUnits) {
   context.addr_unit = 4096;  // as a commit may
   context.operations->prepare(samples);
   EXPECT_THAT(asked_, ElementsAre(3, 23, 24, UINT64_MAX / kPageSize));
+}
+
+Probe probe_of(ProbeFilterType type, uint64_t size = 0) {
+  return {.preps = {},
+          .filters = {{.type = type,
+                       .matching = true,
+                       .allow = true,
+                       .path = {},
+                       .min_sz = size,
+                       .max_sz = size}}};
+}
+
+class PaddrProbesTest : public PaddrTest {
+ protected:
+  // Frames 4 to 7: none, anonymous, of a file, and the kernel's; 1024 is a huge page of a file.
+  PaddrProbesTest() {
+    using namespace frame_flags;
+    system_.set_flags(5, kLru | kAnon);
+    system_.set_flags(6, kLru);
+    system_.set_flags(7, 0);
+    system_.set_flags(1024, kLru | kCompoundHead);
+    for (uint64_t i = 1; i < 512; ++i) system_.set_flags(1024 + i, kCompoundTail);
+    operations().init(make(false));
+  }
+  Operations& operations() { return *context_->operations; }
+
+  // Which probes each frame hits, as bits.
+  std::vector<int> hits(const std::vector<Probe>& probes, bool accesses) {
+    std::vector<Sample> samples;
+    for (const uint64_t frame : {4, 5, 6, 7, 1300}) {
+      samples.push_back({.target = target_, .addr = frame * kPageSize, .probes_hit = 0xff});
+    }
+    asked_.clear();
+    if (accesses) operations().prepare(samples);
+    operations().prepare_probes(probes, samples, accesses);
+    if (accesses) operations().check(samples);
+    operations().apply_probes(probes, samples, accesses);
+    std::vector<int> hits;
+    for (const Sample& sample : samples) hits.push_back(sample.probes_hit);
+    return hits;
+  }
+};
+
+TEST_F(PaddrProbesTest, AskWhatFramesAre) {
+  const std::vector<Probe> probes{
+      probe_of(ProbeFilterType::anon),
+      probe_of(ProbeFilterType::hugepage_size, uint64_t{2} << 20),
+      {.preps = {}, .filters = {}},
+  };
+  EXPECT_THAT(hits(probes, true), ElementsAre(0, 5, 4, 0, 6));
+  EXPECT_THAT(hits(probes, false), ElementsAre(0, 5, 4, 0, 6));
+  EXPECT_TRUE(asked_.empty()) << "accesses that nobody asks for are not watched";
+}
+
+TEST_F(PaddrProbesTest, IdleIsWhatWasNotAccessed) {
+  std::vector<Probe> probes{probe_of(ProbeFilterType::pgidle_unset),
+                            probe_of(ProbeFilterType::pgidle_set)};
+  EXPECT_THAT(hits(probes, true), ElementsAre(0, 1, 2, 0, 2));
+  EXPECT_THAT(hits(probes, false), ElementsAre(0, 2, 1, 0, 2)) << "as others have left them";
+  EXPECT_TRUE(asked_.empty());
+  probes[0].preps = {PrepAction::set_pgidle};
+  EXPECT_THAT(hits(probes, false), ElementsAre(0, 1, 2, 0, 2));
+  EXPECT_THAT(asked_, ElementsAre(4, 5, 6, 7, 1300));
 }
 
 TEST_F(PaddrTest, RegionsAreTheUsers) {

@@ -44,6 +44,7 @@ TEST_F(PteBitsTest, ALookLeavesPagesAsTheyAre) {
   auto samples = watch.samples(memory);
   bits_->prepare(samples);
   child.run(1);
+  bits_ = *PteBits::create(Paths());  // anew: nothing was prepared
   for (int round = 0; round < 2; ++round) {
     bits_->look(samples);
     for (size_t i = 0; i < samples.size(); ++i) EXPECT_EQ(samples[i].accessed, third(i)) << i;

@@ -80,6 +80,26 @@ TEST_F(PteFramesTest, SeesWhatAChildTouches) {
   }
 }
 
+TEST_F(PteFramesTest, ALookLeavesPagesAsTheyAre) {
+  const ChildMemory memory(256);
+  const auto every_third = [](size_t i) { return i % 3 == 0; };
+  ChildProcess child({pte_test::touch_all(memory), pte_test::touch(memory, every_third)});
+  child.run(0);
+  settle(child.pid(), memory.addr(0));
+  watch({child.pid()});
+  auto frames = samples(child, memory);
+  bits_->prepare(frames);
+  child.run(1);
+  watch({child.pid()});  // anew: nothing was prepared
+  for (int round = 0; round < 2; ++round) {
+    bits_->look(frames);
+    std::vector<size_t> found;
+    for (size_t i = 0; i < frames.size(); ++i)
+      if (frames[i].accessed) found.push_back(i);
+    EXPECT_EQ(found, those(256, every_third));
+  }
+}
+
 TEST_F(PteFramesTest, AnyMappingOfASharedPageCounts) {
   const ChildMemory memory(16, MAP_SHARED | MAP_ANONYMOUS);
   const auto first = [](size_t i) { return i < 4; };
