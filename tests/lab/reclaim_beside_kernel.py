@@ -26,7 +26,7 @@ QUOTA = 64 * MIB
 MIN_AGE = 5
 PATIENCE = 60  # seconds beyond the least age in which the cold memory is to go
 PARAMETERS = {
-    "sample_interval": 100000, "aggr_interval": 1000000, "min_age": MIN_AGE * 1000000,
+    "sample_interval": 20000, "aggr_interval": 200000, "min_age": MIN_AGE * 1000000,
     "quota_ms": 500, "quota_sz": QUOTA, "quota_reset_interval_ms": 1000,
     "wmarks_interval": 500000, "wmarks_high": 990, "wmarks_mid": 980, "wmarks_low": 1}
 RESTING = {"wmarks_high": 60, "wmarks_mid": 50}  # there is always more free memory than that
@@ -79,7 +79,7 @@ class Machine:
         self.anon.tell("label")
         for process in self.hot:
             process.tell("label")
-            process.tell("rest", 20)
+            process.tell("rest", 100)
             process.hot(0, HOT // HOT_PROCESSES)
 
     def resident(self, *processes):

@@ -157,7 +157,7 @@ class ArrowChecker {
 };
 
 TEST(Includes, FollowTheArrows) {
-  const fs::path root = fs::path(__FILE__).parent_path() / "../../..";
+  const fs::path root = DAMONFS_SOURCE;
   ASSERT_TRUE(fs::exists(root / "core/region.h")) << "the source tree is not at " << root;
   const ArrowChecker checker(root);
   EXPECT_THAT(checker.broken(), IsEmpty());

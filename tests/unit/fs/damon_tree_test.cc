@@ -63,7 +63,7 @@ std::string unquoted(const std::string& text) {
 // tree.tsv, by path with <N> for numbers.
 std::map<std::string, TableRow> read_table() {
   std::map<std::string, TableRow> table;
-  std::ifstream file(std::filesystem::path(__FILE__).parent_path() / "tree.tsv");
+  std::ifstream file(DAMONFS_SOURCE "/tests/unit/fs/tree.tsv");
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with('#')) continue;
     std::istringstream fields(line);
