@@ -109,7 +109,8 @@ class PaddrProbesTest : public PaddrTest {
     system_.set_flags(7, 0);
     system_.set_flags(1024, kLru | kCompoundHead);
     for (uint64_t i = 1; i < 512; ++i) system_.set_flags(1024 + i, kCompoundTail);
-    operations().init(make(false));
+    Context& context = make(false);
+    operations().init(context);
   }
   Operations& operations() { return *context_->operations; }
 

@@ -19,7 +19,7 @@ using pte_test::TickingClock;
 using ChildProcess = pte_test::Child;
 using ChildMemory = pte_test::Memory;
 
-constexpr std::chrono::seconds kSoon{10};
+constexpr std::chrono::seconds kSoon{60};  // a second scan rests nine tenths of the time
 
 class PteFramesTest : public testing::Test {
  protected:

@@ -82,6 +82,24 @@ class Memory {
     return accessed;
   }
 
+  // Which of `probes` each page hits that is watched for an interval, as bits.
+  std::vector<int> hits(const std::vector<Probe>& probes, const std::vector<uint64_t>& addrs) {
+    std::vector<Sample> samples;
+    samples.reserve(addrs.size());
+    for (const uint64_t addr : addrs) {
+      samples.push_back({.target = target_, .addr = (4 * kGiB + addr) / context_.addr_unit});
+    }
+    operations_.prepare(samples);
+    operations_.prepare_probes(probes, samples, true);
+    clock_.advance_ns(5'000'000);
+    operations_.check(samples);
+    operations_.apply_probes(probes, samples, true);
+    std::vector<int> hits;
+    hits.reserve(samples.size());
+    for (const Sample& sample : samples) hits.push_back(sample.probes_hit);
+    return hits;
+  }
+
   // What is applied, in units of address.
   uint64_t apply(Action action, uint64_t start, uint64_t end, const Filters& filters = {}) {
     scheme_.params.action = action;
@@ -129,6 +147,19 @@ TEST(SyntheticPaddrTest, AddressesAreInUnits) {
   Memory memory(kTwo, 1024);
   EXPECT_THAT(memory.watch({0, kMiB, 4 * kMiB}), ElementsAre(false, true, true));
   EXPECT_EQ(2 * kMiB / 1024, memory.apply(Action::pageout, kMiB / 2, 5 * kMiB / 2));
+}
+
+TEST(SyntheticPaddrTest, ProbesAreAskedOfThePageThatIsThere) {
+  const auto probe = [](ProbeFilterType type) {
+    return Probe{.preps = {},
+                 .filters = {{.type = type, .matching = true, .allow = true, .path = {}}}};
+  };
+  for (const uint64_t unit : {1, 1024}) {
+    Memory memory(kTwo, unit);
+    EXPECT_THAT(memory.hits({probe(ProbeFilterType::anon), probe(ProbeFilterType::pgidle_unset)},
+                            {0, kMiB, 3 * kMiB, 4 * kMiB, 8 * kMiB}),
+                ElementsAre(1, 3, 0, 2, 0));
+  }
 }
 
 TEST(SyntheticPaddrTest, SeesWhatVaddrSees) {
