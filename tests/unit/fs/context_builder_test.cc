@@ -251,13 +251,13 @@ TEST_F(ContextBuilder, GoalsOfZeroDoNotCount) {
   EXPECT_EQ(goals[1].current_value, 0u);  // measured, not written
 }
 
-TEST_F(ContextBuilder, EligibleMemoryGoalsAreForPhysicalMemory) {
+TEST_F(ContextBuilder, GoalsThatNobodyMeasuresAreRefused) {
   QuotaGoal& goal = *files_.schemes.add()->quota.goals.add();
   goal.metric = GoalMetric::node_eligible_mem_bp;
   goal.target_value = 5;
   EXPECT_EQ(error(), EINVAL);
   files_.operations = OpsId::paddr;
-  EXPECT_EQ(error(), 0);
+  EXPECT_EQ(error(), EINVAL);
 }
 
 TEST_F(ContextBuilder, ProbesAreChecked) {
