@@ -7,12 +7,12 @@
 #include <span>
 
 #include "core/probes.h"
+#include "core/region.h"
 #include "core/result.h"
 
 namespace damonfs {
 
 struct Context;
-struct Region;
 struct Scheme;
 class Target;
 
@@ -39,6 +39,12 @@ struct Application {
   bool ask_ops_filters = true;    // false: a core filter has let it pass already
   uint64_t sz_applied = 0;        // how much the action really changed
   uint64_t sz_filter_passed = 0;  // how much passed the filters that the operations handle
+};
+
+// Where users' pages are, in bytes. A value.
+struct NodeShare {
+  uint64_t all = 0;
+  uint64_t on_node = 0;  // of these
 };
 
 // Watching and acting on one kind of address space. Owned by a Context, called only by the thread
@@ -82,6 +88,12 @@ class Operations {
 
   // Does `scheme.action` to each piece of work.
   virtual void apply(const Scheme& scheme, std::span<Application> work) = 0;
+
+  // How much of what is in `memory` (ascending) is on NUMA node `nid`: nothing on one that is not
+  // there. Operations that cannot tell know of no pages.
+  [[nodiscard]] virtual NodeShare node_share(std::span<const AddrRange> /*memory*/, int /*nid*/) {
+    return {};
+  }
 };
 
 }  // namespace damonfs

@@ -54,11 +54,14 @@ bool Quota::full(uint64_t pending, uint64_t min_region_sz) const {
   return limited() && left(pending) < min_region_sz;
 }
 
+bool Quota::window_over(uint64_t now_ns) const {
+  if (!limited()) return false;
+  return !opened_ || now_ns - window_start_ns_ >= mult_frac(params.reset_interval_ms, 1'000'000, 1);
+}
+
 bool Quota::roll_window(uint64_t now_ns, uint64_t min_region_sz, Metrics* metrics,
                         uint64_t& qt_exceeds) {
-  if (!limited()) return false;
-  const uint64_t length_ns = mult_frac(params.reset_interval_ms, 1'000'000, 1);
-  if (opened_ && now_ns - window_start_ns_ < length_ns) return false;
+  if (!window_over(now_ns)) return false;
   if (opened_ && full(0, min_region_sz)) ++qt_exceeds;
   opened_ = true;
   total_charged_ += std::exchange(charged_, 0);

@@ -68,8 +68,12 @@ class Quota {
   // Bytes that may still be tried in this window.
   [[nodiscard]] uint64_t left(uint64_t pending) const;
 
+  // Whether roll_window() would open a new window at `now_ns`.
+  [[nodiscard]] bool window_over(uint64_t now_ns) const;
   // Opens a new window when the running one is over at `now_ns`, which it returns; counts in
-  // `qt_exceeds` one that was used up.
+  // `qt_exceeds` one that was used up. Measures the goals by `metrics`, if any, but for
+  // node_eligible_mem_bp, which depends on the scheme's regions: its current_value is taken as it
+  // is.
   bool roll_window(uint64_t now_ns, uint64_t min_region_sz, Metrics* metrics, uint64_t& qt_exceeds);
   // Charges an action that tried `sz` bytes and really changed `sz_applied`.
   void charge(uint64_t sz, uint64_t sz_applied);

@@ -4,6 +4,7 @@
 
 #include "core/arithmetic.h"
 #include "core/priority.h"
+#include "core/ranges.h"
 
 namespace damonfs {
 
@@ -33,7 +34,27 @@ void SchemeRound::run() {
   flush();
 }
 
+uint64_t SchemeRound::node_eligible_mem_bp(int nid) const {
+  NodeShare sum;
+  for (const Target& target : context_.targets) {
+    RangeList eligible;
+    for (const Region& region : target.regions()) {
+      if (in_pattern(region)) append_joined(eligible, region.range);
+    }
+    const NodeShare share = context_.operations->node_share(eligible, nid);
+    sum.all += share.all;
+    sum.on_node += share.on_node;
+  }
+  return sum.all == 0 ? 0 : mult_frac(sum.on_node, 10000, sum.all);
+}
+
 void SchemeRound::begin_window() {
+  if (scheme_.quota.window_over(clock_.now_ns())) {
+    for (QuotaGoal& goal : scheme_.quota.params.goals) {
+      if (goal.metric != GoalMetric::node_eligible_mem_bp) continue;
+      goal.current_value = node_eligible_mem_bp(goal.nid);
+    }
+  }
   const bool rolled = scheme_.quota.roll_window(clock_.now_ns(), context_.min_region_sz,
                                                 context_.metrics, scheme_.stat.qt_exceeds);
   if (rolled && context_.traced()) {
@@ -48,10 +69,8 @@ void SchemeRound::set_min_score() {
   int target_idx = 0;
   for (Target& target : context_.targets) {
     for (Region& region : target.regions()) {
-      if (!scheme_.params.pattern.matches(region.range.size(), context_.moving_nr_accesses(region),
-                                          region.age) ||
-          ask_core_filters(scheme_.params.filters, context_, target, target_idx, region) ==
-              CoreVerdict::rejected) {
+      if (!in_pattern(region) || ask_core_filters(scheme_.params.filters, context_, target,
+                                                  target_idx, region) == CoreVerdict::rejected) {
         continue;
       }
       histogram[priority_score(context_, scheme_, region)] += region.range.size();
@@ -102,11 +121,13 @@ bool SchemeRound::skip_charged(Target& target, Region& region) {
   return false;
 }
 
+bool SchemeRound::in_pattern(const Region& region) const {
+  return scheme_.params.pattern.matches(region.range.size(), context_.moving_nr_accesses(region),
+                                        region.age);
+}
+
 bool SchemeRound::matches(const Region& region) const {
-  if (!scheme_.params.pattern.matches(region.range.size(), context_.moving_nr_accesses(region),
-                                      region.age)) {
-    return false;
-  }
+  if (!in_pattern(region)) return false;
   return scheme_.min_score == 0 || priority_score(context_, scheme_, region) >= scheme_.min_score;
 }
 

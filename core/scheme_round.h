@@ -19,10 +19,15 @@ class SchemeRound {
 
  private:
   void begin_window();
+  // How much of the memory that matches the scheme's access pattern, its filters aside, is on node
+  // `nid`, in 1/10,000; 0 when there is none (design.rst, goal metric node_eligible_mem_bp).
+  [[nodiscard]] uint64_t node_eligible_mem_bp(int nid) const;
   void set_min_score();
   void visit(Target& target, int target_idx);
   // True when the region was dealt with before the quota stopped; cuts one that was partly so.
   bool skip_charged(Target& target, Region& region);
+  [[nodiscard]] bool in_pattern(const Region& region) const;
+  // In the pattern, and of a priority that the quota lets in.
   [[nodiscard]] bool matches(const Region& region) const;
   [[nodiscard]] bool quota_full();
   void try_region(Target& target, int target_idx, Region& region);

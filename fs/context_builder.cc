@@ -223,9 +223,8 @@ Result<void> check_whole(const Context& context, const ContextFiles& files) {
   }
   for (const Scheme& scheme : context.schemes) {
     for (const QuotaGoal& goal : scheme.quota.params.goals) {
-      if (goal.metric == GoalMetric::node_eligible_mem_bp) {
-        return fail(EINVAL, "a goal of {} is for paddr only, and not measured there yet",
-                    keyword_of(goal.metric));
+      if (goal.metric == GoalMetric::node_eligible_mem_bp && context.ops_id != OpsId::paddr) {
+        return fail(EINVAL, "a goal of {} is for paddr only", keyword_of(goal.metric));
       }
     }
   }

@@ -13,6 +13,7 @@
 #include "core/arithmetic.h"
 #include "ops/iomem.h"
 #include "ops/maps.h"
+#include "ops/nodes.h"
 
 namespace damonfs {
 namespace {
@@ -121,6 +122,13 @@ void PhysicalActions::apply(const Scheme& scheme, std::span<Application> work, u
     piece.sz_applied /= addr_unit;
     piece.sz_filter_passed /= addr_unit;
   }
+}
+
+NodeShare PhysicalActions::node_share(std::span<const AddrRange> memory, uint64_t addr_unit,
+                                      int nid) {
+  RangeList bytes;
+  for (const AddrRange& range : memory) append_joined(bytes, bytes_of(range, addr_unit));
+  return pages_on_node(memory_in(bytes), nid, frames_, paths_);
 }
 
 RangeList PhysicalActions::memory_in(const RangeList& ranges) {

@@ -66,6 +66,10 @@ class PhysicalActions {
   // warned of once.
   void apply(const Scheme& scheme, std::span<Application> work, uint64_t addr_unit);
 
+  // As Operations::node_share(), of what apply() would act on.
+  [[nodiscard]] NodeShare node_share(std::span<const AddrRange> memory, uint64_t addr_unit,
+                                     int nid);
+
  private:
   // A folio that is to be acted on.
   struct Unit {

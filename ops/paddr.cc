@@ -97,6 +97,10 @@ void PaddrOperations::apply(const Scheme& scheme, std::span<Application> work) {
   actions_->apply(scheme, work, context_->addr_unit);
 }
 
+NodeShare PaddrOperations::node_share(std::span<const AddrRange> memory, int nid) {
+  return actions_->node_share(memory, context_->addr_unit, nid);
+}
+
 Result<> try_physical(std::string_view backend, const Paths& paths) {
   if (backend != "pte" && backend != "idle") {
     return fail(ENOTSUP, "the backend {} knows accesses of processes only, not of page frames",

@@ -46,6 +46,7 @@ class PaddrOperations final : public Operations {
   // Always: physical memory does not go away.
   [[nodiscard]] bool target_valid(const Target& target) override;
   void apply(const Scheme& scheme, std::span<Application> work) override;
+  [[nodiscard]] NodeShare node_share(std::span<const AddrRange> memory, int nid) override;
 
  private:
   [[nodiscard]] bool needs_map(const Context& context) const;

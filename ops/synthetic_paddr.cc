@@ -86,22 +86,40 @@ void SyntheticPaddr::apply(const Scheme& scheme, std::span<Application> work) {
     return;
   }
   const SyntheticActions::Now now = play_.settle();
-  for (Application& piece : work) apply_to_blocks(scheme, piece, now);
+  const uint64_t unit = context_->addr_unit;
+  for (Application& piece : work) {
+    for_each_block(piece.region->range, [&](Residency& memory, AddrRange part) {
+      const auto done = play_.actions().act(scheme, part, piece.ask_ops_filters, memory, now);
+      piece.sz_applied += done.applied / unit;
+      piece.sz_filter_passed += done.filter_passed / unit;
+    });
+  }
 }
 
-void SyntheticPaddr::apply_to_blocks(const Scheme& scheme, Application& work,
-                                     const SyntheticActions::Now& now) {
+NodeShare SyntheticPaddr::node_share(std::span<const AddrRange> memory, int nid) {
+  play_.settle();
+  double all = 0;
+  double on_node = 0;
+  for (const AddrRange& region : memory) {
+    for_each_block(region, [&](Residency& process, AddrRange part) {
+      process.visit(part, [&](Residency::Piece& piece) {
+        all += piece.bytes_in();
+        if (piece.node == nid) on_node += piece.bytes_in();
+      });
+    });
+  }
+  return {.all = whole_pages(all), .on_node = whole_pages(on_node)};
+}
+
+void SyntheticPaddr::for_each_block(const AddrRange& region,
+                                    const std::function<void(Residency&, AddrRange)>& fn) {
   const uint64_t unit = context_->addr_unit;
-  const AddrRange bytes{mult_frac(work.region->range.start, unit, 1),
-                        mult_frac(work.region->range.end, unit, 1)};
+  const AddrRange bytes{mult_frac(region.start, unit, 1), mult_frac(region.end, unit, 1)};
   for (auto block = memory_.at_or_above(bytes.start);
        block != memory_.blocks().end() && block->physical.start < bytes.end; ++block) {
-    const AddrRange part{block->to_virtual(std::max(bytes.start, block->physical.start)),
-                         block->to_virtual(std::min(bytes.end, block->physical.end))};
-    Residency& memory = play_.machine().residency(block->pid);
-    const auto done = play_.actions().act(scheme, part, work.ask_ops_filters, memory, now);
-    work.sz_applied += done.applied / unit;
-    work.sz_filter_passed += done.filter_passed / unit;
+    fn(play_.machine().residency(block->pid),
+       {block->to_virtual(std::max(bytes.start, block->physical.start)),
+        block->to_virtual(std::min(bytes.end, block->physical.end))});
   }
 }
 

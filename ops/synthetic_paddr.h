@@ -1,6 +1,7 @@
 // Watching the physical memory of a pattern's machine.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -35,9 +36,13 @@ class SyntheticPaddr final : public Operations {
                     bool accesses) override;
   [[nodiscard]] bool target_valid(const Target& /*target*/) override { return true; }
   void apply(const Scheme& scheme, std::span<Application> work) override;
+  [[nodiscard]] NodeShare node_share(std::span<const AddrRange> memory, int nid) override;
 
  private:
-  void apply_to_blocks(const Scheme& scheme, Application& work, const SyntheticActions::Now& now);
+  // Calls `fn` for what of `region`, in units of address, processes have: with the memory of each,
+  // and the addresses it has there.
+  void for_each_block(const AddrRange& region,
+                      const std::function<void(Residency&, AddrRange)>& fn);
 
   std::shared_ptr<const Pattern> pattern_;
   PatternMemory memory_;

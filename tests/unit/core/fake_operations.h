@@ -51,6 +51,8 @@ class FakeOperations final : public Operations {
   std::function<void(Context&)> on_update = [](Context&) {};
   std::function<void(const Scheme&, Application&)> on_apply = [](const Scheme&, Application&) {};
   std::function<uint8_t(const Sample&)> probes_hit = [](const Sample&) -> uint8_t { return 0; };
+  std::function<NodeShare(std::span<const AddrRange>, int nid)> share_of =
+      [](std::span<const AddrRange>, int) { return NodeShare{}; };
   std::function<void(const std::string&)> on_call;
   bool knows_probes = false;
   bool accesses_monitored = true;  // as the last apply_probes() was told
@@ -103,6 +105,10 @@ class FakeOperations final : public Operations {
   void apply(const Scheme& scheme, std::span<Application> work) override {
     tell("apply");
     for (Application& piece : work) on_apply(scheme, piece);
+  }
+
+  [[nodiscard]] NodeShare node_share(std::span<const AddrRange> memory, int nid) override {
+    return share_of(memory, nid);
   }
 
  private:

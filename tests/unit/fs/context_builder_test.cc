@@ -251,13 +251,15 @@ TEST_F(ContextBuilder, GoalsOfZeroDoNotCount) {
   EXPECT_EQ(goals[1].current_value, 0u);  // measured, not written
 }
 
-TEST_F(ContextBuilder, GoalsThatNobodyMeasuresAreRefused) {
+TEST_F(ContextBuilder, GoalsOfEligibleMemoryAreForPhysicalMemory) {
   QuotaGoal& goal = *files_.schemes.add()->quota.goals.add();
   goal.metric = GoalMetric::node_eligible_mem_bp;
   goal.target_value = 5;
   EXPECT_EQ(error(), EINVAL);
-  files_.operations = OpsId::paddr;
+  files_.operations = OpsId::fvaddr;
   EXPECT_EQ(error(), EINVAL);
+  files_.operations = OpsId::paddr;
+  EXPECT_EQ(error(), 0);
 }
 
 TEST_F(ContextBuilder, ProbesAreChecked) {

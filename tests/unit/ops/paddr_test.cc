@@ -99,6 +99,20 @@ Probe probe_of(ProbeFilterType type, uint64_t size = 0) {
                        .max_sz = size}}};
 }
 
+TEST_F(PaddrTest, SharesOfNodesAreOfWhatIsMemory) {
+  Context& context = make(false);
+  context.addr_unit = 1024;
+  context.operations->init(context);
+  system_.write("proc/iomem", "00000000-00ffffff : System RAM\n");
+  system_.write("sys/devices/system/memory/block_size_bytes", "800000\n");
+  system_.make_folder("sys/devices/system/node/node1/memory1");
+  for (const uint64_t frame : {0, 1, 2048, 4096}) system_.set_flags(frame, frame_flags::kLru);
+  const std::vector<AddrRange> memory{{0, 4}, {4, 8}, {8 << 10, uint64_t{1} << 40}};
+  const NodeShare share = context.operations->node_share(memory, 1);
+  EXPECT_EQ(share.all, 3 * kPageSize) << "frame 4096 is beyond RAM";
+  EXPECT_EQ(share.on_node, kPageSize);
+}
+
 class PaddrProbesTest : public PaddrTest {
  protected:
   // Frames 4 to 7: none, anonymous, of a file, and the kernel's; 1024 is a huge page of a file.

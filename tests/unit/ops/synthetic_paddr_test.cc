@@ -113,6 +113,13 @@ class Memory {
     passed = work[0].sz_filter_passed;
     return work[0].sz_applied;
   }
+  // Of what is between `start` and `end`, how much there is and how much of it on node 1, in MiB.
+  std::pair<uint64_t, uint64_t> share(uint64_t start, uint64_t end) {
+    const uint64_t unit = context_.addr_unit;
+    const AddrRange range{(4 * kGiB + start) / unit, (4 * kGiB + end) / unit};
+    const NodeShare share = operations_.node_share(std::span(&range, 1), 1);
+    return {share.all / kMiB, share.on_node / kMiB};
+  }
   [[nodiscard]] Metrics& metrics() const { return *context_.metrics; }
   [[nodiscard]] bool valid() { return operations_.target_valid(*target_); }
 
@@ -210,6 +217,19 @@ TEST(SyntheticPaddrTest, SortingAndMigratingCountWhatIsThere) {
   EXPECT_EQ(3 * kMiB, memory.apply(Action::migrate_cold, 0, 8 * kMiB));
   EXPECT_EQ(0U, memory.apply(Action::migrate_hot, 0, 8 * kMiB)) << "there already";
   EXPECT_EQ(0U, memory.apply(Action::stat, 0, 8 * kMiB));
+}
+
+TEST(SyntheticPaddrTest, KnowsWhichNodeMemoryIsOn) {
+  using Share = std::pair<uint64_t, uint64_t>;
+  for (const uint64_t unit : {1, 1024}) {
+    Memory memory(kTwo, unit);
+    EXPECT_EQ(Share(7, 0), memory.share(0, 16 * kMiB));
+    memory.apply(Action::migrate_cold, 2 * kMiB, 5 * kMiB);
+    EXPECT_EQ(Share(7, 2), memory.share(0, 16 * kMiB));
+    EXPECT_EQ(Share(1, 1), memory.share(2 * kMiB, 4 * kMiB));
+    memory.apply(Action::pageout, 0, 3 * kMiB);
+    EXPECT_EQ(Share(4, 1), memory.share(0, 16 * kMiB)) << "what is paged out is nowhere";
+  }
 }
 
 TEST(SyntheticPaddrTest, ActionsOfVirtualMemoryAreNotDone) {
