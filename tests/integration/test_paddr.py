@@ -179,6 +179,22 @@ def test_pageout_takes_cold_frames_and_loses_no_byte(start_daemon, make_target, 
     assert other.process.poll() is None
 
 
+def test_a_goal_of_what_a_node_has_of_the_memory(start_daemon, make_target):
+    def quota(nid):
+        return {"reset_interval_ms": 1000, "goal_tuner": "temporal", "goals/nr_goals": 1,
+                "goals/0/target_metric": "node_eligible_mem_bp", "goals/0/nid": nid, "goals/0/target_value": 10000}
+
+    target = make_target(32 * MIB)
+    target.tell("fill")
+    daemon = start_daemon()
+    nodes = [int(path.name[4:]) for path in pathlib.Path("/sys/devices/system/node").glob("node[0-9]*")]
+    # All of it is on one of the nodes, if only on that.
+    start(daemon.tree, frames(target), *({"action": "stat", "quota": quota(nid)} for nid in [*nodes, 99]))
+    assert wait_until(lambda: stats(daemon.tree, len(nodes))["nr_tried"] > 0), "none is on node 99: all is tried"
+    reached = [stats(daemon.tree, number)["nr_tried"] == 0 for number in range(len(nodes))]
+    assert sum(reached) == 1, reached
+
+
 @needs_swap
 def test_protected_processes_and_dry_runs_are_left_alone(start_daemon, make_target):
     spared, taken = make_target(24 * MIB), make_target(24 * MIB)
