@@ -135,7 +135,7 @@ void PhysicalActions::apply_window(const SchemeParams& params, Batch& batch,
   std::vector<Unit> units = units_in(batch, window);
   if (!params.filters.ops.empty()) filter(params, batch, units);
   for (const Unit& unit : units) {
-    batch.work[unit.piece].sz_filter_passed += unit.folio.nr_pages * kPageSize;
+    batch.work[unit.piece].sz_filter_passed += unit.folio.size();
   }
   if (params.action == Action::stat || units.empty()) return;
   std::vector<Page> pages = pages_of(batch, units);
@@ -155,7 +155,7 @@ void PhysicalActions::apply_window(const SchemeParams& params, Batch& batch,
       case Action::lru_prio:
         if (nr_changed == 0 || std::exchange(prioritized, pages[first].unit) == pages[first].unit)
           break;
-        applied += unit.folio.nr_pages * kPageSize;
+        applied += unit.folio.size();
         break;
       case Action::pageout:
         // In a dry run nothing else shows that the kernel would spare a shared page.

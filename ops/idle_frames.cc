@@ -55,7 +55,7 @@ std::vector<IdleMarks::Mark> IdleFrames::marks_of(std::span<const FrameSample> s
     if (folio.head == 0) continue;
     marks[i] = {samples[i].frame,
                 {.head = folio.head,
-                 .size = folio.nr_pages * kPageSize,
+                 .size = folio.size(),
                  .on_lru = (folio.flags & frame_flags::kLru) != 0}};
   }
   return marks;
@@ -84,10 +84,7 @@ void IdleFrames::check(std::span<FrameSample> samples) {
 }
 
 void IdleFrames::young(std::span<const Folio> folios, std::span<bool> young) {
-  std::vector<uint64_t> heads(folios.size());
-  std::transform(folios.begin(), folios.end(), heads.begin(),
-                 [](const Folio& folio) { return folio.head; });
-  ages_->young_folios(heads, young);
+  ages_->young_folios(folios, young);
 }
 
 }  // namespace damonfs
