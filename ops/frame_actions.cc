@@ -114,7 +114,7 @@ void PhysicalActions::apply(const Scheme& scheme, std::span<Application> work, u
     batch.ranges.push_back(bytes_of(piece.region->range, addr_unit));
     append_joined(all, batch.ranges.back());
   }
-  for (const RangeList& window : by_window(memory_in(all), kWindow)) {
+  for (const RangeList& window : by_window(intersect(all, memory()), kWindow)) {
     apply_window(scheme.params, batch, window);
   }
   for (Application& piece : work) {
@@ -123,11 +123,11 @@ void PhysicalActions::apply(const Scheme& scheme, std::span<Application> work, u
   }
 }
 
-RangeList PhysicalActions::memory_in(const RangeList& ranges) {
-  const AddrRange frames{0, frames_.end() * kPageSize};
-  RangeList memory = intersect(ranges, std::span(&frames, 1));
-  if (const auto ram = system_ram(paths_)) memory = intersect(memory, *ram);
-  return memory;
+const RangeList& PhysicalActions::memory() {
+  if (!memory_.empty()) return memory_;
+  append_joined(memory_, {0, frames_.end() * kPageSize});
+  if (const auto ram = system_ram(paths_)) memory_ = intersect(memory_, *ram);
+  return memory_;
 }
 
 void PhysicalActions::apply_window(const SchemeParams& params, Batch& batch,

@@ -66,6 +66,9 @@ class PhysicalActions {
   // warned of once.
   void apply(const Scheme& scheme, std::span<Application> work, uint64_t addr_unit);
 
+  // Where memory is, is looked up by the next apply() and remembered until this is called.
+  void forget_memory() { memory_.clear(); }
+
  private:
   // A folio that is to be acted on.
   struct Unit {
@@ -90,8 +93,8 @@ class PhysicalActions {
   struct Batch;
 
   [[nodiscard]] bool possible(const SchemeParams& params);
-  // Without the holes that no frame is in; they may be large.
-  [[nodiscard]] RangeList memory_in(const RangeList& ranges);
+  // Where page frames are: holes in between may be large.
+  const RangeList& memory();
   void apply_window(const SchemeParams& params, Batch& batch, std::span<const AddrRange> window);
   [[nodiscard]] std::vector<Unit> units_in(const Batch& batch, std::span<const AddrRange> window);
   void filter(const SchemeParams& params, Batch& batch, std::vector<Unit>& units);
@@ -110,6 +113,7 @@ class PhysicalActions {
   FrameFilters filters_;
   Adviser adviser_;
   Migrator migrator_;
+  RangeList memory_;  // empty: not known
   WarnOnce warn_;
 };
 

@@ -46,10 +46,10 @@ void IdleFrames::find_folios(std::span<const FrameSample> samples) {
   }
 }
 
-std::vector<IdleMarks::Mark> IdleFrames::marks_of(std::span<const FrameSample> samples) {
+void IdleFrames::fill_marks(std::span<const FrameSample> samples) {
   ++now_;
   find_folios(samples);
-  std::vector<IdleMarks::Mark> marks(samples.size());
+  const std::span<IdleMarks::Mark> marks = marks_.renew(samples.size());
   for (size_t i = 0; i < samples.size(); ++i) {
     const Folio& folio = folios_[i];
     if (folio.head == 0) continue;
@@ -58,13 +58,16 @@ std::vector<IdleMarks::Mark> IdleFrames::marks_of(std::span<const FrameSample> s
                  .size = folio.size(),
                  .on_lru = (folio.flags & frame_flags::kLru) != 0}};
   }
-  return marks;
 }
 
-void IdleFrames::prepare(std::span<FrameSample> samples) { marks_.set(marks_of(samples)); }
+void IdleFrames::prepare(std::span<FrameSample> samples) {
+  fill_marks(samples);
+  marks_.set();
+}
 
 void IdleFrames::look(std::span<FrameSample> samples) {
-  marks_.take(marks_of(samples));
+  fill_marks(samples);
+  marks_.take();
   check(samples);
 }
 

@@ -30,12 +30,12 @@ void PageProber::apply(std::span<const Probe> probes, std::span<Sample> samples)
   ask(probes, samples, asks_folio && find_folios(hidden));
 }
 
-void PageProber::apply(std::span<const Probe> probes, std::span<const uint64_t> frames,
+void PageProber::apply(std::span<const Probe> probes, std::span<const FrameSample> frames,
                        std::span<Sample> samples) {
   pages_.clear();
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].probes_hit = 0;
-    pages_.push_back({i, frames[i], false});
+    pages_.push_back({i, frames[i].frame, false});
   }
   if (!find_folios(false)) return;
   size_t kept = 0;

@@ -247,6 +247,10 @@ TEST_F(FrameActionsTest, NoMemoryNoWork) {
   const uint64_t top = UINT64_MAX / kPageSize;
   const Done done = apply_pages(actions, Action::pageout, {{0, 500}, {500, 1500}, {5000, top}});
   EXPECT_THAT(done.applied, ElementsAre(0, 2, 0)) << "what is no RAM is accepted and has nothing";
+  memory_.write("proc/iomem", "003e8000-003ebfff : System RAM\n");  // two more were plugged in
+  EXPECT_THAT(apply_pages(actions, Action::pageout, {{500, 1500}}).applied, ElementsAre(0));
+  actions.forget_memory();
+  EXPECT_THAT(apply_pages(actions, Action::pageout, {{500, 1500}}).applied, ElementsAre(2));
 }
 
 TEST_F(FrameActionsTest, AHugePageIsOneAndGoesWithItsFirstFrame) {
