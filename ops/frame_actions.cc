@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/arithmetic.h"
+#include "core/stretches.h"
 #include "ops/iomem.h"
 #include "ops/maps.h"
 
@@ -142,36 +143,27 @@ void PhysicalActions::apply_window(const SchemeParams& params, Batch& batch,
   act(params, batch, pages);
 
   std::ranges::sort(pages, {}, &Page::frame);
-  uint32_t prioritized = UINT32_MAX;  // unit that was credited last
-  for (size_t first = 0; first < pages.size();) {
-    size_t end = first;
-    size_t nr_changed = 0;
-    for (; end < pages.size() && pages[end].frame == pages[first].frame; ++end) {
-      if (pages[end].changed) ++nr_changed;
-    }
-    const Unit& unit = units[pages[first].unit];
-    uint64_t& applied = batch.work[unit.piece].sz_applied;
-    switch (params.action) {
-      case Action::lru_prio:
-        if (nr_changed == 0 || std::exchange(prioritized, pages[first].unit) == pages[first].unit)
-          break;
-        applied += unit.folio.size();
-        break;
-      case Action::pageout:
-        // In a dry run nothing else shows that the kernel would spare a shared page.
-        if (nr_changed == end - first && (!options_.dry_run || end - first == 1)) {
-          applied += kPageSize;
-        }
-        break;
-      case Action::lru_deprio:
-        // The kernel takes the advice for a shared page, and does nothing.
-        if (nr_changed == 1 && end - first == 1) applied += kPageSize;
-        break;
-      default:
-        if (nr_changed > 0) applied += kPageSize;
-        break;
-    }
-    first = end;
+  for_each_stretch(std::span(pages), &Page::frame, [&](std::span<const Page> mappings) {
+    const Unit& unit = units[mappings.front().unit];
+    batch.work[unit.piece].sz_applied += applied(params.action, unit.folio, mappings);
+  });
+}
+
+uint64_t PhysicalActions::applied(Action action, const Folio& folio,
+                                  std::span<const Page> mappings) const {
+  const bool shared = mappings.size() > 1;
+  const bool all = std::ranges::all_of(mappings, &Page::changed);
+  switch (action) {
+    case Action::lru_prio:  // of a page that stands for the folio
+      return all ? folio.size() : 0;
+    case Action::pageout:
+      // In a dry run nothing else shows that the kernel would spare a shared page.
+      return all && !(shared && options_.dry_run) ? kPageSize : 0;
+    case Action::lru_deprio:
+      // The kernel takes the advice for a shared page, and does nothing.
+      return all && !shared ? kPageSize : 0;
+    default:  // of one mapping, whichever
+      return all ? kPageSize : 0;
   }
 }
 
@@ -259,47 +251,31 @@ PhysicalActions::Space* PhysicalActions::space_of(Batch& batch, uint32_t process
 }
 
 void PhysicalActions::act(const SchemeParams& params, Batch& batch, std::vector<Page>& pages) {
-  std::ranges::sort(pages, {}, [](const Page& page) { return std::pair(page.process, page.addr); });
-  std::vector<Page> done;
-  size_t nr_stale = 0;
-  for (size_t first = 0; first < pages.size();) {
-    size_t end = first;
-    while (end < pages.size() && pages[end].process == pages[first].process) ++end;
-    const std::span<Page> all = std::span(pages).subspan(first, end - first);
-    first = end;
-    Space* const space = space_of(batch, all.front().process);
-    if (space == nullptr) {
-      nr_stale += all.size();
-      continue;
-    }
-    std::vector<Page> there;
-    look_again(space->info, all, [&](const Page& page, bool same) {
+  const auto by_process = [](const Page& page) { return std::pair(page.process, page.addr); };
+  std::ranges::sort(pages, {}, by_process);
+  std::vector<Page> there;
+  for_each_stretch(std::span(pages), &Page::process, [&](std::span<const Page> of_one) {
+    Space* const space = space_of(batch, of_one.front().process);
+    if (space == nullptr) return;
+    look_again(space->info, of_one, [&](const Page& page, bool same) {
       if (same) there.push_back(page);
     });
-    nr_stale += all.size() - there.size();
-    done.insert(done.end(), there.begin(), there.end());
-  }
-  keeper_.report(pages.size(), nr_stale);
-  pages = std::move(done);
+  });
+  keeper_.report(pages.size(), pages.size() - there.size());
+  pages = std::move(there);
   // One mapping is enough to reach a shared page by.
   if (params.action != Action::pageout && params.action != Action::lru_deprio) {
     // Of a folio for lru_prio, of a frame else.
     const bool whole = params.action == Action::lru_prio;
-    std::ranges::stable_sort(pages, {},
-                             [whole](const Page& page) { return whole ? page.unit : page.frame; });
-    const auto again = std::ranges::unique(
-        pages, {}, [whole](const Page& page) { return whole ? page.unit : page.frame; });
+    const auto reached = [whole](const Page& page) { return whole ? page.unit : page.frame; };
+    std::ranges::stable_sort(pages, {}, reached);
+    const auto again = std::ranges::unique(pages, {}, reached);
     pages.erase(again.begin(), again.end());
-    std::ranges::sort(pages, {},
-                      [](const Page& page) { return std::pair(page.process, page.addr); });
+    std::ranges::sort(pages, {}, by_process);
   }
-  for (size_t first = 0; first < pages.size();) {
-    size_t end = first;
-    while (end < pages.size() && pages[end].process == pages[first].process) ++end;
-    const std::span<Page> all = std::span(pages).subspan(first, end - first);
-    act_on_process(params, *space_of(batch, all.front().process), all);
-    first = end;
-  }
+  for_each_stretch(std::span(pages), &Page::process, [&](std::span<Page> of_one) {
+    act_on_process(params, *space_of(batch, of_one.front().process), of_one);
+  });
 }
 
 void PhysicalActions::act_on_process(const SchemeParams& params, Space& space,

@@ -103,6 +103,9 @@ class PhysicalActions {
   void act_on_process(const SchemeParams& params, Space& space, std::span<Page> pages);
   void page_out(Space& space, std::span<Page> pages);
   void prioritize(const Process& process, std::span<Page> pages);
+  // Bytes of `folio` to which the action was done, of one frame by all `mappings` that were tried.
+  [[nodiscard]] uint64_t applied(Action action, const Folio& folio,
+                                 std::span<const Page> mappings) const;
   [[nodiscard]] Space* space_of(Batch& batch, uint32_t process);
 
   Paths paths_;
