@@ -330,8 +330,9 @@ void PhysicalActions::prioritize(const Process& process, std::span<Page> pages) 
       if (!process.exists()) return;
       marked = calls_->touch(process.pid(), std::span(bytes).first(static_cast<size_t>(marked)));
     }
-    if (!process.exists()) return;  // it may have been another one's
-    if (marked < 0 && marked != -EFAULT && marked != -ESRCH) {
+    // It may have been another one's; or this one is ending, and has no memory any more.
+    if (!process.exists() || marked == -ESRCH) return;
+    if (marked < 0 && marked != -EFAULT) {
       warn_("touch" + std::to_string(marked), "reading memory of process {}: {}", process.pid(),
             std::strerror(static_cast<int>(-marked)));
       return;

@@ -121,6 +121,7 @@ class FakeCalls final : public ActionCalls {
   }
   int64_t touch(pid_t pid, std::span<const iovec> bytes) override {
     ++nr_calls;
+    if (without_memory.contains(pid)) return -ESRCH;
     int64_t read = 0;
     for (const iovec& byte : bytes) {
       const uint64_t frame = memory_.frame_at(pid, std::bit_cast<uint64_t>(byte.iov_base));
@@ -135,6 +136,7 @@ class FakeCalls final : public ActionCalls {
   std::map<uint64_t, int> nodes;    // of frames
   std::map<uint64_t, int> touched;  // how often, by frame
   std::set<uint64_t> unreadable;
+  std::set<pid_t> without_memory;
   uint64_t swap_left = UINT64_MAX;
   int nr_calls = 0;
 
@@ -354,6 +356,15 @@ TEST_F(FrameActionsTest, PrioMarksEachFolioTwice) {
   EXPECT_EQ(calls_->touched[1009], 2);
   EXPECT_EQ(calls_->touched[1024], 2);
   EXPECT_FALSE(calls_->touched.contains(1025));
+}
+
+// One that is ending, say: it exists, and has no memory any more.
+TEST_F(FrameActionsTest, AProcessWithoutMemoryIsAskedOnce) {
+  auto& actions = make();
+  calls_->without_memory = {memory_.pid(0)};
+  EXPECT_THAT(apply_pages(actions, Action::lru_prio, {{1000, 1010}}).applied, ElementsAre(0));
+  EXPECT_EQ(calls_->nr_calls, 1);
+  EXPECT_THAT(log_.lines(), IsEmpty());
 }
 
 TEST_F(FrameActionsTest, MigrationMovesSharedPagesOnce) {
