@@ -1,6 +1,8 @@
 #include "ops/frame_actions.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -54,6 +56,13 @@ void look_again(PageInfo& info, Pages& pages, const Seen& seen) {
     while (at != present.end() && at->addr < page.addr) ++at;
     seen(page, at != present.end() && at->addr == page.addr && at->entry.pfn() == page.frame);
   }
+}
+
+// A process that is ending has none before it is gone.
+bool has_memory(const Process& process) {
+  const auto maps = process.open_file("maps", O_RDONLY);
+  char first = 0;
+  return maps && ::read(maps->get(), &first, 1) == 1;
 }
 
 const char* name_of_foreign(Action action) {
@@ -313,7 +322,7 @@ void PhysicalActions::page_out(Space& space, std::span<Page> pages) {
                   space.mappings);
   // What was refused may have been done in part.
   look_again(space.info, pages, [](Page& page, bool same) { page.changed = !same; });
-  if (space.process.exists()) return;
+  if (space.process.exists() && has_memory(space.process)) return;
   for (Page& page : pages) page.changed = false;
 }
 

@@ -50,10 +50,10 @@ struct FrameActionOptions {
 // still leads to the frame, so that a process which changed since the scan has nothing done to
 // other pages, but for those it changes within the microseconds from question to call.
 //
-// Bytes applied: pageout: mapped before, and by none of the mappings after; lru_deprio: the advice
-// was taken; lru_prio: marked twice; migrate: on the node after and not before. A dry run counts
-// what would be tried and is not known to be refused. What passed the filters is counted whether
-// there are any or not, as by the kernel (but for stat).
+// Bytes applied: pageout: mapped before, and by none of the mappings after, of processes that still
+// have memory; lru_deprio: the advice was taken; lru_prio: marked twice; migrate: on the node after
+// and not before. A dry run counts what would be tried and is not known to be refused. What passed
+// the filters is counted whether there are any or not, as by the kernel (but for stat).
 class PhysicalActions {
  public:
   // `keeper` and `bits` must outlive it.

@@ -1,9 +1,5 @@
 #include "ops/idle_frames.h"
 
-#include <algorithm>
-
-#include "ops/page_size.h"
-
 namespace damonfs {
 namespace {
 

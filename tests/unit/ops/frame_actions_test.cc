@@ -74,6 +74,10 @@ class FakeMemory : public FakeSystem {
     }
     return 0;
   }
+  // As a process does that is ending, and then a zombie.
+  void give_back(pid_t pid) const {
+    for (const char* name : {"maps", "pagemap"}) write(of_process(pid, name), "");
+  }
   void end_process(size_t number) {
     children_[number]->kill();
     children_[number]->reap();
@@ -95,6 +99,10 @@ class FakeCalls final : public ActionCalls {
     ++nr_calls;
     int64_t done = 0;
     const pid_t pid = memory_.pid_of(pidfd);
+    if (ends_when_advised) {
+      memory_.give_back(pid);
+      return -ESRCH;
+    }
     for (const iovec& range : ranges) {
       const auto start = std::bit_cast<uint64_t>(range.iov_base);
       for (uint64_t addr = start; addr < start + range.iov_len; addr += kPageSize) {
@@ -137,6 +145,7 @@ class FakeCalls final : public ActionCalls {
   std::map<uint64_t, int> touched;  // how often, by frame
   std::set<uint64_t> unreadable;
   std::set<pid_t> without_memory;
+  bool ends_when_advised = false;
   uint64_t swap_left = UINT64_MAX;
   int nr_calls = 0;
 
@@ -326,6 +335,12 @@ TEST_F(FrameActionsTest, AProcessThatIsGoneHasNothingDone) {
     EXPECT_THAT(apply_pages(actions, action, {{1000, 1010}}).applied, ElementsAre(0));
   }
   EXPECT_THAT(log_.lines(), IsEmpty());
+}
+
+TEST_F(FrameActionsTest, WhatAProcessGivesBackAtItsEndIsNotPagedOut) {
+  auto& actions = make();
+  calls_->ends_when_advised = true;
+  EXPECT_THAT(apply_pages(actions, Action::pageout, {{1000, 1010}}).applied, ElementsAre(0));
 }
 
 TEST_F(FrameActionsTest, AFullSwapIsCountedAndNotSpunOn) {
