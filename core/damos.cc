@@ -32,14 +32,6 @@ void rejoin_regions(Target& target, uint64_t sz_limit) {
   }
 }
 
-void trace_stat(const Context& context, const Clock& clock, uint32_t scheme_idx,
-                const SchemeStat& stat) {
-  context.trace->emit(
-      clock.now_ns(),
-      StatEvent{0, scheme_idx, stat.nr_tried, stat.sz_tried, stat.nr_applied, stat.sz_applied,
-                stat.sz_ops_filter_passed, stat.qt_exceeds, stat.nr_snapshots});
-}
-
 }  // namespace
 
 void apply_schemes(Context& context, const Clock& clock, const RequestQueue::Walking& walk) {
@@ -56,7 +48,7 @@ void apply_schemes(Context& context, const Clock& clock, const RequestQueue::Wal
   for (Scheme& scheme : context.schemes) {
     const uint32_t idx = scheme_idx++;
     if (!due(context, scheme)) continue;
-    if (context.traced()) trace_stat(context, clock, idx, scheme.stat);
+    if (context.traced()) context.trace->emit(clock.now_ns(), StatEvent{0, idx, scheme.stat});
     if (walk.visit != nullptr) scheme.walked = walk.id;
     scheme.next_apply = context.schedule.passed + context.apply_interval_samples(scheme);
   }

@@ -30,8 +30,7 @@ bool applies_to(const Filter& filter, const Context& context, Target& target, in
                 Region& region) {
   if (filter.type == FilterType::target) return filter.target_idx == target_idx;
   if (filter.type == FilterType::addr) return within(filter, target, region, context.min_region_sz);
-  const uint64_t sum = context.moving_probe_hits_wsum(region);
-  return filter.min_sz <= sum && sum <= filter.max_sz;
+  return filter.in_bounds(context.moving_probe_hits_wsum(region));
 }
 
 }  // namespace

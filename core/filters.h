@@ -42,6 +42,8 @@ struct Filter {
   int target_idx = 0;   // index in the context
   uint64_t min_sz = 0;  // hugepage_size: bytes, probe_hits_wsum: the sum; both inclusive
   uint64_t max_sz = 0;
+
+  [[nodiscard]] bool in_bounds(uint64_t n) const { return min_sz <= n && n <= max_sz; }
   friend bool operator==(const Filter&, const Filter&) = default;
 };
 

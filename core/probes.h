@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "core/filter_rule.h"
+
 namespace damonfs {
 
 inline constexpr size_t kMaxProbes = 4;  // a context has at the most
@@ -25,6 +27,8 @@ struct ProbeFilter {
   std::string path;     // memory cgroup
   uint64_t min_sz = 0;  // hugepage_size: bytes, both inclusive
   uint64_t max_sz = 0;
+
+  [[nodiscard]] bool in_bounds(uint64_t n) const { return min_sz <= n && n <= max_sz; }
   friend bool operator==(const ProbeFilter&, const ProbeFilter&) = default;
 };
 
@@ -39,13 +43,10 @@ struct Probe {
   uint32_t weight = 0;
 
   // Whether it hits a page of which `ask`, bool(const ProbeFilter&), answers the filters'
-  // questions: the first filter that matches decides; without one what the last does not say.
+  // questions.
   template <class Ask>
   [[nodiscard]] bool hits(const Ask& ask) const {
-    for (const ProbeFilter& filter : filters) {
-      if (ask(filter) == filter.matching) return filter.allow;
-    }
-    return filters.empty() || !filters.back().allow;
+    return filters_pass(filters, ask);
   }
   // Whether some filter is of `type`.
   [[nodiscard]] bool asks(ProbeFilterType type) const {

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "core/probes.h"
+#include "core/scheme.h"
 
 namespace damonfs {
 
@@ -61,13 +62,7 @@ struct StatEvent {
   static constexpr const char* kName = "damos_stat_after_apply_interval";
   uint32_t context_idx = 0;
   uint32_t scheme_idx = 0;
-  uint64_t nr_tried = 0;
-  uint64_t sz_tried = 0;
-  uint64_t nr_applied = 0;
-  uint64_t sz_applied = 0;
-  uint64_t sz_ops_filter_passed = 0;
-  uint64_t qt_exceeds = 0;
-  uint64_t nr_snapshots = 0;
+  SchemeStat stat;
 };
 
 using TraceFields = std::variant<AggregatedEvent, IntervalsTuneEvent, BeforeApplyEvent, EszEvent,

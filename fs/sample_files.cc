@@ -1,5 +1,8 @@
 #include "fs/sample_files.h"
 
+#include <ranges>
+
+#include "core/filter_rule.h"
 #include "fs/attributes.h"
 #include "fs/damon_tables.h"
 #include "fs/kdamond_files.h"
@@ -99,12 +102,11 @@ constexpr Attribute kOperationsAttrsRows[] = {
 };
 constexpr DirectoryType kOperationsAttrs = {"operations attrs", kOperationsAttrsRows};
 
-// Whether the filters let an access pass, by the rules of all filters.
-bool passes(const Numbered<SampleFilterFiles>& filters, bool write) {
-  for (const auto& filter : filters.items()) {
-    if (write == filter->matching) return filter->allow;
-  }
-  return filters.empty() || !filters[filters.size() - 1].allow;
+// Whether the filters let an access pass.
+bool passes(const Numbered<SampleFilterFiles>& files, bool write) {
+  const auto filters =
+      files.items() | std::views::transform([](const auto& item) { return *item; });
+  return filters_pass(filters, [write](const SampleFilterFiles&) { return write; });
 }
 
 }  // namespace

@@ -91,8 +91,8 @@ std::string text_of(const StatEvent& e) {
   return fmt::format(
       "ctx_idx={} scheme_idx={} nr_tried={} sz_tried={} nr_applied={} sz_applied={} "
       "sz_ops_filter_passed={} qt_exceeds={} nr_snapshots={}",
-      e.context_idx, e.scheme_idx, e.nr_tried, e.sz_tried, e.nr_applied, e.sz_applied,
-      e.sz_ops_filter_passed, e.qt_exceeds, e.nr_snapshots);
+      e.context_idx, e.scheme_idx, e.stat.nr_tried, e.stat.sz_tried, e.stat.nr_applied,
+      e.stat.sz_applied, e.stat.sz_ops_filter_passed, e.stat.qt_exceeds, e.stat.nr_snapshots);
 }
 
 std::string field_line(const FieldFormat& field, int offset, bool is_signed) {

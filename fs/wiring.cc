@@ -112,51 +112,19 @@ Result<std::unique_ptr<PhysicalBits>> make_physical_bits(std::string_view backen
 }
 
 // Physical memory, watched with real schemes.
-class PhysicalOperations final : public Operations {
- public:
-  PhysicalOperations(std::unique_ptr<PaddrOperations> memory, Metrics& metrics)
-      : memory_(std::move(memory)), metrics_(metrics) {}
-
-  static Result<std::unique_ptr<Operations>> make(std::string_view backend, const Paths& paths,
-                                                  bool dry_run, const ProtectedList& spared,
-                                                  Metrics& metrics) {
-    auto keeper = std::make_unique<ReverseMapKeeper>(
-        std::make_unique<ProcfsPageTables>(paths, spared), runs_for_machine(paths));
-    auto bits = make_physical_bits(backend, paths, *keeper);
-    if (!bits) return tl::unexpected(bits.error());
-    auto actions = std::make_unique<PhysicalActions>(paths, *keeper, **bits,
-                                                     FrameActionOptions{.dry_run = dry_run});
-    return std::make_unique<PhysicalOperations>(
-        std::make_unique<PaddrOperations>(std::move(keeper), *std::move(bits), std::move(actions),
-                                          paths),
-        metrics);
-  }
-
-  void init(Context& context) override {
-    context.metrics = &metrics_;
-    memory_->init(context);
-  }
-  void update(Context& context) override { memory_->update(context); }
-  void prepare(std::span<Sample> samples) override { memory_->prepare(samples); }
-  void check(std::span<Sample> samples) override { memory_->check(samples); }
-  [[nodiscard]] bool takes_probes() const override { return true; }
-  void prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
-                      bool accesses) override {
-    memory_->prepare_probes(probes, samples, accesses);
-  }
-  void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
-                    bool accesses) override {
-    memory_->apply_probes(probes, samples, accesses);
-  }
-  bool target_valid(const Target& target) override { return memory_->target_valid(target); }
-  void apply(const Scheme& scheme, std::span<Application> work) override {
-    memory_->apply(scheme, work);
-  }
-
- private:
-  std::unique_ptr<PaddrOperations> memory_;
-  Metrics& metrics_;
-};
+Result<std::unique_ptr<Operations>> make_physical_operations(std::string_view backend,
+                                                             const Paths& paths, bool dry_run,
+                                                             const ProtectedList& spared,
+                                                             Metrics& metrics) {
+  auto keeper = std::make_unique<ReverseMapKeeper>(
+      std::make_unique<ProcfsPageTables>(paths, spared), runs_for_machine(paths));
+  auto bits = make_physical_bits(backend, paths, *keeper);
+  if (!bits) return tl::unexpected(bits.error());
+  auto actions = std::make_unique<PhysicalActions>(paths, *keeper, **bits,
+                                                   FrameActionOptions{.dry_run = dry_run});
+  return std::make_unique<PaddrOperations>(std::move(keeper), *std::move(bits), std::move(actions),
+                                           paths, metrics);
+}
 
 // A process that is held takes two descriptors, or three, and paddr may hold all there are.
 void raise_file_limit() {
@@ -255,7 +223,7 @@ Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_
       return fail(EINVAL, "the backend {} does not watch physical memory here", chosen);
     }
     if (id == OpsId::paddr) {
-      return PhysicalOperations::make(chosen, paths_, dry_run_, spared_, metrics_)
+      return make_physical_operations(chosen, paths_, dry_run_, spared_, metrics_)
           .map_error(not_watchable);
     }
     return make_bits(chosen, paths_).map_error(not_watchable).map([&](Bits bits) {

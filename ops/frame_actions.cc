@@ -1,6 +1,8 @@
 #include "ops/frame_actions.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -11,6 +13,7 @@
 #include <utility>
 
 #include "core/arithmetic.h"
+#include "core/stretches.h"
 #include "ops/iomem.h"
 #include "ops/maps.h"
 #include "ops/nodes.h"
@@ -54,6 +57,13 @@ void look_again(PageInfo& info, Pages& pages, const Seen& seen) {
     while (at != present.end() && at->addr < page.addr) ++at;
     seen(page, at != present.end() && at->addr == page.addr && at->entry.pfn() == page.frame);
   }
+}
+
+// A process that is ending has none before it is gone.
+bool has_memory(const Process& process) {
+  const auto maps = process.open_file("maps", O_RDONLY);
+  char first = 0;
+  return maps && ::read(maps->get(), &first, 1) == 1;
 }
 
 const char* name_of_foreign(Action action) {
@@ -115,7 +125,7 @@ void PhysicalActions::apply(const Scheme& scheme, std::span<Application> work, u
     batch.ranges.push_back(bytes_of(piece.region->range, addr_unit));
     append_joined(all, batch.ranges.back());
   }
-  for (const RangeList& window : by_window(memory_in(all), kWindow)) {
+  for (const RangeList& window : by_window(intersect(all, memory()), kWindow)) {
     apply_window(scheme.params, batch, window);
   }
   for (Application& piece : work) {
@@ -128,14 +138,14 @@ NodeShare PhysicalActions::node_share(std::span<const AddrRange> memory, uint64_
                                       int nid) {
   RangeList bytes;
   for (const AddrRange& range : memory) append_joined(bytes, bytes_of(range, addr_unit));
-  return pages_on_node(memory_in(bytes), nid, frames_, paths_);
+  return pages_on_node(intersect(bytes, this->memory()), nid, frames_, paths_);
 }
 
-RangeList PhysicalActions::memory_in(const RangeList& ranges) {
-  const AddrRange frames{0, frames_.end() * kPageSize};
-  RangeList memory = intersect(ranges, std::span(&frames, 1));
-  if (const auto ram = system_ram(paths_)) memory = intersect(memory, *ram);
-  return memory;
+const RangeList& PhysicalActions::memory() {
+  if (!memory_.empty()) return memory_;
+  append_joined(memory_, {0, frames_.end() * kPageSize});
+  if (const auto ram = system_ram(paths_)) memory_ = intersect(memory_, *ram);
+  return memory_;
 }
 
 void PhysicalActions::apply_window(const SchemeParams& params, Batch& batch,
@@ -143,43 +153,34 @@ void PhysicalActions::apply_window(const SchemeParams& params, Batch& batch,
   std::vector<Unit> units = units_in(batch, window);
   if (!params.filters.ops.empty()) filter(params, batch, units);
   for (const Unit& unit : units) {
-    batch.work[unit.piece].sz_filter_passed += unit.folio.nr_pages * kPageSize;
+    batch.work[unit.piece].sz_filter_passed += unit.folio.size();
   }
   if (params.action == Action::stat || units.empty()) return;
   std::vector<Page> pages = pages_of(batch, units);
   act(params, batch, pages);
 
   std::ranges::sort(pages, {}, &Page::frame);
-  uint32_t prioritized = UINT32_MAX;  // unit that was credited last
-  for (size_t first = 0; first < pages.size();) {
-    size_t end = first;
-    size_t nr_changed = 0;
-    for (; end < pages.size() && pages[end].frame == pages[first].frame; ++end) {
-      if (pages[end].changed) ++nr_changed;
-    }
-    const Unit& unit = units[pages[first].unit];
-    uint64_t& applied = batch.work[unit.piece].sz_applied;
-    switch (params.action) {
-      case Action::lru_prio:
-        if (nr_changed == 0 || std::exchange(prioritized, pages[first].unit) == pages[first].unit)
-          break;
-        applied += unit.folio.nr_pages * kPageSize;
-        break;
-      case Action::pageout:
-        // In a dry run nothing else shows that the kernel would spare a shared page.
-        if (nr_changed == end - first && (!options_.dry_run || end - first == 1)) {
-          applied += kPageSize;
-        }
-        break;
-      case Action::lru_deprio:
-        // The kernel takes the advice for a shared page, and does nothing.
-        if (nr_changed == 1 && end - first == 1) applied += kPageSize;
-        break;
-      default:
-        if (nr_changed > 0) applied += kPageSize;
-        break;
-    }
-    first = end;
+  for_each_stretch(std::span(pages), &Page::frame, [&](std::span<const Page> mappings) {
+    const Unit& unit = units[mappings.front().unit];
+    batch.work[unit.piece].sz_applied += applied(params.action, unit.folio, mappings);
+  });
+}
+
+uint64_t PhysicalActions::applied(Action action, const Folio& folio,
+                                  std::span<const Page> mappings) const {
+  const bool shared = mappings.size() > 1;
+  const bool all = std::ranges::all_of(mappings, &Page::changed);
+  switch (action) {
+    case Action::lru_prio:  // of a page that stands for the folio
+      return all ? folio.size() : 0;
+    case Action::pageout:
+      // In a dry run nothing else shows that the kernel would spare a shared page.
+      return all && !(shared && options_.dry_run) ? kPageSize : 0;
+    case Action::lru_deprio:
+      // The kernel takes the advice for a shared page, and does nothing.
+      return all && !shared ? kPageSize : 0;
+    default:  // of one mapping, whichever
+      return all ? kPageSize : 0;
   }
 }
 
@@ -267,47 +268,31 @@ PhysicalActions::Space* PhysicalActions::space_of(Batch& batch, uint32_t process
 }
 
 void PhysicalActions::act(const SchemeParams& params, Batch& batch, std::vector<Page>& pages) {
-  std::ranges::sort(pages, {}, [](const Page& page) { return std::pair(page.process, page.addr); });
-  std::vector<Page> done;
-  size_t nr_stale = 0;
-  for (size_t first = 0; first < pages.size();) {
-    size_t end = first;
-    while (end < pages.size() && pages[end].process == pages[first].process) ++end;
-    const std::span<Page> all = std::span(pages).subspan(first, end - first);
-    first = end;
-    Space* const space = space_of(batch, all.front().process);
-    if (space == nullptr) {
-      nr_stale += all.size();
-      continue;
-    }
-    std::vector<Page> there;
-    look_again(space->info, all, [&](const Page& page, bool same) {
+  const auto by_process = [](const Page& page) { return std::pair(page.process, page.addr); };
+  std::ranges::sort(pages, {}, by_process);
+  std::vector<Page> there;
+  for_each_stretch(std::span(pages), &Page::process, [&](std::span<const Page> of_one) {
+    Space* const space = space_of(batch, of_one.front().process);
+    if (space == nullptr) return;
+    look_again(space->info, of_one, [&](const Page& page, bool same) {
       if (same) there.push_back(page);
     });
-    nr_stale += all.size() - there.size();
-    done.insert(done.end(), there.begin(), there.end());
-  }
-  keeper_.report(pages.size(), nr_stale);
-  pages = std::move(done);
+  });
+  keeper_.report(pages.size(), pages.size() - there.size());
+  pages = std::move(there);
   // One mapping is enough to reach a shared page by.
   if (params.action != Action::pageout && params.action != Action::lru_deprio) {
     // Of a folio for lru_prio, of a frame else.
     const bool whole = params.action == Action::lru_prio;
-    std::ranges::stable_sort(pages, {},
-                             [whole](const Page& page) { return whole ? page.unit : page.frame; });
-    const auto again = std::ranges::unique(
-        pages, {}, [whole](const Page& page) { return whole ? page.unit : page.frame; });
-    pages.erase(again.begin(), again.end());
-    std::ranges::sort(pages, {},
-                      [](const Page& page) { return std::pair(page.process, page.addr); });
+    const auto reached = [whole](const Page& page) { return whole ? page.unit : page.frame; };
+    std::ranges::stable_sort(pages, {}, reached);
+    const auto alike = [&](const Page& a, const Page& b) { return reached(a) == reached(b); };
+    pages.erase(std::unique(pages.begin(), pages.end(), alike), pages.end());
+    std::ranges::sort(pages, {}, by_process);
   }
-  for (size_t first = 0; first < pages.size();) {
-    size_t end = first;
-    while (end < pages.size() && pages[end].process == pages[first].process) ++end;
-    const std::span<Page> all = std::span(pages).subspan(first, end - first);
-    act_on_process(params, *space_of(batch, all.front().process), all);
-    first = end;
-  }
+  for_each_stretch(std::span(pages), &Page::process, [&](std::span<Page> of_one) {
+    act_on_process(params, *space_of(batch, of_one.front().process), of_one);
+  });
 }
 
 void PhysicalActions::act_on_process(const SchemeParams& params, Space& space,
@@ -345,7 +330,7 @@ void PhysicalActions::page_out(Space& space, std::span<Page> pages) {
                   space.mappings);
   // What was refused may have been done in part.
   look_again(space.info, pages, [](Page& page, bool same) { page.changed = !same; });
-  if (space.process.exists()) return;
+  if (space.process.exists() && has_memory(space.process)) return;
   for (Page& page : pages) page.changed = false;
 }
 
@@ -362,8 +347,9 @@ void PhysicalActions::prioritize(const Process& process, std::span<Page> pages) 
       if (!process.exists()) return;
       marked = calls_->touch(process.pid(), std::span(bytes).first(static_cast<size_t>(marked)));
     }
-    if (!process.exists()) return;  // it may have been another one's
-    if (marked < 0 && marked != -EFAULT && marked != -ESRCH) {
+    // It may have been another one's; or this one is ending, and has no memory any more.
+    if (!process.exists() || marked == -ESRCH) return;
+    if (marked < 0 && marked != -EFAULT) {
       warn_("touch" + std::to_string(marked), "reading memory of process {}: {}", process.pid(),
             std::strerror(static_cast<int>(-marked)));
       return;

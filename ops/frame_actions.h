@@ -50,10 +50,10 @@ struct FrameActionOptions {
 // still leads to the frame, so that a process which changed since the scan has nothing done to
 // other pages, but for those it changes within the microseconds from question to call.
 //
-// Bytes applied: pageout: mapped before, and by none of the mappings after; lru_deprio: the advice
-// was taken; lru_prio: marked twice; migrate: on the node after and not before. A dry run counts
-// what would be tried and is not known to be refused. What passed the filters is counted whether
-// there are any or not, as by the kernel (but for stat).
+// Bytes applied: pageout: mapped before, and by none of the mappings after, of processes that still
+// have memory; lru_deprio: the advice was taken; lru_prio: marked twice; migrate: on the node after
+// and not before. A dry run counts what would be tried and is not known to be refused. What passed
+// the filters is counted whether there are any or not, as by the kernel (but for stat).
 class PhysicalActions {
  public:
   // `keeper` and `bits` must outlive it.
@@ -69,6 +69,9 @@ class PhysicalActions {
   // As Operations::node_share(), of what apply() would act on.
   [[nodiscard]] NodeShare node_share(std::span<const AddrRange> memory, uint64_t addr_unit,
                                      int nid);
+
+  // Where memory is, is looked up when it is needed, and remembered until this is called.
+  void forget_memory() { memory_.clear(); }
 
  private:
   // A folio that is to be acted on.
@@ -94,8 +97,8 @@ class PhysicalActions {
   struct Batch;
 
   [[nodiscard]] bool possible(const SchemeParams& params);
-  // Without the holes that no frame is in; they may be large.
-  [[nodiscard]] RangeList memory_in(const RangeList& ranges);
+  // Where page frames are: holes in between may be large.
+  const RangeList& memory();
   void apply_window(const SchemeParams& params, Batch& batch, std::span<const AddrRange> window);
   [[nodiscard]] std::vector<Unit> units_in(const Batch& batch, std::span<const AddrRange> window);
   void filter(const SchemeParams& params, Batch& batch, std::vector<Unit>& units);
@@ -104,6 +107,9 @@ class PhysicalActions {
   void act_on_process(const SchemeParams& params, Space& space, std::span<Page> pages);
   void page_out(Space& space, std::span<Page> pages);
   void prioritize(const Process& process, std::span<Page> pages);
+  // Bytes of `folio` to which the action was done, of one frame by all `mappings` that were tried.
+  [[nodiscard]] uint64_t applied(Action action, const Folio& folio,
+                                 std::span<const Page> mappings) const;
   [[nodiscard]] Space* space_of(Batch& batch, uint32_t process);
 
   Paths paths_;
@@ -114,6 +120,7 @@ class PhysicalActions {
   FrameFilters filters_;
   Adviser adviser_;
   Migrator migrator_;
+  RangeList memory_;  // empty: not known
   WarnOnce warn_;
 };
 

@@ -56,26 +56,24 @@ void IdleAges::young(const Process& process, std::span<const uint64_t> addrs,
   }
   std::vector<Folio> folios(page_frames.size());
   if (frames_.folios(page_frames, folios) != 0) return;
-  std::vector<uint64_t> heads(folios.size());
-  std::transform(folios.begin(), folios.end(), heads.begin(),
-                 [](const Folio& folio) { return folio.head; });
-  const auto answers = std::make_unique<bool[]>(heads.size());
-  young_folios(heads, {answers.get(), heads.size()});
-  for (size_t i = 0; i < heads.size(); ++i) young[asked[i]] = answers[i];
+  const auto answers = std::make_unique<bool[]>(folios.size());
+  young_folios(folios, {answers.get(), folios.size()});
+  for (size_t i = 0; i < folios.size(); ++i) young[asked[i]] = answers[i];
 }
 
-void IdleAges::young_folios(std::span<const uint64_t> heads, std::span<bool> young) {
+void IdleAges::young_folios(std::span<const Folio> folios, std::span<bool> young) {
   std::fill(young.begin(), young.end(), false);
-  std::vector<uint64_t> indexes(heads.size());
-  std::transform(heads.begin(), heads.end(), indexes.begin(),
-                 [](uint64_t head) { return head / kWordBits; });
-  std::vector<uint64_t> words(heads.size());
+  std::vector<uint64_t> indexes(folios.size());
+  std::ranges::transform(folios, indexes.begin(),
+                         [](const Folio& folio) { return folio.head / kWordBits; });
+  std::vector<uint64_t> words(folios.size());
   if (words_.read(indexes, words) != 0) return;
   std::vector<uint64_t> young_heads;
-  for (size_t i = 0; i < heads.size(); ++i) {
-    if ((words[i] >> heads[i] % kWordBits & 1) != 0) continue;
+  for (size_t i = 0; i < folios.size(); ++i) {
+    const uint64_t head = folios[i].head;
+    if ((words[i] >> head % kWordBits & 1) != 0) continue;
     young[i] = true;
-    young_heads.push_back(heads[i]);
+    young_heads.push_back(head);
   }
   mark_idle(std::move(young_heads));
 }

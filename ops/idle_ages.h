@@ -24,8 +24,8 @@ class IdleAges final : public PageAges {
 
   void young(const Process& process, std::span<const uint64_t> addrs,
              std::span<bool> young) override;
-  // The same for folios with these first frames, whoever maps them.
-  void young_folios(std::span<const uint64_t> heads, std::span<bool> young);
+  // The same for folios, whoever maps them.
+  void young_folios(std::span<const Folio> folios, std::span<bool> young);
 
  private:
   IdleAges(Fd bitmap, const Paths& paths);

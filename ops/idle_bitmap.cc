@@ -1,7 +1,5 @@
 #include "ops/idle_bitmap.h"
 
-#include <vector>
-
 namespace damonfs {
 
 Result<std::unique_ptr<IdleBitmap>> IdleBitmap::open(const Paths& paths, ReadEntries read_entries) {
@@ -10,10 +8,10 @@ Result<std::unique_ptr<IdleBitmap>> IdleBitmap::open(const Paths& paths, ReadEnt
   return std::unique_ptr<IdleBitmap>(new IdleBitmap(*std::move(marks), std::move(read_entries)));
 }
 
-std::vector<IdleMarks::Mark> IdleBitmap::find_frames(std::span<const Sample> samples) {
+void IdleBitmap::find_frames(std::span<const Sample> samples) {
   marks_.flags().tick();
   const std::span<const PagemapEntry> entries = pagemap_.read(samples);
-  std::vector<IdleMarks::Mark> marks(samples.size());
+  const std::span<IdleMarks::Mark> marks = marks_.renew(samples.size());
   exclusive_.assign(samples.size(), false);
   for (size_t i = 0; i < samples.size(); ++i) {
     const uint64_t pfn = entries[i].pfn();
@@ -21,13 +19,16 @@ std::vector<IdleMarks::Mark> IdleBitmap::find_frames(std::span<const Sample> sam
     exclusive_[i] = entries[i].exclusive();
     marks[i] = {pfn, marks_.flags().guess(pfn, samples[i].addr / kPageSize)};
   }
-  return marks;
 }
 
-void IdleBitmap::prepare(std::span<Sample> samples) { marks_.set(find_frames(samples)); }
+void IdleBitmap::prepare(std::span<Sample> samples) {
+  find_frames(samples);
+  marks_.set();
+}
 
 void IdleBitmap::look(std::span<Sample> samples) {
-  marks_.take(find_frames(samples));
+  find_frames(samples);
+  marks_.take();
   check(samples);
 }
 

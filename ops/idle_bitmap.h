@@ -48,8 +48,8 @@ class IdleBitmap final : public AccessedBits {
  private:
   IdleBitmap(IdleMarks marks, ReadEntries read_entries)
       : marks_(std::move(marks)), read_entries_(std::move(read_entries)) {}
-  // The frames behind the samples.
-  [[nodiscard]] std::vector<IdleMarks::Mark> find_frames(std::span<const Sample> samples);
+  // Fills the marks with the frames behind the samples.
+  void find_frames(std::span<const Sample> samples);
   void ask_entries(std::span<Sample> samples);
   void settle(Sample& sample, size_t mark, bool idle);
 

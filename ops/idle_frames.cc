@@ -1,9 +1,5 @@
 #include "ops/idle_frames.h"
 
-#include <algorithm>
-
-#include "ops/page_size.h"
-
 namespace damonfs {
 namespace {
 
@@ -46,25 +42,28 @@ void IdleFrames::find_folios(std::span<const FrameSample> samples) {
   }
 }
 
-std::vector<IdleMarks::Mark> IdleFrames::marks_of(std::span<const FrameSample> samples) {
+void IdleFrames::fill_marks(std::span<const FrameSample> samples) {
   ++now_;
   find_folios(samples);
-  std::vector<IdleMarks::Mark> marks(samples.size());
+  const std::span<IdleMarks::Mark> marks = marks_.renew(samples.size());
   for (size_t i = 0; i < samples.size(); ++i) {
     const Folio& folio = folios_[i];
     if (folio.head == 0) continue;
     marks[i] = {samples[i].frame,
                 {.head = folio.head,
-                 .size = folio.nr_pages * kPageSize,
+                 .size = folio.size(),
                  .on_lru = (folio.flags & frame_flags::kLru) != 0}};
   }
-  return marks;
 }
 
-void IdleFrames::prepare(std::span<FrameSample> samples) { marks_.set(marks_of(samples)); }
+void IdleFrames::prepare(std::span<FrameSample> samples) {
+  fill_marks(samples);
+  marks_.set();
+}
 
 void IdleFrames::look(std::span<FrameSample> samples) {
-  marks_.take(marks_of(samples));
+  fill_marks(samples);
+  marks_.take();
   check(samples);
 }
 
@@ -84,10 +83,7 @@ void IdleFrames::check(std::span<FrameSample> samples) {
 }
 
 void IdleFrames::young(std::span<const Folio> folios, std::span<bool> young) {
-  std::vector<uint64_t> heads(folios.size());
-  std::transform(folios.begin(), folios.end(), heads.begin(),
-                 [](const Folio& folio) { return folio.head; });
-  ages_->young_folios(heads, young);
+  ages_->young_folios(folios, young);
 }
 
 }  // namespace damonfs

@@ -40,7 +40,8 @@ class IdleFrames final : public PhysicalBits {
 
   // Which 2 MiB of frames are one huge page is remembered for a while, to be asked seldom.
   void find_folios(std::span<const FrameSample> samples);
-  [[nodiscard]] std::vector<IdleMarks::Mark> marks_of(std::span<const FrameSample> samples);
+  // Fills the marks with the folios of the samples.
+  void fill_marks(std::span<const FrameSample> samples);
 
   IdleMarks marks_;
   std::unique_ptr<IdleAges> ages_;

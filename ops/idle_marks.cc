@@ -31,7 +31,12 @@ Result<IdleMarks> IdleMarks::open(const Paths& paths) {
   return IdleMarks(std::move(bitmap), std::move(*flags));
 }
 
-void IdleMarks::sort_by_frame() {
+std::span<IdleMarks::Mark> IdleMarks::renew(size_t count) {
+  marks_.assign(count, {});
+  return marks_;
+}
+
+void IdleMarks::take() {
   by_frame_.clear();
   for (uint32_t i = 0; i < marks_.size(); ++i) {
     if (marks_[i].pfn != 0) by_frame_.push_back(i);
@@ -53,13 +58,8 @@ IdleMarks::Run IdleMarks::next_run(size_t first, uint64_t max_hole) {
   return {first, end, start};
 }
 
-void IdleMarks::take(std::vector<Mark> marks) {
-  marks_ = std::move(marks);
-  sort_by_frame();
-}
-
-void IdleMarks::set(std::vector<Mark> marks) {
-  take(std::move(marks));
+void IdleMarks::set() {
+  take();
   for (size_t first = 0; first < by_frame_.size();) {
     const Run run = next_run(first, kWriteHole);
     for (size_t at = run.first; at < run.end; ++at) {

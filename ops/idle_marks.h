@@ -30,10 +30,12 @@ class IdleMarks {
   // For guesses of folios; tick() it once a sampling interval.
   [[nodiscard]] PageFlags& flags() { return flags_; }
 
-  // Takes marks that were set before, by whomever, for the next read().
-  void take(std::vector<Mark> marks);
-  // Opens a sampling interval: marks all of them. A mark that cannot be set becomes none.
-  void set(std::vector<Mark> marks);
+  // Marks that are none, to be filled before take() or set().
+  std::span<Mark> renew(size_t count);
+  // Takes the marks as set before, by whomever, for the next read().
+  void take();
+  // Opens a sampling interval: sets all of them. A mark that cannot be set becomes none.
+  void set();
   [[nodiscard]] const std::vector<Mark>& marks() const { return marks_; }
 
   // Leaves marks out of the next read(): those for which known(i) says that they need none.
@@ -74,7 +76,6 @@ class IdleMarks {
   };
 
   IdleMarks(Fd bitmap, PageFlags flags) : bitmap_(std::move(bitmap)), flags_(std::move(flags)) {}
-  void sort_by_frame();
   // The run that starts at by_frame_[first]; makes words_ as long as it is, all zero.
   Run next_run(size_t first, uint64_t max_hole);
   void read_words(uint64_t first);

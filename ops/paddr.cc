@@ -24,11 +24,13 @@ bool acts(const Scheme& scheme) { return scheme.params.action != Action::stat; }
 
 PaddrOperations::PaddrOperations(std::unique_ptr<ReverseMapKeeper> keeper,
                                  std::unique_ptr<PhysicalBits> bits,
-                                 std::unique_ptr<PhysicalActions> actions, const Paths& paths)
+                                 std::unique_ptr<PhysicalActions> actions, const Paths& paths,
+                                 Metrics& metrics)
     : keeper_(std::move(keeper)),
       bits_(std::move(bits)),
       actions_(std::move(actions)),
-      prober_(paths) {}
+      prober_(paths),
+      metrics_(metrics) {}
 
 bool PaddrOperations::needs_map(const Context& context) const {
   return bits_->needs_map() || std::ranges::any_of(context.schemes, acts);
@@ -36,6 +38,7 @@ bool PaddrOperations::needs_map(const Context& context) const {
 
 void PaddrOperations::init(Context& context) {
   context_ = &context;
+  context.metrics = &metrics_;
   if (!needs_map(context)) return;
   keeper_->refresh();
   keeper_->wait(kFirstMap);
@@ -43,6 +46,7 @@ void PaddrOperations::init(Context& context) {
 
 void PaddrOperations::update(Context& context) {
   context_ = &context;
+  actions_->forget_memory();
   if (needs_map(context)) keeper_->refresh();
 }
 
@@ -72,23 +76,22 @@ void PaddrOperations::answer(std::span<Sample> samples) const {
 
 void PaddrOperations::prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
                                      bool accesses) {
-  if (!accesses && prepare_idle(probes)) prepare(samples);
+  if (accesses) return;
+  set_frames(samples);
+  if (prepare_idle(probes)) bits_->prepare(frames_);
 }
 
 void PaddrOperations::apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
                                    bool accesses) {
-  if (!accesses && prepare_idle(probes)) {
-    check(samples);
-  } else if (!accesses) {
-    set_frames(samples);
-    if (ask_for_idle(probes)) {
+  if (!accesses && ask_for_idle(probes)) {
+    if (prepare_idle(probes)) {
+      bits_->check(frames_);
+    } else {
       bits_->look(frames_);
-      answer(samples);
     }
+    answer(samples);
   }
-  std::vector<uint64_t> frames(frames_.size());
-  std::ranges::transform(frames_, frames.begin(), &FrameSample::frame);
-  prober_.apply(probes, frames, samples);
+  prober_.apply(probes, frames_, samples);
 }
 
 bool PaddrOperations::target_valid(const Target& /*target*/) { return true; }

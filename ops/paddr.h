@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/metrics.h"
 #include "core/operations.h"
 #include "core/result.h"
 #include "ops/frame_actions.h"
@@ -29,8 +30,9 @@ namespace damonfs {
 // ownership and thread rule as Operations.
 class PaddrOperations final : public Operations {
  public:
+  // `metrics`, which the context gets, must outlive it.
   PaddrOperations(std::unique_ptr<ReverseMapKeeper> keeper, std::unique_ptr<PhysicalBits> bits,
-                  std::unique_ptr<PhysicalActions> actions, const Paths& paths);
+                  std::unique_ptr<PhysicalActions> actions, const Paths& paths, Metrics& metrics);
 
   // Waits for the first reverse map, a second at most.
   void init(Context& context) override;
@@ -57,6 +59,7 @@ class PaddrOperations final : public Operations {
   std::unique_ptr<PhysicalBits> bits_;
   std::unique_ptr<PhysicalActions> actions_;
   PageProber prober_;
+  Metrics& metrics_;
   const Context* context_ = nullptr;  // the one that owns this, for its addr_unit
   std::vector<FrameSample> frames_;   // parallel to the samples
 };

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "core/stretches.h"
 #include "core/target.h"
 #include "ops/capabilities.h"
 #include "ops/page_size.h"
@@ -84,28 +85,23 @@ bool PageAger::walk(std::span<const PageQuery> queries, bool want_ageing) {
 
 void PageAger::set_queries(std::span<const Sample> samples, std::vector<PageQuery>& queries) {
   queries.clear();
-  const Target* target = nullptr;
-  HeldSpace* space = nullptr;
-  for (const Sample& sample : samples) {
-    if (sample.target != target) {
-      target = sample.target;
-      const auto process =
-          target != nullptr ? std::static_pointer_cast<const Process>(target->handle) : nullptr;
-      space = process != nullptr ? &space_of(process) : nullptr;
-    }
-    queries.push_back({space, sample.addr});
-  }
+  for_each_stretch(samples, &Sample::target, [&](std::span<const Sample> of_one) {
+    const Target* target = of_one.front().target;
+    const auto process =
+        target != nullptr ? std::static_pointer_cast<const Process>(target->handle) : nullptr;
+    HeldSpace* space = process != nullptr ? &space_of(process) : nullptr;
+    for (const Sample& sample : of_one) queries.push_back({space, sample.addr});
+  });
 }
 
 void PageAger::hold(std::span<const PageQuery> queries) {
   now_ = now();
-  HeldSpace* last = nullptr;
-  for (const PageQuery& query : queries) {
-    if (query.space == last || query.space == nullptr) continue;
-    last = query.space;
-    last->last_used = now_;
-    if (last->stale(now_)) take(*last);
-  }
+  for_each_stretch(queries, &PageQuery::space, [this](std::span<const PageQuery> of_one) {
+    HeldSpace* space = of_one.front().space;
+    if (space == nullptr) return;
+    space->last_used = now_;
+    if (space->stale(now_)) take(*space);
+  });
 }
 
 void PageAger::make_old(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
@@ -196,14 +192,13 @@ void PageAger::look_after_cooling(std::span<const PageQuery> queries) {
 std::vector<PageAger::Share> PageAger::shares_of_stuck(std::span<const PageQuery> queries) const {
   std::vector<Share> shares;
   size_t at = 0;
-  for (size_t first = 0; first < queries.size() && at < stuck_.size();) {
-    size_t end = first;
-    while (end < queries.size() && queries[end].space == queries[first].space) ++end;
-    Share share{queries[first].space, 0, end - first};
+  size_t end = 0;
+  for_each_stretch(queries, &PageQuery::space, [&](std::span<const PageQuery> of_one) {
+    end += of_one.size();
+    Share share{of_one.front().space, 0, of_one.size()};
     for (; at < stuck_.size() && stuck_[at] < end; ++at) ++share.nr_stuck;
     if (share.nr_stuck > 0) shares.push_back(share);
-    first = end;
-  }
+  });
   return shares;
 }
 

@@ -94,9 +94,11 @@ class PageAger {
   [[nodiscard]] TimePoint now() const {
     return TimePoint(std::chrono::nanoseconds(clock_->now_ns()));
   }
-  // Whether a bit of Trust::since_clear still means something: the last clearing is not long ago.
-  [[nodiscard]] static bool fresh(const HeldSpace& space, TimePoint now) {
-    return now - space.cleared_at() < kFreshFor;
+  // Whether a bit that is set `now` means an access since make_old() left a page of `space` with
+  // this trust, or one not long ago.
+  [[nodiscard]] static bool tells(Trust trust, const HeldSpace& space, TimePoint now) {
+    return trust == Trust::exact ||
+           (trust == Trust::since_clear && now - space.cleared_at() < kFreshFor);
   }
 
  private:

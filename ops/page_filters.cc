@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "ops/frame_filters.h"
+#include "core/filter_rule.h"
 
 namespace damonfs {
 
@@ -17,11 +17,9 @@ constexpr uint64_t kWindow = uint64_t{64} << 20;
 
 // What becomes of a page that is not there.
 bool absent_passes(const Filters& filters, bool swapped) {
-  for (const Filter& filter : filters.ops) {
-    const bool applies = swapped && filter.type == FilterType::anon;
-    if (applies == filter.matching) return filter.allow;
-  }
-  return !filters.ops_default_reject();
+  return filters_pass(filters.ops, [swapped](const Filter& filter) {
+    return swapped && filter.type == FilterType::anon;
+  });
 }
 
 }  // namespace
@@ -56,7 +54,7 @@ struct PageFilters::Batch {
 };
 
 PageFilters::PageFilters(Paths paths, PageFrames& frames, PageAges* ages)
-    : paths_(std::move(paths)), frames_(frames), ages_(ages) {}
+    : paths_(std::move(paths)), frames_(frames), folio_filters_(paths_, frames), ages_(ages) {}
 
 RangeList PageFilters::passing(const Filters& filters, const Process& process, PageInfo& pages,
                                std::span<const AddrRange> spans,
@@ -122,7 +120,7 @@ bool PageFilters::ask(const Filter& filter, Batch& batch, std::span<bool> applie
     case FilterType::active:
     case FilterType::memcg:
     case FilterType::hugepage_size:
-      return find_folios(batch) && ask_folios(filter, batch, applies);
+      return find_folios(batch) && folio_filters_.ask(filter, batch.folios, applies);
     case FilterType::unmapped:
     case FilterType::addr:
     case FilterType::target:
@@ -131,32 +129,6 @@ bool PageFilters::ask(const Filter& filter, Batch& batch, std::span<bool> applie
   }
   std::fill(applies.begin(), applies.end(), false);
   return true;
-}
-
-bool PageFilters::ask_folios(const Filter& filter, Batch& batch, std::span<bool> applies) {
-  if (filter.type == FilterType::memcg) return ask_memcg(filter, batch, applies);
-  std::transform(batch.folios.begin(), batch.folios.end(), applies.begin(),
-                 [&](const Folio& folio) {
-                   if (filter.type == FilterType::active) {
-                     return (folio.flags & frame_flags::kActive) != 0;
-                   }
-                   const uint64_t size = folio.nr_pages * kPageSize;
-                   return filter.min_sz <= size && size <= filter.max_sz;
-                 });
-  return true;
-}
-
-bool PageFilters::ask_memcg(const Filter& filter, const Batch& batch, std::span<bool> applies) {
-  std::vector<uint64_t> heads(batch.folios.size());
-  std::transform(batch.folios.begin(), batch.folios.end(), heads.begin(),
-                 [](const Folio& folio) { return folio.head; });
-  const int error = damonfs::ask_memcg(paths_, frames_, filter.memcg_path, heads, applies);
-  if (error == 0) return true;
-  warn_("memcg",
-        "a scheme's filter asks for pages of a memory cgroup: {}/kpagecgroup: {}:"
-        " nothing passes it",
-        paths_.proc, std::strerror(error));
-  return false;
 }
 
 bool PageFilters::find_folios(Batch& batch) {

@@ -5,6 +5,7 @@
 
 #include "core/filters.h"
 #include "core/ranges.h"
+#include "ops/folio_filters.h"
 #include "ops/page_ages.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
@@ -39,12 +40,11 @@ class PageFilters {
                     std::span<const AddrRange> present, RangeList& passed);
   bool decide(const Filters& filters, Batch& batch);
   bool ask(const Filter& filter, Batch& batch, std::span<bool> applies);
-  bool ask_folios(const Filter& filter, Batch& batch, std::span<bool> applies);
-  bool ask_memcg(const Filter& filter, const Batch& batch, std::span<bool> applies);
   bool find_folios(Batch& batch);
 
   Paths paths_;
   PageFrames& frames_;
+  FolioFilters folio_filters_;
   PageAges* ages_;
   WarnOnce warn_;
 };

@@ -138,7 +138,9 @@ int PageFrames::find_folio(uint64_t frame, uint64_t flags, Folio& folio) {
   return 0;
 }
 
-int PageFrames::memcgs(std::span<const uint64_t> heads, std::span<uint64_t> inodes) {
+int PageFrames::memcgs(std::span<const Folio> folios, std::span<uint64_t> inodes) {
+  std::vector<uint64_t> heads(folios.size());
+  std::ranges::transform(folios, heads.begin(), &Folio::head);
   return cgroups_.read(heads, inodes);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/fd.h"
+#include "ops/page_size.h"
 #include "ops/paths.h"
 
 namespace damonfs {
@@ -23,11 +24,13 @@ inline constexpr uint64_t kCompoundTail = uint64_t{1} << 16;
 inline constexpr uint64_t kHugetlb = uint64_t{1} << 17;
 }  // namespace frame_flags
 
-// Pages that the kernel manages as one.
+// Pages that the kernel manages as one. A value.
 struct Folio {
   uint64_t head = 0;      // number of its first frame
   uint64_t nr_pages = 1;  // a power of two
   uint64_t flags = 0;     // of its first frame, which has those of the whole
+
+  [[nodiscard]] uint64_t size() const { return nr_pages * kPageSize; }  // bytes
 };
 
 // A file with one number of 64 bits a page frame (or whatever else is numbered). Opened when it is
@@ -74,9 +77,8 @@ class PageFrames {
   // The number behind the last frame that the kernel tells anything of; 0 when it tells nothing.
   [[nodiscard]] uint64_t end();
 
-  // Inode numbers of the memory cgroups that folios with these first frames are charged to; 0 for
-  // none.
-  int memcgs(std::span<const uint64_t> heads, std::span<uint64_t> inodes);
+  // Inode numbers of the memory cgroups that `folios` are charged to; 0 for none.
+  int memcgs(std::span<const Folio> folios, std::span<uint64_t> inodes);
 
  private:
   int find_folio(uint64_t frame, uint64_t flags, Folio& folio);

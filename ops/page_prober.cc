@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "ops/memcg.h"
-#include "ops/page_size.h"
 
 namespace damonfs {
 
@@ -31,12 +30,12 @@ void PageProber::apply(std::span<const Probe> probes, std::span<Sample> samples)
   ask(probes, samples, asks_folio && find_folios(hidden));
 }
 
-void PageProber::apply(std::span<const Probe> probes, std::span<const uint64_t> frames,
+void PageProber::apply(std::span<const Probe> probes, std::span<const FrameSample> frames,
                        std::span<Sample> samples) {
   pages_.clear();
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].probes_hit = 0;
-    pages_.push_back({i, frames[i], false});
+    pages_.push_back({i, frames[i].frame, false});
   }
   if (!find_folios(false)) return;
   size_t kept = 0;
@@ -77,10 +76,8 @@ bool PageProber::answer(const ProbeFilter& filter, const Sample& sample, size_t 
       const auto cgroup = cgroups.find(filter.path);
       return cgroup != cgroups.end() && cgroup->second == memcgs_[page];
     }
-    case ProbeFilterType::hugepage_size: {
-      const uint64_t size = folios_[page].nr_pages * kPageSize;
-      return filter.min_sz <= size && size <= filter.max_sz;
-    }
+    case ProbeFilterType::hugepage_size:
+      return filter.in_bounds(folios_[page].size());
     case ProbeFilterType::pgidle_unset:
       return sample.accessed;
     case ProbeFilterType::pgidle_set:
@@ -102,11 +99,8 @@ bool PageProber::find_folios(bool hidden) {
 }
 
 bool PageProber::find_memcgs() {
-  std::vector<uint64_t> heads(folios_.size());
-  std::transform(folios_.begin(), folios_.end(), heads.begin(),
-                 [](const Folio& folio) { return folio.head; });
-  memcgs_.resize(heads.size());
-  const int error = frames_.memcgs(heads, memcgs_);
+  memcgs_.resize(folios_.size());
+  const int error = frames_.memcgs(folios_, memcgs_);
   if (error == 0) return true;
   warn_("memcgs", "a probe asks for pages of a memory cgroup: {}/kpagecgroup: {}: it hits nothing",
         paths_.proc, std::strerror(error));

@@ -12,6 +12,7 @@
 #include "ops/page_frames.h"
 #include "ops/pagemap.h"
 #include "ops/paths.h"
+#include "ops/physical_bits.h"
 #include "ops/warn_once.h"
 
 namespace damonfs {
@@ -28,9 +29,9 @@ class PageProber {
 
   // Sets `probes_hit` of samples whose targets carry a Process.
   void apply(std::span<const Probe> probes, std::span<Sample> samples);
-  // The same of physical memory: `frames` are those of the samples. Only pages on reclaim's lists
-  // are somebody's.
-  void apply(std::span<const Probe> probes, std::span<const uint64_t> frames,
+  // The same of physical memory: `frames` are parallel to the samples. Only pages on reclaim's
+  // lists are somebody's.
+  void apply(std::span<const Probe> probes, std::span<const FrameSample> frames,
              std::span<Sample> samples);
 
  private:

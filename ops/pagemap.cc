@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/stretches.h"
+
 namespace damonfs {
 namespace {
 
@@ -25,10 +27,9 @@ std::span<const PagemapEntry> PagemapReader::read(std::span<const Sample> sample
   entries_.assign(samples.size(), {});
   std::vector<Open> before = std::exchange(open_, {});
   auto known = before.begin();  // processes come in the same order each time, but for changes
-  for (size_t first = 0; first < samples.size();) {
-    const std::shared_ptr<TargetHandle>& process = samples[first].target->handle;
-    size_t end = first + 1;
-    while (end < samples.size() && samples[end].target == samples[first].target) ++end;
+  PagemapEntry* entries = entries_.data();
+  for_each_stretch(samples, &Sample::target, [&](std::span<const Sample> of_one) {
+    const std::shared_ptr<TargetHandle>& process = of_one.front().target->handle;
     const auto is_process = [&](const Open& open) { return open.process == process; };
     auto found = std::find_if(known, before.end(), is_process);
     if (found == before.end()) found = std::find_if(before.begin(), known, is_process);
@@ -38,9 +39,9 @@ std::span<const PagemapEntry> PagemapReader::read(std::span<const Sample> sample
     } else {
       open_.push_back({process, Fd(), 0});
     }
-    read_process(open_.back(), samples.subspan(first, end - first), &entries_[first]);
-    first = end;
-  }
+    read_process(open_.back(), of_one, entries);
+    entries += of_one.size();
+  });
   return entries_;
 }
 

@@ -24,6 +24,11 @@ PatternMemory::PatternMemory(const Pattern& pattern) : space_{kStart, kStart} {
   }
 }
 
+const PatternMemory::Block* PatternMemory::at(uint64_t addr) const {
+  const auto block = at_or_above(addr);
+  return block != blocks_.end() && block->physical.start <= addr ? &*block : nullptr;
+}
+
 std::vector<PatternMemory::Block>::const_iterator PatternMemory::at_or_above(uint64_t addr) const {
   return std::upper_bound(blocks_.begin(), blocks_.end(), addr,
                           [](uint64_t a, const Block& block) { return a < block.physical.end; });

@@ -33,6 +33,8 @@ class PatternMemory {
   [[nodiscard]] const std::vector<Block>& blocks() const { return blocks_; }  // ascending
   // From the first block up to the end of the last, a multiple of 2 MiB; empty without blocks.
   [[nodiscard]] AddrRange space() const { return space_; }
+  // The block that holds `addr`; null when there is none.
+  [[nodiscard]] const Block* at(uint64_t addr) const;
   // The first block that ends above `addr`; the end of blocks() when there is none.
   [[nodiscard]] std::vector<Block>::const_iterator at_or_above(uint64_t addr) const;
 

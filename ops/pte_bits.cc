@@ -33,10 +33,8 @@ void PteBits::check(std::span<Sample> samples) {
   ager_->look(queries_, false, [&](size_t i, const pte_slot& slot) {
     if ((slot.flags & PTE_MAPPED) == 0) return;
     samples[i].leaf_sz = uint64_t{1} << slot.leaf_shift;
-    if ((slot.flags & PTE_YOUNG) == 0) return;
-    const Trust trust = aged_[i].trust;
-    samples[i].accessed = trust == Trust::exact ||
-                          (trust == Trust::since_clear && PageAger::fresh(*queries_[i].space, now));
+    samples[i].accessed =
+        (slot.flags & PTE_YOUNG) != 0 && PageAger::tells(aged_[i].trust, *queries_[i].space, now);
   });
 }
 

@@ -73,10 +73,8 @@ void PteFrames::check(std::span<FrameSample> samples) {
     }
     FrameSample& sample = samples[questions_[i].about];
     sample.leaf_sz = std::max(sample.leaf_sz, uint64_t{1} << slot.leaf_shift);
-    if ((slot.flags & PTE_YOUNG) == 0) return;
-    const Trust trust = aged_[i].trust;
-    sample.accessed |= trust == Trust::exact ||
-                       (trust == Trust::since_clear && PageAger::fresh(*queries_[i].space, now));
+    sample.accessed |=
+        (slot.flags & PTE_YOUNG) != 0 && PageAger::tells(aged_[i].trust, *queries_[i].space, now);
   });
   keeper_.report(queries_.size(), nr_stale);
 }

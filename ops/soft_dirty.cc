@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 
+#include "core/stretches.h"
 #include "core/target.h"
 #include "ops/process.h"
 
@@ -41,12 +42,9 @@ Result<std::unique_ptr<SoftDirty>> SoftDirty::open(const Paths& paths) {
 }
 
 void SoftDirty::prepare(std::span<Sample> samples) {
-  const Target* cleared = nullptr;
-  for (const Sample& sample : samples) {
-    if (sample.target == cleared) continue;
-    cleared = sample.target;
-    clear_soft_dirty(static_cast<const Process&>(*cleared->handle));
-  }
+  for_each_stretch(samples, &Sample::target, [](std::span<const Sample> of_one) {
+    clear_soft_dirty(static_cast<const Process&>(*of_one.front().target->handle));
+  });
 }
 
 void SoftDirty::check(std::span<Sample> samples) {

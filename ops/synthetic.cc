@@ -5,6 +5,7 @@
 
 #include "core/arithmetic.h"
 #include "core/context.h"
+#include "core/stretches.h"
 #include "ops/page_size.h"
 #include "ops/pattern_player.h"
 
@@ -22,12 +23,8 @@ bool of_virtual_memory(Action action) {
 // Calls `fn` for each stretch of `items` that is of one target.
 template <class Item, class Fn>
 void for_each_target(std::span<Item> items, const Fn& fn) {
-  for (size_t first = 0; first < items.size();) {
-    size_t end = first + 1;
-    while (end < items.size() && items[end].target == items[first].target) ++end;
-    fn(process_of(*items[first].target), items.subspan(first, end - first));
-    first = end;
-  }
+  for_each_stretch(items, &Item::target,
+                   [&](std::span<Item> of_one) { fn(process_of(*of_one.front().target), of_one); });
 }
 
 }  // namespace

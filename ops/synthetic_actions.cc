@@ -23,10 +23,8 @@ double matching_share(const Filter& filter, const Piece& piece) {
   switch (filter.type) {
     case FilterType::anon:
       return piece.mapping->file ? 0 : 1;
-    case FilterType::hugepage_size: {
-      const uint64_t size = piece.page_size();
-      return filter.min_sz <= size && size <= filter.max_sz ? 1 : 0;
-    }
+    case FilterType::hugepage_size:
+      return filter.in_bounds(piece.page_size()) ? 1 : 0;
     default:
       return 0;
   }

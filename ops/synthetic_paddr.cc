@@ -46,9 +46,8 @@ void SyntheticPaddr::check(std::span<Sample> samples) {
   std::optional<PatternRun::Accesses> accesses;
   for (Sample& sample : samples) {
     const uint64_t addr = sample.addr * context_->addr_unit;
-    const auto block = memory_.at_or_above(addr);
     PatternRun::Accesses::Page page;
-    if (block != memory_.blocks().end() && addr >= block->physical.start) {
+    if (const auto* block = memory_.at(addr)) {
       if (block->process != process) {
         process = block->process;
         accesses = play_.run().accesses_of(*process, block->pid);
@@ -71,11 +70,11 @@ void SyntheticPaddr::apply_probes(std::span<const Probe> probes, std::span<Sampl
   play_.settle_now_and_then();
   for (Sample& sample : samples) {
     const uint64_t addr = sample.addr * context_->addr_unit;
-    const auto block = memory_.at_or_above(addr);
-    const bool there = block != memory_.blocks().end() && addr >= block->physical.start;
+    const auto* block = memory_.at(addr);
     sample.probes_hit =
-        there ? play_.hits(probes, accesses, {block->pid, block->to_virtual(addr), sample.accessed})
-              : 0;
+        block == nullptr
+            ? 0
+            : play_.hits(probes, accesses, {block->pid, block->to_virtual(addr), sample.accessed});
   }
 }
 

@@ -15,7 +15,7 @@ bool synthetic_answer(const ProbeFilter& filter, const Residency::Piece& piece, 
     case ProbeFilterType::memcg:
       return false;
     case ProbeFilterType::hugepage_size:
-      return filter.min_sz <= piece.page_size() && piece.page_size() <= filter.max_sz;
+      return filter.in_bounds(piece.page_size());
     case ProbeFilterType::pgidle_unset:
       return !idle;
     case ProbeFilterType::pgidle_set:

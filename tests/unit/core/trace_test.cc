@@ -123,8 +123,8 @@ TEST_F(TraceTest, SchemesTellBeforeTheyApplyAndWhenTheyAreDone) {
   EXPECT_EQ(before[2].target_idx, 0U);
   const auto stats = sink_.all<StatEvent>();
   EXPECT_EQ(stats[1].scheme_idx, 1U);
-  EXPECT_EQ(stats[1].nr_tried, 2U);
-  EXPECT_EQ(stats[1].sz_tried, 2 * kPage);
+  EXPECT_EQ(stats[1].stat.nr_tried, 2U);
+  EXPECT_EQ(stats[1].stat.sz_tried, 2 * kPage);
 }
 
 TEST_F(TraceTest, TheQuotaInEffectIsToldWhenAWindowOpens) {

@@ -74,6 +74,10 @@ class FakeMemory : public FakeSystem {
     }
     return 0;
   }
+  // As a process does that is ending, and then a zombie.
+  void give_back(pid_t pid) const {
+    for (const char* name : {"maps", "pagemap"}) write(of_process(pid, name), "");
+  }
   void end_process(size_t number) {
     children_[number]->kill();
     children_[number]->reap();
@@ -95,6 +99,10 @@ class FakeCalls final : public ActionCalls {
     ++nr_calls;
     int64_t done = 0;
     const pid_t pid = memory_.pid_of(pidfd);
+    if (ends_when_advised) {
+      memory_.give_back(pid);
+      return -ESRCH;
+    }
     for (const iovec& range : ranges) {
       const auto start = std::bit_cast<uint64_t>(range.iov_base);
       for (uint64_t addr = start; addr < start + range.iov_len; addr += kPageSize) {
@@ -121,6 +129,7 @@ class FakeCalls final : public ActionCalls {
   }
   int64_t touch(pid_t pid, std::span<const iovec> bytes) override {
     ++nr_calls;
+    if (without_memory.contains(pid)) return -ESRCH;
     int64_t read = 0;
     for (const iovec& byte : bytes) {
       const uint64_t frame = memory_.frame_at(pid, std::bit_cast<uint64_t>(byte.iov_base));
@@ -135,6 +144,8 @@ class FakeCalls final : public ActionCalls {
   std::map<uint64_t, int> nodes;    // of frames
   std::map<uint64_t, int> touched;  // how often, by frame
   std::set<uint64_t> unreadable;
+  std::set<pid_t> without_memory;
+  bool ends_when_advised = false;
   uint64_t swap_left = UINT64_MAX;
   int nr_calls = 0;
 
@@ -247,6 +258,10 @@ TEST_F(FrameActionsTest, NoMemoryNoWork) {
   const uint64_t top = UINT64_MAX / kPageSize;
   const Done done = apply_pages(actions, Action::pageout, {{0, 500}, {500, 1500}, {5000, top}});
   EXPECT_THAT(done.applied, ElementsAre(0, 2, 0)) << "what is no RAM is accepted and has nothing";
+  memory_.write("proc/iomem", "003e8000-003ebfff : System RAM\n");  // two more were plugged in
+  EXPECT_THAT(apply_pages(actions, Action::pageout, {{500, 1500}}).applied, ElementsAre(0));
+  actions.forget_memory();
+  EXPECT_THAT(apply_pages(actions, Action::pageout, {{500, 1500}}).applied, ElementsAre(2));
 }
 
 TEST_F(FrameActionsTest, AHugePageIsOneAndGoesWithItsFirstFrame) {
@@ -322,6 +337,12 @@ TEST_F(FrameActionsTest, AProcessThatIsGoneHasNothingDone) {
   EXPECT_THAT(log_.lines(), IsEmpty());
 }
 
+TEST_F(FrameActionsTest, WhatAProcessGivesBackAtItsEndIsNotPagedOut) {
+  auto& actions = make();
+  calls_->ends_when_advised = true;
+  EXPECT_THAT(apply_pages(actions, Action::pageout, {{1000, 1010}}).applied, ElementsAre(0));
+}
+
 TEST_F(FrameActionsTest, AFullSwapIsCountedAndNotSpunOn) {
   auto& actions = make();
   calls_->swap_left = 3;
@@ -350,6 +371,15 @@ TEST_F(FrameActionsTest, PrioMarksEachFolioTwice) {
   EXPECT_EQ(calls_->touched[1009], 2);
   EXPECT_EQ(calls_->touched[1024], 2);
   EXPECT_FALSE(calls_->touched.contains(1025));
+}
+
+// One that is ending, say: it exists, and has no memory any more.
+TEST_F(FrameActionsTest, AProcessWithoutMemoryIsAskedOnce) {
+  auto& actions = make();
+  calls_->without_memory = {memory_.pid(0)};
+  EXPECT_THAT(apply_pages(actions, Action::lru_prio, {{1000, 1010}}).applied, ElementsAre(0));
+  EXPECT_EQ(calls_->nr_calls, 1);
+  EXPECT_THAT(log_.lines(), IsEmpty());
 }
 
 TEST_F(FrameActionsTest, MigrationMovesSharedPagesOnce) {

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "core/context.h"
+#include "ops/metrics.h"
 #include "ops/page_size.h"
 #include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/fake_page_tables.h"
@@ -52,7 +53,7 @@ class PaddrTest : public testing::Test {
     context_ = std::make_unique<Context>(
         OpsId::paddr,
         std::make_unique<PaddrOperations>(std::move(keeper), std::move(bits), std::move(actions),
-                                          system_.paths()),
+                                          system_.paths(), metrics_),
         1);
     target_ = &context_->add_target(nullptr);
     return *context_;
@@ -64,6 +65,7 @@ class PaddrTest : public testing::Test {
   }
 
   FakeSystem system_;
+  SystemMetrics metrics_{system_.paths()};
   std::vector<uint64_t> asked_;
   ReverseMapKeeper* keeper_ = nullptr;
   std::unique_ptr<Context> context_;

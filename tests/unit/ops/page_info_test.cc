@@ -124,7 +124,7 @@ TEST(PageFrames, ErrorsAreTold) {
   Folio folio;
   uint64_t inode = 0;
   EXPECT_EQ(frames.folios({&frame, 1}, {&folio, 1}), ENOENT);
-  EXPECT_EQ(frames.memcgs({&frame, 1}, {&inode, 1}), ENOENT);
+  EXPECT_EQ(frames.memcgs({&folio, 1}, {&inode, 1}), ENOENT);
 }
 
 // The same answers from the kernel, by either method.
