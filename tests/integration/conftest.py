@@ -1,6 +1,7 @@
 """A mounted damonfs for tests, on a described access pattern: nothing real is watched."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import signal
@@ -37,6 +38,22 @@ def mounts_below(directory):
 
 def wait_until(condition, what):
     assert comes_true(condition, PATIENCE, 0.005), "waited in vain: " + what
+
+
+@contextlib.contextmanager
+def fails(*codes):
+    with pytest.raises(OSError) as caught:
+        yield
+    assert errno.errorcode[caught.value.errno] in [errno.errorcode[c] for c in codes]
+
+
+@contextlib.contextmanager
+def opened(path, flags=os.O_RDONLY, **options):
+    fd = os.open(path, flags, **options)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class Mount:
