@@ -1,31 +1,20 @@
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 #include <vector>
 
 #include "core/fd.h"
 #include "fs/commands.h"
+#include "fs/failures.h"
 #include "fs/mounts.h"
 #include "fs/sys_view.h"
 
 namespace damonfs {
 
 namespace {
-
-int complain(std::string_view sentence) {
-  fmt::print(stderr, "damonfs: {}\n", sentence);
-  return 1;
-}
-
-tl::unexpected<Error> failed(std::string_view what) {
-  const int code = errno;
-  return fail(code, "{}: {}", what, strerror(code));
-}
 
 // A place in /sys and what is to be seen there.
 struct Cover {

@@ -145,6 +145,12 @@ Result<void> renumber(Directory& directory, Numbered<T>& items, int count) {
   return {};
 }
 
+// An `add` for directories of `type` that have files only.
+template <const DirectoryType& type>
+void add_leaf(Directory& parent, std::string name, const std::shared_ptr<void>& item) {
+  parent.add_child(std::move(name), type, item);
+}
+
 // A nr_ file: count_row<add_target, &ContextFiles::targets>("nr_targets"); `add` as for renumber().
 template <auto add, auto Path, int most = INT_MAX>
 constexpr Attribute count_row(std::string_view name) {

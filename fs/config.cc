@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/read_whole.h"
+#include "fs/base_name.h"
 
 namespace damonfs {
 
@@ -20,15 +21,11 @@ namespace {
 constexpr size_t kDeepest = 32;
 constexpr std::string_view kState = "state";
 constexpr std::string_view kEnabled = "/parameters/enabled";
-constexpr std::string_view kKdamonds = "kdamonds";
+constexpr std::string_view kKdamondsName = "kdamonds";
 constexpr std::string_view kAdmin = "kernel/mm/damon/admin/";
 
 std::string below(const std::string& directory, std::string_view name) {
   return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
-}
-
-std::string_view last_name(std::string_view path) {
-  return path.substr(path.find_last_of('/') + 1);  // npos + 1 is 0
 }
 
 std::string message_of(const Error& error) {
@@ -81,7 +78,7 @@ Result<void> ConfigWalk::visit(const std::string& path, const YAML::Node& name,
   if (node.IsMap()) return visit_directory(path, node, depth);
   if (node.IsSequence()) return visit_numbered(path, node, depth);
   if (!node.IsScalar()) return fault(name.Mark(), path, {EINVAL, "there is no value"});
-  const bool switches = last_name(path) == kState || path.ends_with(kEnabled);
+  const bool switches = base_name(path) == kState || path.ends_with(kEnabled);
   if (!switches) return write(path, node.Scalar(), node.Mark());
   switches_.push_back({path, node.Scalar(), node.Mark()});
   return {};
@@ -92,7 +89,7 @@ Result<void> ConfigWalk::visit_directory(const std::string& path, const YAML::No
   for (const auto& entry : node) {
     const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
     if (name.empty()) return fault(entry.first.Mark(), path, {EINVAL, "a name is wanted"});
-    const bool short_name = path.empty() && name == kKdamonds;
+    const bool short_name = path.empty() && name == kKdamondsName;
     const std::string named = short_name ? fmt::format("{}{}", kAdmin, name) : below(path, name);
     if (auto visited = visit(named, entry.first, entry.second, depth + 1); !visited) {
       return visited;
@@ -106,7 +103,7 @@ Result<void> ConfigWalk::visit_numbered(const std::string& path, const YAML::Nod
   if (auto counted = write(count_file(path), std::to_string(node.size()), node.Mark()); !counted) {
     return counted;
   }
-  const bool kdamonds = last_name(path) == kKdamonds;
+  const bool kdamonds = base_name(path) == kKdamondsName;
   size_t number = 0;
   for (const YAML::Node& item : node) {
     const std::string directory = below(path, std::to_string(number++));
@@ -140,7 +137,7 @@ tl::unexpected<Error> ConfigWalk::fault(const YAML::Mark& mark, const std::strin
 }  // namespace
 
 std::string count_file(std::string_view path) {
-  std::string_view name = last_name(path);
+  std::string_view name = base_name(path);
   if (name.ends_with("_filters")) name = "filters";
   return fmt::format("{}/nr_{}", path, name);
 }

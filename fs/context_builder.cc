@@ -7,23 +7,17 @@
 #include "core/arithmetic.h"
 #include "fs/damon_keywords.h"
 #include "fs/sample_files.h"
+#include "fs/values.h"
 
 namespace damonfs {
 
 namespace {
 
-constexpr uint64_t kPageSize = 4096;
-
-// Cgroup paths are compared less one newline, which `echo` leaves behind.
-std::string_view cgroup_path(std::string_view text) {
-  if (text.ends_with('\n')) text.remove_suffix(1);
-  return text;
-}
-
 Result<void> check_memcg(std::string_view path, const Machine& machine) {
   if (!machine.find_memcg) return fail(EINVAL, "memory cgroups are not in reach here");
-  const auto id = machine.find_memcg(cgroup_path(path));
-  if (!id) return fail(EINVAL, "memory cgroup {:?}: {}", cgroup_path(path), id.error().message);
+  path = without_newline(path);
+  const auto id = machine.find_memcg(path);
+  if (!id) return fail(EINVAL, "memory cgroup {:?}: {}", path, id.error().message);
   return {};
 }
 
@@ -44,7 +38,7 @@ Result<Probe> build_probe(const ProbeFiles& files, const Machine& machine) {
       if (auto known = check_memcg(filter.path, machine); !known) {
         return tl::unexpected(known.error());
       }
-      filter.path = cgroup_path(file->path);
+      filter.path = without_newline(file->path);
     }
     if (filter.type == ProbeFilterType::hugepage_size && filter.min_sz > filter.max_sz) {
       return fail(EINVAL, "hugepage_size: min {} is above max {}", filter.min_sz, filter.max_sz);
@@ -94,7 +88,7 @@ Result<std::vector<AddrRange>> build_regions(const Numbered<AddrRange>& files,
   return ranges;
 }
 
-Result<void> add_target(Context& context, const TargetFiles& files, const Machine& machine) {
+Result<void> add_one_target(Context& context, const TargetFiles& files, const Machine& machine) {
   std::shared_ptr<TargetHandle> handle;
   if (context.ops_id != OpsId::paddr) {
     auto opened = machine.open_target(files.pid);
@@ -115,7 +109,7 @@ Result<void> add_targets(Context& context, const ContextFiles& files, const Mach
                 files.targets.size());
   }
   for (size_t i = 0; i < files.targets.size(); ++i) {
-    if (auto added = add_target(context, files.targets[i], machine); !added) {
+    if (auto added = add_one_target(context, files.targets[i], machine); !added) {
       return tl::unexpected(within(added.error(), 0, "targets/{}", i));
     }
   }
@@ -127,7 +121,7 @@ Result<void> add_filters(Filters& filters, const Numbered<Filter>& files, const 
     Filter filter = *file;
     if (filter.type == FilterType::memcg) {
       if (auto known = check_memcg(filter.memcg_path, machine); !known) return known;
-      filter.memcg_path = cgroup_path(file->memcg_path);
+      filter.memcg_path = without_newline(file->memcg_path);
     }
     if (filter.type == FilterType::addr && filter.addr.end < filter.addr.start) {
       return fail(EINVAL, "addr_end {:#x} is below addr_start {:#x}", filter.addr.end,
@@ -244,7 +238,7 @@ Result<std::vector<QuotaGoal>> build_goals(const Numbered<QuotaGoal>& files,
       if (auto known = check_memcg(goal.path, machine); !known) {
         return tl::unexpected(known.error());
       }
-      goal.path = cgroup_path(file->path);
+      goal.path = without_newline(file->path);
     }
     if (goal.metric != GoalMetric::user_input) goal.current_value = 0;
     goals.push_back(std::move(goal));
@@ -264,7 +258,8 @@ Result<std::unique_ptr<Context>> build_context(const ContextFiles& files, const 
   context->trace = machine.trace;
   context->addr_unit = files.addr_unit;
   if (files.operations == OpsId::paddr) {
-    context->min_region_sz = std::max<uint64_t>(kPageSize / files.addr_unit, 1);
+    constexpr uint64_t kSmallest = 4096;  // a page
+    context->min_region_sz = std::max<uint64_t>(kSmallest / files.addr_unit, 1);
   }
   context->pause = files.pause;
   context->attrs = files.attrs;

@@ -1,7 +1,6 @@
 #include "fs/daemon.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <poll.h>
 #include <pthread.h>
 #include <spdlog/sinks/basic_file_sink.h>
@@ -17,6 +16,7 @@
 #include <cstring>
 
 #include "fs/config.h"
+#include "fs/failures.h"
 #include "fs/module_files.h"
 #include "fs/session.h"
 #include "fs/trace_hub.h"
@@ -38,11 +38,6 @@ void notify_service_manager([[maybe_unused]] const std::string& state) {
 #ifdef DAMONFS_SYSTEMD
   sd_notify(0, state.c_str());
 #endif
-}
-
-int complain(std::string_view sentence) {
-  fmt::print(stderr, "damonfs: {}\n", sentence);
-  return 1;
 }
 
 // A pipe's ends; invalid when there is none to be had.

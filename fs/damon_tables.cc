@@ -13,13 +13,8 @@ namespace {
 constexpr Attribute kProbePrepRows[] = {row<&ProbePrepFiles::action>("prep_action")};
 constexpr DirectoryType kProbePrep = {"probe preparation", kProbePrepRows};
 
-void add_probe_prep(Directory& parent, std::string name,
-                    const std::shared_ptr<ProbePrepFiles>& files) {
-  parent.add_child(std::move(name), kProbePrep, files);
-}
-
 constexpr Attribute kProbePrepsRows[] = {
-    count_row<add_probe_prep, &ProbeFiles::preps>("nr_preps"),
+    count_row<add_leaf<kProbePrep>, &ProbeFiles::preps>("nr_preps"),
 };
 constexpr DirectoryType kProbePreps = {"probe preparations", kProbePrepsRows};
 
@@ -30,13 +25,8 @@ constexpr Attribute kProbeFilterRows[] = {
 };
 constexpr DirectoryType kProbeFilter = {"probe filter", kProbeFilterRows};
 
-void add_probe_filter(Directory& parent, std::string name,
-                      const std::shared_ptr<ProbeFilter>& files) {
-  parent.add_child(std::move(name), kProbeFilter, files);
-}
-
 constexpr Attribute kProbeFiltersRows[] = {
-    count_row<add_probe_filter, &ProbeFiles::filters>("nr_filters"),
+    count_row<add_leaf<kProbeFilter>, &ProbeFiles::filters>("nr_filters"),
 };
 constexpr DirectoryType kProbeFilters = {"probe filters", kProbeFiltersRows};
 
@@ -98,12 +88,8 @@ constexpr Attribute kRegionRows[] = {
 };
 constexpr DirectoryType kRegion = {"region", kRegionRows};
 
-void add_region(Directory& parent, std::string name, const std::shared_ptr<AddrRange>& files) {
-  parent.add_child(std::move(name), kRegion, files);
-}
-
 constexpr Attribute kRegionsRows[] = {
-    count_row<add_region, &TargetFiles::regions>("nr_regions"),
+    count_row<add_leaf<kRegion>, &TargetFiles::regions>("nr_regions"),
 };
 constexpr DirectoryType kRegions = {"regions", kRegionsRows};
 

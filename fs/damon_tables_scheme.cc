@@ -33,11 +33,7 @@ constexpr Attribute kDestRows[] = {
 };
 constexpr DirectoryType kDest = {"destination", kDestRows};
 
-void add_dest(Directory& parent, std::string name, const std::shared_ptr<ActionDest>& files) {
-  parent.add_child(std::move(name), kDest, files);
-}
-
-constexpr Attribute kDestsRows[] = {count_row<add_dest, &SchemeFiles::dests>("nr_dests")};
+constexpr Attribute kDestsRows[] = {count_row<add_leaf<kDest>, &SchemeFiles::dests>("nr_dests")};
 constexpr DirectoryType kDests = {"destinations", kDestsRows};
 
 // quotas
@@ -52,11 +48,7 @@ constexpr Attribute kGoalRows[] = {
 };
 constexpr DirectoryType kGoal = {"quota goal", kGoalRows};
 
-void add_goal(Directory& parent, std::string name, const std::shared_ptr<QuotaGoal>& files) {
-  parent.add_child(std::move(name), kGoal, files);
-}
-
-constexpr Attribute kGoalsRows[] = {count_row<add_goal, &QuotaFiles::goals>("nr_goals")};
+constexpr Attribute kGoalsRows[] = {count_row<add_leaf<kGoal>, &QuotaFiles::goals>("nr_goals")};
 constexpr DirectoryType kGoals = {"quota goals", kGoalsRows};
 
 constexpr Attribute kWeightsRows[] = {
@@ -124,14 +116,8 @@ constexpr Attribute kFilterRows[] = {
 template <auto allowed>
 constexpr DirectoryType kFilter = {"filter", kFilterRows<allowed>};
 
-template <auto allowed>
-void add_filter(Directory& parent, std::string name, const std::shared_ptr<Filter>& files) {
-  const DirectoryType& type = kFilter<allowed>;
-  parent.add_child(std::move(name), type, files);
-}
-
 template <auto allowed, auto Path>
-constexpr Attribute kFiltersRows[] = {count_row<add_filter<allowed>, Path>("nr_filters")};
+constexpr Attribute kFiltersRows[] = {count_row<add_leaf<kFilter<allowed>>, Path>("nr_filters")};
 template <auto allowed, auto Path>
 constexpr DirectoryType kFilters = {"filters", kFiltersRows<allowed, Path>};
 

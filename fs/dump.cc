@@ -14,13 +14,14 @@
 
 #include "fs/commands.h"
 #include "fs/config.h"
+#include "fs/failures.h"
 #include "fs/tree_client.h"
 
 namespace damonfs {
 
 namespace {
 
-constexpr const char* kKdamonds = "kernel/mm/damon/admin/kdamonds";
+constexpr const char* kKdamondsPath = "kernel/mm/damon/admin/kdamonds";
 // Those that we have, too; a kernel may have more (its samples).
 constexpr const char* kModules[] = {"damon_reclaim", "damon_lru_sort", "damon_stat"};
 
@@ -118,7 +119,7 @@ Result<YAML::Node> dump_module(const std::string& mount, const char* name) {
 }  // namespace
 
 Result<std::string> dump_tree(const std::string& mount) {
-  auto kdamonds = dump_directory(fmt::format("{}/{}", mount, kKdamonds));
+  auto kdamonds = dump_directory(fmt::format("{}/{}", mount, kKdamondsPath));
   if (!kdamonds) return tl::unexpected(kdamonds.error());
   YAML::Node root;
   root["kdamonds"] = kdamonds->IsNull() ? YAML::Node(YAML::NodeType::Sequence) : *kdamonds;
@@ -134,10 +135,7 @@ Result<std::string> dump_tree(const std::string& mount) {
 
 int run_dump(const DumpOptions& options) {
   const auto text = dump_tree(options.mount_point);
-  if (!text) {
-    fmt::print(stderr, "damonfs dump: {}\n", text.error().message);
-    return 1;
-  }
+  if (!text) return complain(text.error().message, "damonfs dump");
   const bool written = std::fwrite(text->data(), 1, text->size(), stdout) == text->size();
   return written && std::fflush(stdout) == 0 ? 0 : 1;
 }

@@ -7,8 +7,10 @@
 #include <cstring>
 #include <filesystem>
 
+#include "fs/become.h"
 #include "fs/commands.h"
 #include "fs/daemon.h"
+#include "fs/failures.h"
 #include "fs/mounts.h"
 #include "fs/sys_view.h"
 
@@ -16,10 +18,7 @@ namespace damonfs {
 
 namespace {
 
-int complain(std::string_view sentence) {
-  fmt::print(stderr, "damonfs exec: {}\n", sentence);
-  return 1;
-}
+constexpr std::string_view kExec = "damonfs exec";
 
 // Where the daemon serves that the command is to see; empty for one of its own.
 Result<std::string> choose_mount(const ExecOptions& options) {
@@ -36,7 +35,7 @@ Result<std::string> choose_mount(const ExecOptions& options) {
 // has become by then. Returns the exit status.
 int start_own_daemon(const ExecOptions& options) {
   const Fd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
-  if (!self.valid()) return complain(fmt::format("pidfd_open: {}", strerror(errno)));
+  if (!self.valid()) return complain(fmt::format("pidfd_open: {}", strerror(errno)), kExec);
   MountOptions mount;
   mount.mount_point = kViewTree;
   mount.backend = options.backend.value_or("auto");
@@ -61,41 +60,31 @@ void find_our_programs_first() {
   ::setenv("PATH", (std::string(kViewPrograms) + ':' + others).c_str(), 1);
 }
 
-// Becomes the command; returns, with the exit status, only when that fails.
-int become(const std::vector<std::string>& command) {
-  std::vector<char*> words;
-  words.reserve(command.size() + 1);
-  for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
-  words.push_back(nullptr);
-  ::execvp(words[0], words.data());
-  constexpr int kCannotRun = 126;
-  constexpr int kNotFound = 127;
-  const int code = errno;
-  complain(fmt::format("cannot run {}: {}", command[0], strerror(code)));
-  return code == ENOENT ? kNotFound : kCannotRun;
-}
-
 }  // namespace
 
 int run_exec(const ExecOptions& options) {
-  if (auto may = check_may_mount(); !may) return complain(may.error().message);
+  if (auto may = check_may_mount(); !may) return complain(may.error().message, kExec);
   const auto mount = choose_mount(options);
-  if (!mount) return complain(mount.error().message);
-  if (auto own = enter_private_mounts(); !own) return complain(own.error().message);
+  if (!mount) return complain(mount.error().message, kExec);
+  if (auto own = enter_private_mounts(); !own) return complain(own.error().message, kExec);
   // Taken hold of now, for it may be a view's, which is about to go.
   auto tree = mount->empty() ? Result<Fd>() : clone_mount(*mount, false);
-  if (!tree) return complain(tree.error().message);
+  if (!tree) return complain(tree.error().message, kExec);
   auto view = SysView::begin();
-  if (!view) return complain(view.error().message);
+  if (!view) return complain(view.error().message, kExec);
   if (!tree->valid()) {
     if (const int status = start_own_daemon(options); status != 0) return status;
   } else if (auto placed = place_mount(*tree, kViewTree); !placed) {
-    return complain(placed.error().message);
+    return complain(placed.error().message, kExec);
   }
-  if (auto done = view->finish(); !done) return complain(done.error().message);
-  if (auto done = reenter_working_directory(); !done) return complain(done.error().message);
+  if (auto done = view->finish(); !done) return complain(done.error().message, kExec);
+  if (auto done = reenter_working_directory(); !done) return complain(done.error().message, kExec);
   find_our_programs_first();
-  return become(options.command);
+  constexpr int kCannotRun = 126;
+  constexpr int kNotFound = 127;
+  const int code = become(options.command[0], options.command);
+  complain(fmt::format("cannot run {}: {}", options.command[0], strerror(code)), kExec);
+  return code == ENOENT ? kNotFound : kCannotRun;
 }
 
 }  // namespace damonfs

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <span>
 
+#include "fs/base_name.h"
 #include "fs/commands.h"
 #include "fs/perf.h"
 #include "fs/stand_in.h"
@@ -141,18 +142,11 @@ void add_watch(CLI::App& app, WatchOptions& options) {
       ->check(CLI::NonNegativeNumber);
 }
 
-// Whether this program was run by the name that it has in the view of `damonfs exec`.
-bool is_called(std::string_view name, std::string_view as) {
-  return name.substr(name.find_last_of('/') + 1) == as;  // npos + 1 is 0
-}
-
 int run(std::span<char*> words) {
-  if (!words.empty()) {
-    if (is_called(words[0], "perf")) return run_perf(words);
-    if (is_called(words[0], "pgrep") || is_called(words[0], "pidof")) {
-      return run_process_finder(words);
-    }
-  }
+  // In the view of `damonfs exec` this program stands by other names, too.
+  const std::string_view name = words.empty() ? "" : base_name(words[0]);
+  if (name == "perf") return run_perf(words);
+  if (name == "pgrep" || name == "pidof") return run_process_finder(words);
   CLI::App app(
       "DAMON, the kernel's data access monitor, in user space: the same tree of files, served by a "
       "daemon",

@@ -1,5 +1,7 @@
 #include "fs/module_files.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <string>
 
@@ -15,87 +17,75 @@ constexpr uint64_t kAlways = 0;
 // Going through all regions takes time; what it finds changes slowly.
 constexpr uint64_t kNowAndThen = 5'000'000'000;
 
+// What damon_reclaim and damon_lru_sort have alike.
+
+template <class Files, auto... Path>
+constexpr Attribute physical_row(std::string_view name) {
+  return row<&Files::params, &decltype(Files::params)::physical, Path...>(name);
+}
+
+template <class Files, class Params = decltype(Files::params)>
+constexpr Attribute kCommonRows[] = {
+    enabled_row<Files>(),
+    commit_inputs_row<Files>(),
+    kdamond_pid_row<Files>(),
+    row<&Files::params, &Params::quota, &ModuleQuota::ms>("quota_ms"),
+    row<&Files::params, &Params::quota, &ModuleQuota::reset_interval_ms>("quota_reset_interval_ms"),
+    row<&Files::params, &Params::watermarks, &Watermarks::interval_us>("wmarks_interval"),
+    row<&Files::params, &Params::watermarks, &Watermarks::high>("wmarks_high"),
+    row<&Files::params, &Params::watermarks, &Watermarks::mid>("wmarks_mid"),
+    row<&Files::params, &Params::watermarks, &Watermarks::low>("wmarks_low"),
+    physical_row<Files, &PhysicalParams::sample_us>("sample_interval"),
+    physical_row<Files, &PhysicalParams::aggr_us>("aggr_interval"),
+    physical_row<Files, &PhysicalParams::autotune_intervals>("autotune_monitoring_intervals"),
+    physical_row<Files, &PhysicalParams::min_nr_regions>("min_nr_regions"),
+    physical_row<Files, &PhysicalParams::max_nr_regions>("max_nr_regions"),
+    physical_row<Files, &PhysicalParams::region, &AddrRange::start>("monitor_region_start"),
+    physical_row<Files, &PhysicalParams::region, &AddrRange::end>("monitor_region_end"),
+    physical_row<Files, &PhysicalParams::addr_unit>("addr_unit"),
+};
+
+// Those, and the module's own.
+template <class Files, size_t N>
+constexpr auto with_common_rows(const Attribute (&own)[N]) {
+  std::array<Attribute, std::size(kCommonRows<Files>) + N> rows{};
+  std::ranges::copy(own, std::ranges::copy(kCommonRows<Files>, rows.begin()).out);
+  return rows;
+}
+
 // damon_reclaim
 
-template <auto... Path>
-constexpr Attribute reclaim_row(std::string_view name) {
-  return row<&ReclaimFiles::params, Path...>(name);
-}
 template <auto Field>
 constexpr Attribute reclaim_stat(std::string_view name) {
   return report_row<ReclaimFiles, &ReclaimReport::cold, Field>(name);
 }
 
-constexpr Attribute kReclaimRows[] = {
-    enabled_row<ReclaimFiles>(),
-    commit_inputs_row<ReclaimFiles>(),
-    reclaim_row<&ReclaimParams::min_age_us>("min_age"),
-    reclaim_row<&ReclaimParams::quota, &ModuleQuota::ms>("quota_ms"),
-    reclaim_row<&ReclaimParams::quota, &ModuleQuota::bytes>("quota_sz"),
-    reclaim_row<&ReclaimParams::quota, &ModuleQuota::reset_interval_ms>("quota_reset_interval_ms"),
-    reclaim_row<&ReclaimParams::quota_mem_pressure_us>("quota_mem_pressure_us"),
-    reclaim_row<&ReclaimParams::quota_autotune_feedback>("quota_autotune_feedback"),
-    reclaim_row<&ReclaimParams::watermarks, &Watermarks::interval_us>("wmarks_interval"),
-    reclaim_row<&ReclaimParams::watermarks, &Watermarks::high>("wmarks_high"),
-    reclaim_row<&ReclaimParams::watermarks, &Watermarks::mid>("wmarks_mid"),
-    reclaim_row<&ReclaimParams::watermarks, &Watermarks::low>("wmarks_low"),
-    reclaim_row<&ReclaimParams::physical, &PhysicalParams::sample_us>("sample_interval"),
-    reclaim_row<&ReclaimParams::physical, &PhysicalParams::aggr_us>("aggr_interval"),
-    reclaim_row<&ReclaimParams::physical, &PhysicalParams::autotune_intervals>(
-        "autotune_monitoring_intervals"),
-    reclaim_row<&ReclaimParams::physical, &PhysicalParams::min_nr_regions>("min_nr_regions"),
-    reclaim_row<&ReclaimParams::physical, &PhysicalParams::max_nr_regions>("max_nr_regions"),
-    reclaim_row<&ReclaimParams::physical, &PhysicalParams::region, &AddrRange::start>(
-        "monitor_region_start"),
-    reclaim_row<&ReclaimParams::physical, &PhysicalParams::region, &AddrRange::end>(
-        "monitor_region_end"),
-    reclaim_row<&ReclaimParams::physical, &PhysicalParams::addr_unit>("addr_unit"),
-    reclaim_row<&ReclaimParams::skip_anon>("skip_anon"),
-    kdamond_pid_row<ReclaimFiles>(),
+constexpr auto kReclaimRows = with_common_rows<ReclaimFiles>({
+    row<&ReclaimFiles::params, &ReclaimParams::min_age_us>("min_age"),
+    row<&ReclaimFiles::params, &ReclaimParams::quota, &ModuleQuota::bytes>("quota_sz"),
+    row<&ReclaimFiles::params, &ReclaimParams::quota_mem_pressure_us>("quota_mem_pressure_us"),
+    row<&ReclaimFiles::params, &ReclaimParams::quota_autotune_feedback>("quota_autotune_feedback"),
+    row<&ReclaimFiles::params, &ReclaimParams::skip_anon>("skip_anon"),
     reclaim_stat<&SchemeStat::nr_tried>("nr_reclaim_tried_regions"),
     reclaim_stat<&SchemeStat::sz_tried>("bytes_reclaim_tried_regions"),
     reclaim_stat<&SchemeStat::nr_applied>("nr_reclaimed_regions"),
     reclaim_stat<&SchemeStat::sz_applied>("bytes_reclaimed_regions"),
     reclaim_stat<&SchemeStat::qt_exceeds>("nr_quota_exceeds"),
-};
+});
 constexpr DirectoryType kReclaim = {"damon_reclaim", kReclaimRows};
 
 // damon_lru_sort
 
 template <auto... Path>
-constexpr Attribute lru_sort_row(std::string_view name) {
-  return row<&LruSortFiles::params, Path...>(name);
-}
-template <auto... Path>
 constexpr Attribute lru_sort_stat(std::string_view name) {
   return report_row<LruSortFiles, Path...>(name);
 }
 
-constexpr Attribute kLruSortRows[] = {
-    enabled_row<LruSortFiles>(),
-    commit_inputs_row<LruSortFiles>(),
-    lru_sort_row<&LruSortParams::active_mem_bp>("active_mem_bp"),
-    lru_sort_row<&LruSortParams::physical, &PhysicalParams::autotune_intervals>(
-        "autotune_monitoring_intervals"),
-    lru_sort_row<&LruSortParams::filter_young_pages>("filter_young_pages"),
-    lru_sort_row<&LruSortParams::hot_thres_access_freq>("hot_thres_access_freq"),
-    lru_sort_row<&LruSortParams::cold_min_age_us>("cold_min_age"),
-    lru_sort_row<&LruSortParams::quota, &ModuleQuota::ms>("quota_ms"),
-    lru_sort_row<&LruSortParams::quota, &ModuleQuota::reset_interval_ms>("quota_reset_interval_ms"),
-    lru_sort_row<&LruSortParams::watermarks, &Watermarks::interval_us>("wmarks_interval"),
-    lru_sort_row<&LruSortParams::watermarks, &Watermarks::high>("wmarks_high"),
-    lru_sort_row<&LruSortParams::watermarks, &Watermarks::mid>("wmarks_mid"),
-    lru_sort_row<&LruSortParams::watermarks, &Watermarks::low>("wmarks_low"),
-    lru_sort_row<&LruSortParams::physical, &PhysicalParams::sample_us>("sample_interval"),
-    lru_sort_row<&LruSortParams::physical, &PhysicalParams::aggr_us>("aggr_interval"),
-    lru_sort_row<&LruSortParams::physical, &PhysicalParams::min_nr_regions>("min_nr_regions"),
-    lru_sort_row<&LruSortParams::physical, &PhysicalParams::max_nr_regions>("max_nr_regions"),
-    lru_sort_row<&LruSortParams::physical, &PhysicalParams::region, &AddrRange::start>(
-        "monitor_region_start"),
-    lru_sort_row<&LruSortParams::physical, &PhysicalParams::region, &AddrRange::end>(
-        "monitor_region_end"),
-    lru_sort_row<&LruSortParams::physical, &PhysicalParams::addr_unit>("addr_unit"),
-    kdamond_pid_row<LruSortFiles>(),
+constexpr auto kLruSortRows = with_common_rows<LruSortFiles>({
+    row<&LruSortFiles::params, &LruSortParams::active_mem_bp>("active_mem_bp"),
+    row<&LruSortFiles::params, &LruSortParams::filter_young_pages>("filter_young_pages"),
+    row<&LruSortFiles::params, &LruSortParams::hot_thres_access_freq>("hot_thres_access_freq"),
+    row<&LruSortFiles::params, &LruSortParams::cold_min_age_us>("cold_min_age"),
     lru_sort_stat<&LruSortReport::hot, &SchemeStat::nr_tried>("nr_lru_sort_tried_hot_regions"),
     lru_sort_stat<&LruSortReport::hot, &SchemeStat::sz_tried>("bytes_lru_sort_tried_hot_regions"),
     lru_sort_stat<&LruSortReport::hot, &SchemeStat::nr_applied>("nr_lru_sorted_hot_regions"),
@@ -106,7 +96,7 @@ constexpr Attribute kLruSortRows[] = {
     lru_sort_stat<&LruSortReport::cold, &SchemeStat::nr_applied>("nr_lru_sorted_cold_regions"),
     lru_sort_stat<&LruSortReport::cold, &SchemeStat::sz_applied>("bytes_lru_sorted_cold_regions"),
     lru_sort_stat<&LruSortReport::cold, &SchemeStat::qt_exceeds>("nr_cold_quota_exceeds"),
-};
+});
 constexpr DirectoryType kLruSort = {"damon_lru_sort", kLruSortRows};
 
 // damon_stat

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fnmatch.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +11,8 @@
 #include <iostream>
 #include <sstream>
 
+#include "fs/become.h"
+#include "fs/failures.h"
 #include "fs/perf_recording.h"
 #include "fs/stand_in.h"
 #include "fs/sys_view.h"
@@ -23,24 +24,18 @@ namespace damonfs {
 namespace {
 
 constexpr std::string_view kOurs = "damon:";
-constexpr int kUsage = 129;  // perf's own
-
-int complain(std::string_view sentence) {
-  fmt::print(stderr, "perf (damonfs): {}\n", sentence);
-  return 1;
-}
+constexpr std::string_view kPerf = "perf (damonfs)";  // who complains
+constexpr int kUsage = 129;                           // perf's own
 
 // Becomes the machine's perf.
 int hand_over(std::span<char* const> words) {
   const std::string perf = real_program("perf");
   if (perf.empty()) {
-    complain("this machine has no perf; only the trace events of damon: can be had");
+    complain("this machine has no perf; only the trace events of damon: can be had", kPerf);
     return 127;
   }
-  std::vector<char*> arguments(words.begin(), words.end());
-  arguments.push_back(nullptr);
-  ::execv(perf.c_str(), arguments.data());
-  complain(fmt::format("cannot run {}: {}", perf, strerror(errno)));
+  const int code = become(perf, std::vector<std::string>(words.begin(), words.end()));
+  complain(fmt::format("cannot run {}: {}", perf, strerror(code)), kPerf);
   return 126;
 }
 
@@ -105,7 +100,7 @@ bool is_known(const std::string& pattern) {
 int record(std::span<char* const> words, bool live) {
   auto wanted = parse_perf_record(words.subspan(2));
   if (!wanted) {
-    complain(wanted.error().message);
+    complain(wanted.error().message, kPerf);
     return kUsage;
   }
   if (!*wanted) return hand_over(words);
@@ -114,13 +109,13 @@ int record(std::span<char* const> words, bool live) {
   // Who traces all that there may be in any kernel, as damo does, is content with what there is.
   const bool enough = live && std::ranges::any_of(events, is_known);
   if (first_unknown != events.end() && !enough) {
-    complain(fmt::format("damon:{}: there is no such event", *first_unknown));
+    complain(fmt::format("damon:{}: there is no such event", *first_unknown), kPerf);
     return kUsage;
   }
   (*wanted)->live = live;
   if ((*wanted)->output.empty()) (*wanted)->output = live ? "-" : "perf.data";
   const auto recorded = run_recording(**wanted);
-  return recorded ? *recorded : complain(recorded.error().message);
+  return recorded ? *recorded : complain(recorded.error().message, kPerf);
 }
 
 int script(std::span<char* const> words) {
@@ -139,7 +134,8 @@ int script(std::span<char* const> words) {
   }
   if (!is_recording(input)) return hand_over(words);
   if (!known) {
-    complain("of the options of perf script only -i, --ns and --force are known for damon: events");
+    complain("of the options of perf script only -i, --ns and --force are known for damon: events",
+             kPerf);
     return kUsage;
   }
   std::ifstream lines(input);
@@ -151,13 +147,13 @@ int script(std::span<char* const> words) {
 }
 
 // The machine's list, with our events in place of the kernel's.
-int list(std::span<char* const> words) {
+int list_events(std::span<char* const> words) {
   const std::string perf = real_program("perf");
   if (!perf.empty()) {
     std::vector<std::string> command = {perf};
     for (const char* word : words.subspan(1)) command.emplace_back(word);
     const auto child = Child::start(command, {});
-    if (!child) complain(child.error().message);
+    if (!child) complain(child.error().message, kPerf);
   }
   const bool filtered = words.size() > 2 && words.back()[0] != '-';
   for (const EventFormat& event : trace_formats()) {
@@ -265,7 +261,7 @@ int run_perf(std::span<char* const> words) {
   if (command == "record") return record(words, false);
   if (command == "trace") return record(words, true);
   if (command == "script") return script(words);
-  if (command == "list") return list(words);
+  if (command == "list") return list_events(words);
   if (command == "--version" && real_program("perf").empty()) {
     fmt::print("perf version 0 (damonfs: trace events of damon: only)\n");
     return 0;

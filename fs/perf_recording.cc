@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "core/fd.h"
+#include "fs/failures.h"
 #include "fs/sys_view.h"
 #include "fs/watch_children.h"
 
@@ -30,11 +31,6 @@ using std::string_view_literals::operator""sv;
 // read a text itself.
 constexpr std::string_view kMagic = "# damonfs perf recording, version 1\0"sv;
 constexpr double kPause = 0.05;  // between two looks at the stream, seconds
-
-tl::unexpected<Error> failed(const std::string& what) {
-  const int code = errno;
-  return fail(code, "{}: {}", what, strerror(code));
-}
 
 // One run of `perf record`. Used by one thread.
 class Recording {

@@ -32,11 +32,6 @@ Result<void> no_reports(bool on) {
   return fail(EINVAL, "accesses are not reported to user space");
 }
 
-std::string_view without_newline(std::string_view text) {
-  if (text.ends_with('\n')) text.remove_suffix(1);
-  return text;
-}
-
 // All processors, whatever they are called: none is told from another.
 Result<void> all_cpus(const std::string& list) {
   const std::string_view cpus = without_newline(list);
@@ -73,24 +68,19 @@ constexpr Attribute kPrimitivesRows[] = {
 };
 constexpr DirectoryType kPrimitives = {"sampling primitives", kPrimitivesRows};
 
-constexpr Attribute kFilterRows[] = {
+constexpr Attribute kSampleFilterRows[] = {
     checked_row<not_who, &SampleFilterFiles::type>("type"),
     row<&SampleFilterFiles::matching>("matching"),
     row<&SampleFilterFiles::allow>("allow"),
     row<&SampleFilterFiles::cpumask>("cpumask"),
     row<&SampleFilterFiles::tid_arr>("tid_arr"),
 };
-constexpr DirectoryType kFilter = {"sample filter", kFilterRows};
+constexpr DirectoryType kSampleFilter = {"sample filter", kSampleFilterRows};
 
-void add_filter(Directory& parent, std::string name,
-                const std::shared_ptr<SampleFilterFiles>& files) {
-  parent.add_child(std::move(name), kFilter, files);
-}
-
-constexpr Attribute kFiltersRows[] = {
-    count_row<add_filter, &SampleFiles::filters>("nr_filters"),
+constexpr Attribute kSampleFiltersRows[] = {
+    count_row<add_leaf<kSampleFilter>, &SampleFiles::filters>("nr_filters"),
 };
-constexpr DirectoryType kFilters = {"sample filters", kFiltersRows};
+constexpr DirectoryType kSampleFilters = {"sample filters", kSampleFiltersRows};
 
 constexpr Attribute kOperationsAttrsRows[] = {
     sample_row<no_reports, &SampleFiles::use_reports>("use_reports"),
@@ -114,7 +104,7 @@ bool passes(const Numbered<SampleFilterFiles>& files, bool write) {
 void add_sample(Directory& monitoring_attrs, const std::shared_ptr<ContextFiles>& files) {
   Directory& sample = monitoring_attrs.add_child("sample", kPlainDirectory, nullptr);
   sample.add_child("primitives", kPrimitives, files);
-  sample.add_child("filters", kFilters, std::shared_ptr<SampleFiles>(files, &files->sample));
+  sample.add_child("filters", kSampleFilters, std::shared_ptr<SampleFiles>(files, &files->sample));
 }
 
 void add_operations_attrs(Directory& context, const std::shared_ptr<ContextFiles>& files) {

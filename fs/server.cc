@@ -20,7 +20,7 @@ constexpr double kForever = 86400;
 constexpr size_t kPage = 4096;
 constexpr uint32_t kParallelDirectWrites = 1 << 6;  // FOPEN_PARALLEL_DIRECT_WRITES, Linux 6.2
 
-timespec now() {
+timespec wall_time() {
   timespec time{};
   clock_gettime(CLOCK_REALTIME, &time);
   return time;
@@ -30,7 +30,7 @@ timespec now() {
 
 Server::Server(Tree& tree, int most_inline_stores)
     : tree_(tree),
-      started_(now()),
+      started_(wall_time()),
       known_(tree.root().shared_from_this()),
       stores_(tree, most_inline_stores) {
   tree.on_removal([this](std::span<const Tree::Removal> removals) { forget_removed(removals); });
@@ -139,8 +139,8 @@ void Server::set_attributes(fuse_req* request, uint64_t inode, const struct stat
   if (which & FUSE_SET_ATTR_GID) owner.gid = wanted.st_gid;
   if (which & FUSE_SET_ATTR_ATIME) owner.atime = wanted.st_atim;
   if (which & FUSE_SET_ATTR_MTIME) owner.mtime = wanted.st_mtim;
-  if (which & FUSE_SET_ATTR_ATIME_NOW) owner.atime = now();
-  if (which & FUSE_SET_ATTR_MTIME_NOW) owner.mtime = now();
+  if (which & FUSE_SET_ATTR_ATIME_NOW) owner.atime = wall_time();
+  if (which & FUSE_SET_ATTR_MTIME_NOW) owner.mtime = wall_time();
   constexpr int kKept = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID |
                         FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME;
   if (which & kKept) node->directory->set_owner(node->index, owner);

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "fs/commands.h"
+#include "fs/failures.h"
 #include "fs/heatmap.h"
 #include "fs/simulate_view.h"
 #include "fs/simulation.h"
@@ -19,11 +20,6 @@ namespace {
 
 constexpr uint64_t kRows = 20;     // unless `--every` says otherwise
 constexpr size_t kMostOfMap = 40;  // lines
-
-int complain(const Error& error) {
-  fmt::print(stderr, "damonfs simulate: {}\n", error.message);
-  return 1;
-}
 
 void log_to_stderr() {
   const auto logger = std::make_shared<spdlog::logger>(
@@ -109,10 +105,10 @@ bool play(Simulation& simulation, const Plan& plan, bool json) {
 int run_simulate(const SimulateOptions& options) {
   log_to_stderr();
   auto world = SimulatedWorld::load(options.pattern, options.seed);
-  if (!world) return complain(world.error());
+  if (!world) return complain(world.error().message, "damonfs simulate");
   const Plan plan = make_plan(options, world->length_ns());
   const auto simulation = Simulation::make(options.config, *std::move(world), plan.length_ns);
-  if (!simulation) return complain(simulation.error());
+  if (!simulation) return complain(simulation.error().message, "damonfs simulate");
   return play(**simulation, plan, options.json) ? 0 : 1;
 }
 

@@ -4,13 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <sstream>
 #include <system_error>
+
+#include "fs/base_name.h"
+#include "fs/become.h"
 
 namespace damonfs {
 
@@ -19,10 +21,6 @@ namespace {
 constexpr std::string_view kThread = "kdamond";
 
 bool names_kdamond(std::string_view word) { return word.starts_with(kThread); }
-
-std::string_view base_name(std::string_view path) {
-  return path.substr(path.find_last_of('/') + 1);  // npos + 1 is 0
-}
 
 // A name as a regular expression that matches nothing else.
 std::string as_pattern(std::string_view name) {
@@ -63,19 +61,15 @@ std::vector<std::string> finding_threads(std::span<char* const> words) {
 }
 
 int run_process_finder(std::span<char* const> words) {
-  std::vector<std::string> wanted = finding_threads(words);
+  const std::vector<std::string> wanted = finding_threads(words);
   const std::string name(base_name(wanted[0]));
   const std::string program = real_program(name);
   if (program.empty()) {
     fmt::print(stderr, "{} (damonfs): this machine has no {}\n", base_name(words[0]), name);
     return 127;
   }
-  std::vector<char*> arguments;
-  arguments.reserve(wanted.size() + 1);
-  for (std::string& word : wanted) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  ::execv(program.c_str(), arguments.data());
-  fmt::print(stderr, "{} (damonfs): cannot run {}: {}\n", name, program, strerror(errno));
+  const int code = become(program, wanted);
+  fmt::print(stderr, "{} (damonfs): cannot run {}: {}\n", name, program, strerror(code));
   return 126;
 }
 

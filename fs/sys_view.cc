@@ -20,6 +20,7 @@
 #include <memory>
 #include <utility>
 
+#include "fs/failures.h"
 #include "fs/mounts.h"
 
 namespace damonfs {
@@ -28,14 +29,9 @@ namespace {
 
 constexpr const char* kSys = "/sys";
 constexpr const char* kMm = "/sys/kernel/mm";
-constexpr const char* kModules = "/sys/module";
-constexpr const char* kTracing = "/sys/kernel/tracing";
+constexpr const char* kSysModule = "/sys/module";
+constexpr const char* kTracefs = "/sys/kernel/tracing";
 constexpr mode_t kDirectoryMode = 0755;
-
-tl::unexpected<Error> failed(std::string_view what, const std::string& path) {
-  const int code = errno;
-  return fail(code, "cannot {} {}: {}", what, path, strerror(code));
-}
 
 Result<void> make_directory(const std::string& path) {
   if (::mkdir(path.c_str(), kDirectoryMode) != 0 && errno != EEXIST) return failed("make", path);
@@ -48,7 +44,7 @@ struct Entry {
   unsigned char type;  // DT_*
 };
 
-Result<std::vector<Entry>> list(const std::string& path) {
+Result<std::vector<Entry>> entries_of(const std::string& path) {
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), ::closedir);
   if (!directory) return failed("list", path);
   std::vector<Entry> entries;
@@ -62,7 +58,7 @@ Result<std::vector<Entry>> list(const std::string& path) {
 // Names of the directories in `path`; none where there is no such directory.
 Result<std::vector<std::string>> directories_in(const std::string& path) {
   std::vector<std::string> names;
-  auto entries = list(path);
+  auto entries = entries_of(path);
   if (!entries && entries.error().code == ENOENT) return names;
   if (!entries) return tl::unexpected(entries.error());
   for (Entry& entry : *entries) {
@@ -175,7 +171,7 @@ Result<void> SysView::cover(const std::string& directory,
                             const std::vector<std::string>& left_out) {
   const Fd original(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!original.valid()) return failed("open", directory);
-  const auto entries = list(directory);
+  const auto entries = entries_of(directory);
   if (!entries) return tl::unexpected(entries.error());
   if (::mount(kViewSource, directory.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
               "mode=755,size=1m") != 0) {
@@ -213,16 +209,16 @@ Result<void> SysView::show_modules() {
   const std::string tree = std::string(kViewTree) + "/module/";
   const auto ours = directories_in(tree);
   if (!ours) return tl::unexpected(ours.error());
-  const auto kernels = directories_in(kModules);
+  const auto kernels = directories_in(kSysModule);
   if (!kernels) return tl::unexpected(kernels.error());
   std::vector<std::string> replaced = *ours;
   for (const std::string& name : *kernels) {
     if (name.starts_with("damon_")) replaced.push_back(name);
   }
   if (replaced.empty()) return {};
-  Result<void> done = cover(kModules, replaced);
+  Result<void> done = cover(kSysModule, replaced);
   for (const std::string& name : *ours) {
-    const std::string place = std::string(kModules) + '/' + name;
+    const std::string place = std::string(kSysModule) + '/' + name;
     if (done) done = make_directory(place);
     if (done) done = bind_mount(tree + name, place);
   }
@@ -237,9 +233,9 @@ Result<void> SysView::show_tracing() {
   const bool ours = tracefs.empty();
   if (ours) {
     constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-    if (::mount(kViewSource, kTracing, "tracefs", kFlags, nullptr) != 0) return {};
-    tracefs.emplace_back(kTracing);
-    mounted_.emplace_back(kTracing);
+    if (::mount(kViewSource, kTracefs, "tracefs", kFlags, nullptr) != 0) return {};
+    tracefs.emplace_back(kTracefs);
+    mounted_.emplace_back(kTracefs);
   }
   for (const std::string& place : tracefs) {
     if (auto shown = show_events(place, ours); !shown) return shown;

@@ -27,7 +27,7 @@ constexpr FieldFormat kBeforeApply[] = {
     u64("end"),         u32("nr_accesses"), u32("age"),        u32("nr_regions"),
 };
 constexpr FieldFormat kEsz[] = {u32("context_idx"), u32("scheme_idx"), u64("esz")};
-constexpr FieldFormat kStat[] = {
+constexpr FieldFormat kSchemeStat[] = {
     u32("context_idx"),
     u32("scheme_idx"),
     u64("nr_tried"),
@@ -51,7 +51,7 @@ constexpr EventFormat kFormats[] = {
      R"(REC->end, REC->nr_accesses, REC->age)"},
     {EszEvent::kName, 4, kEsz,
      R"("ctx_idx=%u scheme_idx=%u esz=%lu", REC->context_idx, REC->scheme_idx, REC->esz)"},
-    {StatEvent::kName, 5, kStat,
+    {StatEvent::kName, 5, kSchemeStat,
      R"("ctx_idx=%u scheme_idx=%u nr_tried=%lu sz_tried=%lu nr_applied=%lu sz_applied=%lu )"
      R"(sz_ops_filter_passed=%lu qt_exceeds=%lu nr_snapshots=%lu", REC->context_idx, )"
      R"(REC->scheme_idx, REC->nr_tried, REC->sz_tried, REC->nr_applied, REC->sz_applied, )"

@@ -9,17 +9,12 @@
 #include <span>
 #include <utility>
 
+#include "fs/failures.h"
+#include "fs/values.h"
+
 namespace damonfs {
 
 namespace {
-
-// An attribute is a page at the most.
-constexpr size_t kPage = 4096;
-
-tl::unexpected<Error> failed(const char* what, const std::string& path) {
-  const int code = errno;
-  return fail(code, "cannot {} {}: {}", what, path, strerror(code));
-}
 
 // A file of the tree and what is to be written there.
 struct Setting {
@@ -97,12 +92,10 @@ Result<TreeDirectory> TreeDirectory::directory(const std::string& name) const {
 Result<std::string> TreeDirectory::read(const std::string& name) const {
   const Fd file(::openat(fd_.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return failed("open", path_ + '/' + name);
-  std::array<char, kPage> text;
+  std::array<char, 4096> text;  // an attribute is a page at the most
   const ssize_t size = ::read(file.get(), text.data(), text.size());
   if (size < 0) return failed("read", path_ + '/' + name);
-  std::string_view read(text.data(), static_cast<size_t>(size));
-  if (read.ends_with('\n')) read.remove_suffix(1);
-  return std::string(read);
+  return std::string(without_newline({text.data(), static_cast<size_t>(size)}));
 }
 
 Result<uint64_t> TreeDirectory::read_number(const std::string& name) const {

@@ -10,11 +10,6 @@ namespace {
 
 std::string_view until_nul(std::string_view text) { return text.substr(0, text.find('\0')); }
 
-std::string_view without_newline(std::string_view text) {
-  if (text.ends_with('\n')) text.remove_suffix(1);
-  return text;
-}
-
 // Messages do not repeat the text: whoever logs them has it, and knows how to print it.
 tl::unexpected<Error> no_number() { return fail(EINVAL, "this is not a number"); }
 tl::unexpected<Error> too_big() { return fail(ERANGE, "the number is out of range"); }
@@ -64,6 +59,11 @@ Result<uint64_t> parse_unsigned(std::string_view text) {
 }
 
 }  // namespace
+
+std::string_view without_newline(std::string_view text) {
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  return text;
+}
 
 Result<uint64_t> parse_ulong(std::string_view text) { return parse_unsigned(text); }
 

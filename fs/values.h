@@ -24,6 +24,9 @@ Result<bool> parse_bool(std::string_view text);
 // Index of the keyword that `text`, less one trailing newline, is. EINVAL when it is none.
 Result<size_t> parse_keyword(std::string_view text, std::span<const std::string_view> keywords);
 
+// `text`, less one newline at its end, which `echo` leaves behind.
+std::string_view without_newline(std::string_view text);
+
 std::string show_number(uint64_t value);  // decimal and a newline
 std::string show_signed(int64_t value);   // likewise
 std::string show_bool(bool value);        // "Y\n" or "N\n"

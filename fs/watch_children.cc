@@ -22,6 +22,9 @@
 #include <filesystem>
 #include <utility>
 
+#include "fs/become.h"
+#include "fs/failures.h"
+
 namespace damonfs {
 
 namespace {
@@ -44,11 +47,6 @@ void on_end_signal(int signal) {
   errno = saved;
 }
 
-tl::unexpected<Error> failed(const std::string& what) {
-  const int code = errno;
-  return fail(code, "{}: {}", what, strerror(code));
-}
-
 int pidfd_open(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
 
 // This very program, by its own name where it still has it.
@@ -59,8 +57,8 @@ std::string own_path() {
 }
 
 // What happens in the child between fork and exec; reports to `complaints` why there was none.
-[[noreturn]] void become(const std::vector<std::string>& argv, const Child::Options& options,
-                         pid_t parent, int complaints) {
+[[noreturn]] void run_child(const std::vector<std::string>& argv, const Child::Options& options,
+                            pid_t parent, int complaints) {
   for (const int signal : kEndSignals) ::signal(signal, SIG_DFL);
   ::signal(SIGPIPE, SIG_DFL);
   if (options.own_group) ::setpgid(0, 0);
@@ -72,12 +70,7 @@ std::string own_path() {
   const int err = ::fcntl(options.err, F_DUPFD_CLOEXEC, 3);
   if (out >= 0) ::dup2(out, STDOUT_FILENO);
   if (err >= 0) ::dup2(err, STDERR_FILENO);
-  std::vector<char*> args;
-  args.reserve(argv.size() + 1);
-  for (const std::string& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
-  args.push_back(nullptr);
-  ::execvp(args[0], args.data());
-  const int code = errno;
+  const int code = become(argv[0], argv);
   [[maybe_unused]] const ssize_t written = ::write(complaints, &code, sizeof(code));
   ::_exit(127);
 }
@@ -117,7 +110,7 @@ Result<Child> Child::start(const std::vector<std::string>& argv, const Options& 
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return failed("cannot fork");
-  if (pid == 0) become(argv, options, parent, write_end.get());
+  if (pid == 0) run_child(argv, options, parent, write_end.get());
   write_end = Fd();
   Child child(pid, Fd(pidfd_open(pid)));
   int code = 0;
@@ -219,17 +212,17 @@ std::string PrivateDaemon::log() const {
 }
 
 std::optional<size_t> wait_readable(const std::vector<int>& fds, double seconds) {
-  using Clock = std::chrono::steady_clock;
-  const auto deadline = Clock::now() + std::chrono::duration<double>(std::max(seconds, 0.0));
+  using std::chrono::steady_clock;
+  const auto deadline = steady_clock::now() + std::chrono::duration<double>(std::max(seconds, 0.0));
   std::vector<pollfd> polled;
   polled.reserve(fds.size());
   for (const int fd : fds) polled.push_back({fd, POLLIN, 0});
   while (true) {
-    const std::chrono::duration<double, std::milli> left = deadline - Clock::now();
+    const std::chrono::duration<double, std::milli> left = deadline - steady_clock::now();
     const int timeout = static_cast<int>(std::clamp(std::ceil(left.count()), 0.0, 1e9));
     const int ready = ::poll(polled.data(), polled.size(), timeout);
     if (ready < 0 && errno == EINTR) continue;
-    if (ready < 0 || (ready == 0 && Clock::now() >= deadline)) return std::nullopt;
+    if (ready < 0 || (ready == 0 && steady_clock::now() >= deadline)) return std::nullopt;
     for (size_t i = 0; i < polled.size(); ++i) {
       if (polled[i].revents != 0) return i;
     }

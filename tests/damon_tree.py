@@ -16,6 +16,16 @@ WORKLOAD = str(BUILD / "tests" / "workload")
 DEFAULTS = {"sample_us": 5000, "aggr_us": 100000, "update_us": 1000000, "min": 10, "max": 1000}
 
 
+def comes_true(condition, seconds, step=0.25):
+    """Whether it does within that time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(step)
+    return True
+
+
 class Tree:
     """The tree below MOUNT/kernel/mm/damon/admin."""
 

@@ -1,5 +1,7 @@
 """Commands a tests/toucher.py: a process whose accesses to memory are known."""
 
+import array
+import mmap
 import pathlib
 import subprocess
 import sys
@@ -20,6 +22,21 @@ def smaps_bytes(pid, name, part=(0, 1 << 64)):
         elif inside and fields[0] == name + ":":
             total += int(fields[1]) * 1024
     return total
+
+
+def pagemap(target, part=None):
+    """The entries for the pages of `part` of a target's memory, or of all of it."""
+    start, end = part or target.range
+    entries = array.array("Q")
+    with open("/proc/%d/pagemap" % target.pid, "rb") as file:
+        file.seek(start // mmap.PAGESIZE * 8)
+        entries.frombytes(file.read((end - start) // mmap.PAGESIZE * 8))
+    return entries
+
+
+def resident(target, part=None):
+    """Bytes of that which are in memory."""
+    return sum(entry >> 63 for entry in pagemap(target, part)) * mmap.PAGESIZE
 
 
 class Target:

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from damon_tree import BUILD, DAMONFS, WORKLOAD, Daemon  # noqa: E402
+from damon_tree import BUILD, DAMONFS, WORKLOAD, Daemon, comes_true  # noqa: E402
 
 PATIENCE = 90  # seconds, for whatever damo does
 COLOURS = re.compile("\x1b\\[[0-9;]*m")
@@ -24,10 +25,7 @@ def on_cgroup2():
 
 
 def wait_until(condition, what):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain: " + what
-        time.sleep(0.005)
+    assert comes_true(condition, PATIENCE, 0.005), "waited in vain: " + what
 
 
 class Damo:
@@ -70,6 +68,19 @@ class Damo:
     def on(self):
         """Whether the first kdamond is there and on."""
         return self.read("/nr_kdamonds") != "0" and self.read("/0/state") == "on"
+
+
+def check_schemes(damo):
+    """`damo schemes` applies them until it is interrupted, and stops then."""
+    process = damo.start(damo.program, "schemes", damo.pid, "--damos_action", "stat", stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+    wait_until(damo.on, "for the schemes")
+    assert damo.read("schemes/0/action") == "stat"
+    # damo 3.4.3 takes a signal that comes just as it has turned it on, and goes on all the same.
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    process.wait(PATIENCE)
+    assert not damo.on()
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,13 @@
 
 import json
 import re
-import signal
 import subprocess
 import time
 
 import pytest
 
 import lines
-from conftest import MIB, PATIENCE, on_cgroup2, wait_until
+from conftest import MIB, check_schemes, on_cgroup2
 
 
 def filled(text, damo, other):
@@ -131,16 +130,7 @@ def test_tune_quota_goals_only(damo):
 
 
 def test_schemes(damo):
-    """`damo schemes` applies them until it is interrupted, and stops then."""
-    process = damo.start(damo.program, "schemes", damo.pid, "--damos_action", "stat", stdout=subprocess.DEVNULL,
-                         stderr=subprocess.DEVNULL)
-    wait_until(damo.on, "for the schemes")
-    assert damo.read("schemes/0/action") == "stat"
-    # damo 3.4.3 takes a signal that comes just as it has turned it on, and goes on all the same.
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    process.wait(PATIENCE)
-    assert not damo.on()
+    check_schemes(damo)
 
 
 @pytest.mark.parametrize("name", lines.REPORT_RUNNING)

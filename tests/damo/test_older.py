@@ -1,13 +1,11 @@
 """An older damo (2.9.9, of July 2025), which knows less of the tree: what people still have installed."""
 
 import re
-import signal
 import subprocess
-import time
 
 import pytest
 
-from conftest import PATIENCE, TESTS, Damo, wait_until
+from conftest import TESTS, Damo, check_schemes
 from damon_tree import BUILD
 
 VERSION = "2.9.9"
@@ -100,14 +98,7 @@ def test_reports_of_what_runs(older):
 
 
 def test_schemes(older):
-    process = older.start(older.program, "schemes", older.pid, "--damos_action", "stat", stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL)
-    wait_until(older.on, "for the schemes")
-    assert older.read("schemes/0/action") == "stat"
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    process.wait(PATIENCE)
-    assert not older.on()
+    check_schemes(older)
 
 
 def test_features(older):

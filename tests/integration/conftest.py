@@ -1,19 +1,21 @@
 """A mounted damonfs for tests, on a described access pattern: nothing real is watched."""
 
+import contextlib
+import errno
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 import pytest
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from damon_tree import DAMONFS, Tree  # noqa: E402
+from damon_tree import DAMONFS, Tree, comes_true  # noqa: E402
+from toucher_client import Target  # noqa: E402
 
 PATTERN = """\
 process *
@@ -22,6 +24,9 @@ process *
     access heap 0 1M always
 """
 PATIENCE = 20  # seconds for what takes a moment
+
+has_swap = len(pathlib.Path("/proc/swaps").read_text().splitlines()) > 1
+needs_swap = pytest.mark.skipif(not has_swap, reason="this machine has no swap")
 
 
 def mounts_below(directory):
@@ -32,10 +37,23 @@ def mounts_below(directory):
 
 
 def wait_until(condition, what):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain: " + what
-        time.sleep(0.005)
+    assert comes_true(condition, PATIENCE, 0.005), "waited in vain: " + what
+
+
+@contextlib.contextmanager
+def fails(*codes):
+    with pytest.raises(OSError) as caught:
+        yield
+    assert errno.errorcode[caught.value.errno] in [errno.errorcode[c] for c in codes]
+
+
+@contextlib.contextmanager
+def opened(path, flags=os.O_RDONLY, **options):
+    fd = os.open(path, flags, **options)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class Mount:
@@ -124,6 +142,33 @@ def children():
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def make_target():
+    """Starts touchers, which end with the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *args: stack.enter_context(Target(*args))
+
+
+@pytest.fixture
+def make_cgroup():
+    """Makes memory cgroups by their names, and removes them. Wanted before make_target, so that none is in use by then."""
+    root = pathlib.Path("/sys/fs/cgroup")
+    if "memory" not in (root / "cgroup.controllers").read_text():
+        pytest.skip("no memory controller")
+    (root / "cgroup.subtree_control").write_text("+memory")
+    made = []
+
+    def make(name):
+        made.append(root / name)
+        made[-1].mkdir()
+        return made[-1]
+
+    yield make
+    for group in made:
+        with contextlib.suppress(OSError):
+            group.rmdir()
 
 
 # A process that writes argv[2] to the file argv[1] and prints the name of the error, if any. With argv[3], a signal handler

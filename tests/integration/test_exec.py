@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from conftest import PATIENCE, PATTERN, mounts_below, wait_until
+from conftest import PATIENCE, PATTERN, wait_until
 from damon_tree import DAMONFS
 
 ADMIN = "/sys/kernel/mm/damon/admin"

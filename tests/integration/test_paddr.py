@@ -18,8 +18,9 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from damon_tree import DAMONFS, Daemon  # noqa: E402
-from toucher_client import Target  # noqa: E402
+from conftest import needs_swap  # noqa: E402
+from damon_tree import DAMONFS, Daemon, comes_true  # noqa: E402
+from toucher_client import pagemap, resident  # noqa: E402
 
 pytestmark = pytest.mark.skipif("DAMONFS_LAB" not in os.environ, reason="acts on the whole machine: in guests only")
 
@@ -31,9 +32,6 @@ SOON = 90.0
 ATTRS = {"sample_us": 50000, "aggr_us": 500000, "update_us": 1000000}
 NOT_ACCESSED = {"nr_accesses": (0, 0), "age": (1, 1 << 31)}
 
-has_swap = len(pathlib.Path("/proc/swaps").read_text().splitlines()) > 1
-needs_swap = pytest.mark.skipif(not has_swap, reason="this machine has no swap")
-
 
 @pytest.fixture
 def start_daemon():
@@ -41,38 +39,14 @@ def start_daemon():
         yield lambda *args: stack.enter_context(Daemon(BACKEND, *args))
 
 
-@pytest.fixture
-def make_target():
-    with contextlib.ExitStack() as stack:
-        yield lambda *args: stack.enter_context(Target(*args))
-
-
 def wait_until(condition, seconds=SOON):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.25)
-    return True
-
-
-def entries(target, part=None):
-    start, end = part or target.range
-    found = array.array("Q")
-    with open("/proc/%d/pagemap" % target.pid, "rb") as pagemap:
-        pagemap.seek(start // PAGE * 8)
-        found.frombytes(pagemap.read((end - start) // PAGE * 8))
-    return found
-
-
-def resident(target, part=None):
-    return sum(entry >> 63 for entry in entries(target, part)) * PAGE
+    return comes_true(condition, seconds)
 
 
 def frames(target, part=None):
     """The physical addresses of a target's memory, in as few ranges as can be."""
     ranges = []
-    for frame in sorted(entry & (1 << 55) - 1 for entry in entries(target, part) if entry >> 63):
+    for frame in sorted(entry & (1 << 55) - 1 for entry in pagemap(target, part) if entry >> 63):
         if ranges and ranges[-1][1] == frame * PAGE:
             ranges[-1][1] += PAGE
         else:
@@ -212,29 +186,16 @@ def test_protected_processes_and_dry_runs_are_left_alone(start_daemon, make_targ
 
 
 @needs_swap
-def test_a_memcg_filter_by_frames(start_daemon, make_target):
-    root = pathlib.Path("/sys/fs/cgroup")
-    if "memory" not in (root / "cgroup.controllers").read_text():
-        pytest.skip("no memory controller")
-    (root / "cgroup.subtree_control").write_text("+memory")
-    group = root / "damonfs-paddr"
-    group.mkdir()
-    inside = None
-    try:
-        inside = make_target(24 * MIB, None, str(group / "cgroup.procs"))
-        outside = make_target(24 * MIB)
-        daemon = start_daemon()
-        start(daemon.tree, [system_ram()],
-              {"action": "pageout", "filters": [{"type": "memcg", "matching": "Y", "allow": "Y",
-                                                 "memcg_path": "/damonfs-paddr"}]})
-        assert wait_until(lambda: resident(inside) <= 4 * MIB), (resident(inside), stats(daemon.tree), daemon.said())
-        assert resident(outside) == outside.range[1] - outside.range[0]
-        daemon.tree.clear()
-    finally:
-        if inside:
-            inside.end()
-        with contextlib.suppress(OSError):
-            group.rmdir()
+def test_a_memcg_filter_by_frames(start_daemon, make_cgroup, make_target):
+    inside = make_target(24 * MIB, None, str(make_cgroup("damonfs-paddr") / "cgroup.procs"))
+    outside = make_target(24 * MIB)
+    daemon = start_daemon()
+    start(daemon.tree, [system_ram()],
+          {"action": "pageout", "filters": [{"type": "memcg", "matching": "Y", "allow": "Y",
+                                             "memcg_path": "/damonfs-paddr"}]})
+    assert wait_until(lambda: resident(inside) <= 4 * MIB), (resident(inside), stats(daemon.tree), daemon.said())
+    assert resident(outside) == outside.range[1] - outside.range[0]
+    daemon.tree.clear()
 
 
 def flags_of(target):

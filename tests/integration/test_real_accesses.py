@@ -17,8 +17,7 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 import score  # noqa: E402
-from damon_tree import DEFAULTS, Daemon, WORKLOAD  # noqa: E402
-from toucher_client import Target  # noqa: E402
+from damon_tree import DEFAULTS, Daemon, WORKLOAD, comes_true  # noqa: E402
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
 # With soft-dirty each sampling costs time for all of a process's memory, and a fault for each page written
@@ -57,29 +56,18 @@ def tree(daemon):
 
 
 @pytest.fixture
-def make_target():
-    targets = []
-
+def make_target(make_target):
     def make(size):
-        targets.append(Target(size))
+        target = make_target(size)
         if SOFT_DIRTY:
-            targets[-1].tell("huge")
-        return targets[-1]
+            target.tell("huge")
+        return target
 
-    yield make
-    for target in targets:
-        target.end()
+    return make
 
 
-def wait_until(condition, seconds=WHILE, step=POLL):
-    """Whether the condition comes true in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        if condition():
-            return True
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(step)
+def wait_until(condition, seconds=WHILE):
+    return comes_true(condition, seconds, POLL)
 
 
 def is_good(found):

@@ -3,9 +3,6 @@
 What is paged out needs swap: most of this is for the laboratory (scripts/lab/run idle --swap 512).
 """
 
-import array
-import contextlib
-import mmap
 import os
 import pathlib
 import sys
@@ -16,20 +13,17 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from damon_tree import Daemon  # noqa: E402
-from toucher_client import Target, smaps_bytes  # noqa: E402
+from conftest import has_swap, needs_swap  # noqa: E402
+from damon_tree import Daemon, comes_true  # noqa: E402
+from toucher_client import resident, smaps_bytes  # noqa: E402
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
 MIB = 1 << 20
-PAGE = mmap.PAGESIZE
 # Seconds within which what is cold is paged out; an emulated processor compresses for zram many times slower.
 SOON = 30.0 if "DAMONFS_LAB" in os.environ else 10.0
 # Long intervals, that leave an emulated processor to the work.
 ATTRS = {"sample_us": 50000, "aggr_us": 500000}
 NOT_ACCESSED = {"nr_accesses": (0, 0), "age": (1, 1 << 31)}  # for half a second
-
-has_swap = len(pathlib.Path("/proc/swaps").read_text().splitlines()) > 1
-needs_swap = pytest.mark.skipif(not has_swap, reason="this machine has no swap")
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +43,6 @@ def tree(daemon):
     daemon.tree.clear()
 
 
-@pytest.fixture
-def make_target():
-    with contextlib.ExitStack() as stack:
-        yield lambda *args: stack.enter_context(Target(*args))
-
-
 def test_the_targets_content_can_be_checked(make_target):
     target = make_target(4 * MIB)
     assert int(target.tell("check")["wrong"]) > 0
@@ -63,23 +51,8 @@ def test_the_targets_content_can_be_checked(make_target):
     assert target.tell("check")["wrong"] == "0"
 
 
-def resident(target, part=None):
-    """Bytes of `part` of the target's memory (all of it by default) that are in memory."""
-    start, end = part or target.range
-    entries = array.array("Q")
-    with open("/proc/%d/pagemap" % target.pid, "rb") as pagemap:
-        pagemap.seek(start // PAGE * 8)
-        entries.frombytes(pagemap.read((end - start) // PAGE * 8))
-    return sum(entry >> 63 for entry in entries) * PAGE
-
-
 def wait_until(condition, seconds=SOON):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.25)
-    return True
+    return comes_true(condition, seconds)
 
 
 def size(part):
@@ -174,30 +147,14 @@ def test_an_address_filter_spares_its_range_to_the_byte(tree, make_target):
 
 
 @needs_swap
-def test_a_memcg_filter_spares_a_cgroup(tree, make_target):
-    root = pathlib.Path("/sys/fs/cgroup")
-    if "memory" not in (root / "cgroup.controllers").read_text():
-        pytest.skip("no memory controller")
-    (root / "cgroup.subtree_control").write_text("+memory")
-    groups = [root / name for name in ("damonfs-spared", "damonfs-other")]
-    try:
-        targets = []
-        for group in groups:
-            group.mkdir()
-            target = make_target(64 * MIB, None, str(group / "cgroup.procs"))
-            targets.append(target)
-        start(tree, targets, {"action": "pageout", **NOT_ACCESSED,
-                              "filters": [{"type": "memcg", "matching": "Y", "allow": "N",
-                                           "memcg_path": "/damonfs-spared"}]})
-        assert wait_until(lambda: resident(targets[1]) <= 6 * MIB)
-        assert resident(targets[0]) == size(targets[0].range)
-    finally:
-        tree.clear()
-        for target in targets:
-            target.end()
-        for group in groups:
-            with contextlib.suppress(OSError):
-                group.rmdir()
+def test_a_memcg_filter_spares_a_cgroup(tree, make_cgroup, make_target):
+    spared, other = [make_target(64 * MIB, None, str(make_cgroup(name) / "cgroup.procs"))
+                     for name in ("damonfs-spared", "damonfs-other")]
+    start(tree, [spared, other], {"action": "pageout", **NOT_ACCESSED,
+                                  "filters": [{"type": "memcg", "matching": "Y", "allow": "N",
+                                               "memcg_path": "/damonfs-spared"}]})
+    assert wait_until(lambda: resident(other) <= 6 * MIB)
+    assert resident(spared) == size(spared.range)
 
 
 @needs_swap

@@ -15,9 +15,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr AccessPattern kEverything{
-    .max_sz = UINT64_MAX, .max_nr_accesses = UINT32_MAX, .max_age = UINT32_MAX};
-
 TEST(AccessPattern, BoundsAreInclusive) {
   const AccessPattern pattern{.min_sz = 10,
                               .max_sz = 20,

@@ -174,6 +174,10 @@ inline std::vector<AddrRange> covered_by(const Target& target) {
   return covered;
 }
 
+// A pattern that every region matches.
+constexpr AccessPattern kEverything{
+    .max_sz = UINT64_MAX, .max_nr_accesses = UINT32_MAX, .max_age = UINT32_MAX};
+
 inline SchemeParams scheme_with_max_snapshots(uint64_t most) {
   SchemeParams params;
   params.max_nr_snapshots = most;

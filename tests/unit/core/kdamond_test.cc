@@ -63,8 +63,7 @@ std::unique_ptr<Context> slow_context() {
   context->attrs.aggr_us = 3600000000;
   context->attrs.update_us = 3600000000;
   context->add_target(fake_handle(1)).add_region(pages(0, 100));
-  context->add_scheme({}).params.pattern = {
-      .max_sz = UINT64_MAX, .max_nr_accesses = UINT32_MAX, .max_age = UINT32_MAX};
+  context->add_scheme({}).params.pattern = kEverything;
   return context;
 }
 

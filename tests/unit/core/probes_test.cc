@@ -239,7 +239,7 @@ TEST_F(ProbesTest, WhatASchemeCutIsJoinedOnlyWhereHitsAreAlike) {
   add(pages(2, 3), {2});
   add(pages(3, 4), {2}, {1});
   SchemeParams params;
-  params.pattern = {.max_sz = UINT64_MAX, .max_nr_accesses = UINT32_MAX, .max_age = UINT32_MAX};
+  params.pattern = kEverything;
   context_->add_scheme(params);
   apply_schemes(*context_, clock_, {});
   EXPECT_THAT(ranges_of(target_), ElementsAre(pages(0, 2), pages(2, 3), pages(3, 4)));
@@ -266,7 +266,7 @@ TEST_F(ProbesTest, SchemesCanAskForTheSum) {
   add(pages(10, 11), {2});
   add(pages(20, 21), {3});
   SchemeParams params;
-  params.pattern = {.max_sz = UINT64_MAX, .max_nr_accesses = UINT32_MAX, .max_age = UINT32_MAX};
+  params.pattern = kEverything;
   Filter wanted;
   wanted.type = FilterType::probe_hits_wsum;
   wanted.matching = wanted.allow = true;

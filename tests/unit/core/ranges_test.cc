@@ -3,12 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/unit/core/fake_operations.h"
+
 namespace damonfs {
-
-inline void PrintTo(const AddrRange& range, std::ostream* out) {
-  *out << "[" << range.start << ", " << range.end << ")";
-}
-
 namespace {
 
 using testing::ElementsAre;

@@ -15,8 +15,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr AccessPattern kEverything{
-    .max_sz = UINT64_MAX, .max_nr_accesses = UINT32_MAX, .max_age = UINT32_MAX};
 constexpr uint64_t kWindowNs = 1'000'000'000;
 
 // In pages.

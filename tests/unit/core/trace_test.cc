@@ -58,7 +58,7 @@ class TraceTest : public testing::Test {
   }
   Scheme& add_scheme() {
     SchemeParams params;
-    params.pattern = {.max_sz = UINT64_MAX, .max_nr_accesses = UINT32_MAX, .max_age = UINT32_MAX};
+    params.pattern = kEverything;
     params.action = Action::stat;
     return context_->add_scheme(params);
   }

@@ -61,7 +61,7 @@ class CheckWatermarksTest : public WatermarksTest {
     SchemeParams params;
     params.watermarks = kMarks;
     params.watermarks.interval_us = interval_us;
-    params.pattern = {.max_sz = UINT64_MAX, .max_nr_accesses = UINT32_MAX, .max_age = UINT32_MAX};
+    params.pattern = kEverything;
     return context_->add_scheme(params);
   }
   uint64_t check(uint64_t free_permille) {
@@ -109,7 +109,7 @@ TEST_F(CheckWatermarksTest, OneActiveSchemeKeepsAllAwake) {
 // --- The kdamond
 
 // A virtual clock that tells of each sleep when it is over.
-class TellingClock final : public Clock {
+class CountingClock final : public Clock {
  public:
   [[nodiscard]] uint64_t now_ns() const override { return clock_.now_ns(); }
   void sleep_us(uint64_t us, const std::stop_token& stop) override {
@@ -131,7 +131,7 @@ class RestingKdamondTest : public CheckWatermarksTest {
   }
   bool run_once() { return loop_.run_once(stop_.get_token()); }
 
-  TellingClock clock_;
+  CountingClock clock_;
   RequestQueue requests_;
   std::stop_source stop_;
   KdamondLoop loop_{*context_, clock_, requests_};

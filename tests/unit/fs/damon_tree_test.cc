@@ -10,17 +10,16 @@
 #include <tuple>
 #include <vector>
 
-#include "tests/unit/fs/fake_machine.h"
+#include "tests/unit/fs/state_fixture.h"
 
 namespace damonfs {
 namespace {
 
 using test::FakeTree;
+using test::kContext;
+using test::kScheme;
 using namespace std::string_literals;
 using namespace std::string_view_literals;
-
-const std::string kContext = "kdamonds/0/contexts/0/";
-const std::string kScheme = kContext + "schemes/0/";
 
 // Makes one of everything that has a number.
 void make_one_of_all(FakeTree& tree) {
@@ -46,6 +45,23 @@ void make_one_of_all(FakeTree& tree) {
 class DamonTree : public testing::Test {
  protected:
   void SetUp() override { make_one_of_all(tree_); }
+  // Has the kdamond report what a scheme has tried, which is everything: the operations find the
+  // one region.
+  void try_regions() {
+    const std::vector<std::pair<std::string, std::string>> settings = {
+        {kScheme + "access_pattern/sz/max", "0xffffffffffffffff"},
+        {kScheme + "access_pattern/age/max", "1000"},
+        {kContext + "targets/0/pid_target", "1"},
+        {kContext + "targets/0/regions/nr_regions", "0"},
+        {kScheme + "filters/nr_filters", "0"},
+        {kScheme + "core_filters/nr_filters", "0"},
+        {kScheme + "ops_filters/nr_filters", "0"},
+        {kContext + "monitoring_attrs/sample/filters/nr_filters", "0"},
+        {"kdamonds/0/state", "on"},
+        {"kdamonds/0/state", "update_schemes_tried_regions"},
+        {"kdamonds/0/state", "off"}};
+    for (const auto& [path, text] : settings) ASSERT_EQ(tree_.write(path, text), 0) << path;
+  }
   FakeTree tree_;
 };
 
@@ -79,19 +95,8 @@ std::map<std::string, TableRow> read_table() {
 }
 
 TEST_F(DamonTree, HasExactlyTheFilesOfTheTable) {
-  ASSERT_EQ(tree_.write(kScheme + "access_pattern/sz/max", "0xffffffffffffffff"), 0);
-  ASSERT_EQ(tree_.write(kScheme + "access_pattern/age/max", "1000"), 0);
-  ASSERT_EQ(tree_.write(kContext + "targets/0/pid_target", "1"), 0);
-  ASSERT_EQ(tree_.write(kContext + "targets/0/regions/nr_regions", "0"), 0);
-  ASSERT_EQ(tree_.write(kScheme + "filters/nr_filters", "0"), 0);
-  ASSERT_EQ(tree_.write(kScheme + "core_filters/nr_filters", "0"), 0);
-  ASSERT_EQ(tree_.write(kScheme + "ops_filters/nr_filters", "0"), 0);
-  const std::string sample_filters = kContext + "monitoring_attrs/sample/filters/nr_filters";
-  ASSERT_EQ(tree_.write(sample_filters, "0"), 0);
-  ASSERT_EQ(tree_.write("kdamonds/0/state", "on"), 0);
-  ASSERT_EQ(tree_.write("kdamonds/0/state", "update_schemes_tried_regions"), 0);
-  ASSERT_EQ(tree_.write("kdamonds/0/state", "off"), 0);
-  ASSERT_EQ(tree_.write(sample_filters, "1"), 0);
+  try_regions();
+  ASSERT_EQ(tree_.write(kContext + "monitoring_attrs/sample/filters/nr_filters", "1"), 0);
   for (const char* name : {"filters", "core_filters", "ops_filters"}) {
     ASSERT_EQ(tree_.write(kScheme + name + "/nr_filters", "1"), 0);
   }
@@ -335,19 +340,8 @@ TEST_F(DamonTree, AccessesAreNotToldApart) {
 }
 
 TEST_F(DamonTree, TriedRegionsTellProbeHits) {
-  const std::string attrs = kContext + "monitoring_attrs/";
-  ASSERT_EQ(tree_.write(attrs + "sample/filters/nr_filters", "0"), 0);
-  ASSERT_EQ(tree_.write(attrs + "probes/nr_probes", "2"), 0);
-  ASSERT_EQ(tree_.write(kScheme + "access_pattern/sz/max", "0xffffffffffffffff"), 0);
-  ASSERT_EQ(tree_.write(kScheme + "access_pattern/age/max", "1000"), 0);
-  ASSERT_EQ(tree_.write(kContext + "targets/0/pid_target", "1"), 0);
-  ASSERT_EQ(tree_.write(kContext + "targets/0/regions/nr_regions", "0"), 0);
-  for (const char* name : {"filters", "core_filters", "ops_filters"}) {
-    ASSERT_EQ(tree_.write(kScheme + name + "/nr_filters", "0"), 0);
-  }
-  ASSERT_EQ(tree_.write("kdamonds/0/state", "on"), 0);
-  ASSERT_EQ(tree_.write("kdamonds/0/state", "update_schemes_tried_regions"), 0);
-  ASSERT_EQ(tree_.write("kdamonds/0/state", "off"), 0);
+  ASSERT_EQ(tree_.write(kContext + "monitoring_attrs/probes/nr_probes", "2"), 0);
+  try_regions();
   EXPECT_EQ(tree_.read(kScheme + "tried_regions/0/probes/0/hits"), "20\n");
   EXPECT_EQ(tree_.read(kScheme + "tried_regions/0/probes/1/hits"), "0\n");
   EXPECT_FALSE(tree_.exists(kScheme + "tried_regions/0/probes/2/hits"));

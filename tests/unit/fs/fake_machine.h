@@ -12,11 +12,11 @@
 #include <string_view>
 #include <thread>
 
-#include "core/clock.h"
 #include "core/context.h"
 #include "fs/damon_tree.h"
 #include "fs/module_files.h"
 #include "fs/node.h"
+#include "tests/unit/core/fast_clock.h"
 
 namespace damonfs::test {
 
@@ -74,20 +74,6 @@ class ScriptedOperations final : public Operations {
 
  private:
   Script& script_;
-};
-
-// Time that passes 50 times as fast as it does.
-class FastClock final : public Clock {
- public:
-  [[nodiscard]] uint64_t now_ns() const override {
-    return static_cast<uint64_t>(50 * std::chrono::steady_clock::now().time_since_epoch().count());
-  }
-  void sleep_us(uint64_t us, const std::stop_token& stop) override {
-    const uint64_t end = now_ns() + us * 1000;
-    while (!stop.stop_requested() && now_ns() < end) {
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
-    }
-  }
 };
 
 // A DAMON tree with modules on a fake machine. read() and write() name files by their path below

@@ -4,15 +4,14 @@
 #include <gtest/gtest.h>
 
 #include "core/random.h"
+#include "tests/unit/units.h"
 
 namespace damonfs {
 namespace {
 
 using testing::ElementsAre;
 
-constexpr uint64_t kMiB = 1 << 20;
-
-Snapshot snapshot_of(std::vector<RegionView> regions) {
+Snapshot sampled(std::vector<RegionView> regions) {
   Snapshot snapshot;
   snapshot.pid = 7;
   snapshot.attrs.sample_us = 5000;
@@ -39,7 +38,7 @@ TEST(ColumnLayout, OneRangeGetsAllColumnsInEqualParts) {
 TEST(ColumnLayout, NothingToShowHasNoColumns) {
   const ColumnLayout layout(std::vector<AddrRange>{}, 80);
   EXPECT_EQ(layout.width(), 0u);
-  EXPECT_TRUE(cells_of(snapshot_of({}), layout).empty());
+  EXPECT_TRUE(cells_of(sampled({}), layout).empty());
 }
 
 TEST(ColumnLayout, BigGapsOfThreeRegionsCostOneColumnEach) {
@@ -108,22 +107,22 @@ TEST(ColumnLayout, HoldsItsInvariantsForAnyRanges) {
 }
 
 TEST(Cells, AreMeansOfTheBytesWatched) {
-  const auto snapshot = snapshot_of({{{0, kMiB}, 20, 0},
-                                     {{kMiB, 3 * kMiB / 2}, 10, 0},
-                                     {{3 * kMiB / 2, 2 * kMiB}, 0, 0},
-                                     {{2 * kMiB, 4 * kMiB}, 0, 0}});
+  const auto snapshot = sampled({{{0, kMiB}, 20, 0},
+                                 {{kMiB, 3 * kMiB / 2}, 10, 0},
+                                 {{3 * kMiB / 2, 2 * kMiB}, 0, 0},
+                                 {{2 * kMiB, 4 * kMiB}, 0, 0}});
   const ColumnLayout layout(std::vector<AddrRange>{{0, 4 * kMiB}}, 4);
   EXPECT_THAT(cells_of(snapshot, layout), ElementsAre(Cell(1.0), Cell(0.25), Cell(0.0), Cell(0.0)));
 }
 
 TEST(Cells, AreEmptyWhereNothingIsWatched) {
-  const auto snapshot = snapshot_of({{{kMiB, 3 * kMiB / 2}, 20, 0}});
+  const auto snapshot = sampled({{{kMiB, 3 * kMiB / 2}, 20, 0}});
   const ColumnLayout layout(std::vector<AddrRange>{{0, 3 * kMiB}}, 3);
   EXPECT_THAT(cells_of(snapshot, layout), ElementsAre(Cell(), Cell(1.0), Cell()));
 }
 
 TEST(Cells, OfAGapAreEmpty) {
-  const auto snapshot = snapshot_of({{{0, kMiB}, 20, 0}, {{99 * kMiB, 100 * kMiB}, 20, 0}});
+  const auto snapshot = sampled({{{0, kMiB}, 20, 0}, {{99 * kMiB, 100 * kMiB}, 20, 0}});
   const ColumnLayout layout(shown_ranges(snapshot), 7);
   EXPECT_EQ(paint(cells_of(snapshot, layout), Palette::ascii), "@@@ @@@");
 }
@@ -169,14 +168,14 @@ TEST(Describe, NamesSegmentsByLettersOverTheirColumns) {
 }
 
 TEST(Legend, SaysWhatAMarkIsAShareOf) {
-  EXPECT_EQ(legend(Palette::ascii, snapshot_of({}).attrs),
+  EXPECT_EQ(legend(Palette::ascii, sampled({}).attrs),
             ". not accessed, :-=+*%#@ accessed in 1/8 .. 8/8 of the 20 samples taken in 100 ms");
 }
 
 TEST(Summary, SaysHowMuchWasAccessedAndForHowLong) {
-  const auto lines = summary(snapshot_of({{{0, 48 * kMiB}, 0, 90},
-                                          {{48 * kMiB, 64 * kMiB}, 20, 32},
-                                          {{64 * kMiB, 100 * kMiB}, 1, 0}}));
+  const auto lines = summary(sampled({{{0, 48 * kMiB}, 0, 90},
+                                      {{48 * kMiB, 64 * kMiB}, 20, 32},
+                                      {{64 * kMiB, 100 * kMiB}, 1, 0}}));
   EXPECT_THAT(
       lines, ElementsAre("watched 100.0 MiB in 3 regions",
                          "accessed within 100 ms: 52.0 MiB (52.0%), in half of the samples or "
@@ -185,12 +184,12 @@ TEST(Summary, SaysHowMuchWasAccessedAndForHowLong) {
 }
 
 TEST(Summary, OfAnIdleProcessSaysSo) {
-  EXPECT_EQ(summary(snapshot_of({{{0, kMiB}, 0, 1}})).back(), "nothing was accessed");
-  EXPECT_EQ(summary(snapshot_of({})).front(), "watched 0 B in 0 regions");
+  EXPECT_EQ(summary(sampled({{{0, kMiB}, 0, 1}})).back(), "nothing was accessed");
+  EXPECT_EQ(summary(sampled({})).front(), "watched 0 B in 0 regions");
 }
 
 TEST(Summary, SaysHowMuchIsMapped) {
-  auto snapshot = snapshot_of({{{0, 4 * kMiB}, 0, 1}});
+  auto snapshot = sampled({{{0, 4 * kMiB}, 0, 1}});
   snapshot.mapped = {{kMiB, 2 * kMiB}};
   EXPECT_EQ(summary(snapshot).front(), "watched 4.0 MiB in 1 regions, 1.0 MiB of it mapped");
 }

@@ -16,7 +16,6 @@
 namespace damonfs {
 namespace {
 
-using test::eventually;
 using test::FakeTree;
 
 const std::string kReclaim = "/module/damon_reclaim/parameters/";

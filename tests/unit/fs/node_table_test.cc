@@ -6,8 +6,8 @@ namespace damonfs {
 
 namespace {
 
-constexpr Attribute kFiles[] = {{"a", 0600, nullptr, nullptr}, {"b", 0600, nullptr, nullptr}};
-constexpr DirectoryType kType = {"type", kFiles};
+constexpr Attribute kTwoFiles[] = {{"a", 0600, nullptr, nullptr}, {"b", 0600, nullptr, nullptr}};
+constexpr DirectoryType kTwoFilesType = {"type", kTwoFiles};
 
 class NodeTableTest : public testing::Test {
  protected:
@@ -19,7 +19,7 @@ class NodeTableTest : public testing::Test {
 
   Tree tree_;
   std::shared_ptr<Directory> directory_ =
-      tree_.root().add_child("dir", kType, nullptr).shared_from_this();
+      tree_.root().add_child("dir", kTwoFilesType, nullptr).shared_from_this();
   NodeTable table_{tree_.root().shared_from_this()};
 };
 

@@ -11,21 +11,21 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-struct Object {
+struct CountedText {
   std::string text = "0123456789\n";
   int shown = 0;
   bool refuse = false;
 };
 
 Result<std::string> show(const Call& call) {
-  auto& object = call.object<Object>();
+  auto& object = call.object<CountedText>();
   ++object.shown;
   if (object.refuse) return fail(EBUSY, "busy");
   return object.text;
 }
 
-constexpr Attribute kFiles[] = {{"file", 0400, show, nullptr}};
-constexpr DirectoryType kType = {"type", kFiles};
+constexpr Attribute kOneFile[] = {{"file", 0400, show, nullptr}};
+constexpr DirectoryType kOneFileType = {"type", kOneFile};
 
 class OpenFileTest : public testing::Test {
  protected:
@@ -38,8 +38,8 @@ class OpenFileTest : public testing::Test {
   }
 
   Tree tree_;
-  std::shared_ptr<Object> object_ = std::make_shared<Object>();
-  OpenFile file_{{tree_.root().add_child("dir", kType, object_).shared_from_this(), 0}};
+  std::shared_ptr<CountedText> object_ = std::make_shared<CountedText>();
+  OpenFile file_{{tree_.root().add_child("dir", kOneFileType, object_).shared_from_this(), 0}};
 };
 
 TEST_F(OpenFileTest, ReadsInARowSeeOneText) {
@@ -93,11 +93,11 @@ std::vector<std::string> names(const OpenDirectory::Entries& entries) {
 
 TEST(OpenDirectoryTest, KeepsItsEntriesUntilRewound) {
   Tree tree;
-  Directory& above = tree.root().add_child("dir", kType, std::make_shared<Object>());
-  above.add_child("0", kType, nullptr);
+  Directory& above = tree.root().add_child("dir", kOneFileType, std::make_shared<CountedText>());
+  above.add_child("0", kOneFileType, nullptr);
   OpenDirectory open(above.shared_from_this());
   EXPECT_THAT(names(open.entries(tree, true)), ElementsAre("file", "0"));
-  above.add_child("1", kType, nullptr);
+  above.add_child("1", kOneFileType, nullptr);
   EXPECT_THAT(names(open.entries(tree, false)), ElementsAre("file", "0"));
   EXPECT_THAT(names(open.entries(tree, true)), ElementsAre("file", "0", "1"));
   tree.root().remove_child("dir");

@@ -10,12 +10,10 @@
 #include <string>
 
 #include "fs/simulate_view.h"
+#include "tests/unit/units.h"
 
 namespace damonfs {
 namespace {
-
-constexpr uint64_t kMiB = 1 << 20;
-constexpr uint64_t kSecond = 1000000000;
 
 // 192 MiB that nobody accesses, on a machine with 256.
 const std::string kCold = "memory 256M\nprocess 1\nmap a 0x10000000 192M\nphase 1h\n";

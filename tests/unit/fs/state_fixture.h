@@ -3,10 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <functional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "tests/unit/fs/fake_machine.h"
@@ -22,15 +19,6 @@ inline const std::vector<std::string> kCallCommands = {
     "update_schemes_effective_quotas", "update_tuned_intervals"};
 inline const std::vector<std::string> kWalkCommands = {"update_schemes_tried_bytes",
                                                        "update_schemes_tried_regions"};
-
-// Polls, for at most ten seconds.
-inline bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 10000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return false;
-}
 
 // One kdamond for one process, with a scheme that applies to everything.
 class StateTest : public testing::Test {

@@ -11,7 +11,6 @@
 namespace damonfs {
 namespace {
 
-using test::eventually;
 using test::kCallCommands;
 using test::kContext;
 using test::kScheme;

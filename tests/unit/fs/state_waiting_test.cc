@@ -15,7 +15,6 @@
 namespace damonfs {
 namespace {
 
-using test::eventually;
 using test::FakeTree;
 using test::kContext;
 using test::kScheme;

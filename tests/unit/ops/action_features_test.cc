@@ -12,7 +12,7 @@ namespace {
 using testing::HasSubstr;
 
 // Debian's kernel as root, on a machine with swap and one node.
-ActionFacts stock() {
+ActionFacts debian() {
   ActionFacts facts;
   facts.kernel = "6.1.0";
   facts.takes_willneed = facts.takes_cold = facts.takes_pageout = facts.takes_collapse = true;
@@ -30,13 +30,13 @@ ActionReport report(const ActionFacts& facts, const std::string& name) {
 
 TEST(ActionFeaturesTest, WhatTheKernelTakesWorks) {
   for (const char* name : {"stat", "willneed", "cold", "pageout", "collapse"})
-    EXPECT_TRUE(report(stock(), name).works) << name;
+    EXPECT_TRUE(report(debian(), name).works) << name;
   for (const char* name : {"nohugepage", "lru_prio", "lru_deprio", "migrate_hot", "migrate_cold"})
-    EXPECT_FALSE(report(stock(), name).works) << name;
+    EXPECT_FALSE(report(debian(), name).works) << name;
 }
 
 TEST(ActionFeaturesTest, HugepageIsDoneAsCollapse) {
-  ActionFacts facts = stock();
+  ActionFacts facts = debian();
   EXPECT_TRUE(report(facts, "hugepage").works);
   EXPECT_THAT(report(facts, "hugepage").how, HasSubstr("collapse"));
   facts.takes_collapse = false;
@@ -46,14 +46,14 @@ TEST(ActionFeaturesTest, HugepageIsDoneAsCollapse) {
 }
 
 TEST(ActionFeaturesTest, WithoutSwapOnlyFilesArePagedOut) {
-  ActionFacts facts = stock();
+  ActionFacts facts = debian();
   facts.has_swap = false;
   EXPECT_TRUE(report(facts, "pageout").works);
   EXPECT_THAT(report(facts, "pageout").how, HasSubstr("of files only"));
 }
 
 TEST(ActionFeaturesTest, AdviceToOthersTakesACapability) {
-  ActionFacts facts = stock();
+  ActionFacts facts = debian();
   facts.nr_nodes = 2;
   facts.capabilities.bits = ~(uint64_t{1} << CAP_SYS_NICE);
   for (const char* name : {"willneed", "cold", "pageout", "collapse", "migrate_hot"}) {
@@ -63,7 +63,7 @@ TEST(ActionFeaturesTest, AdviceToOthersTakesACapability) {
 }
 
 TEST(ActionFeaturesTest, SeveralNodesCanBeMigratedBetween) {
-  ActionFacts facts = stock();
+  ActionFacts facts = debian();
   facts.nr_nodes = 2;
   EXPECT_TRUE(report(facts, "migrate_cold").works);
   EXPECT_THAT(report(facts, "migrate_cold").how, HasSubstr("2 nodes"));

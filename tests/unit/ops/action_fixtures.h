@@ -34,6 +34,19 @@ inline void PrintTo(const AddrRange& range, std::ostream* out) {
   *out << "[" << range.start << ", " << range.end << ")";
 }
 
+// Where tests have the pages of a FakeSystem begin, 2 MiB aligned, and the frames behind them.
+inline constexpr uint64_t kBase = uint64_t{0x7f1200} << 20;
+inline constexpr uint64_t kFrame = 0x40000;
+
+// The pages there from number `first` up to, not including, `last`.
+inline AddrRange at(uint64_t first, uint64_t last) {
+  return {kBase + first * kPageSize, kBase + last * kPageSize};
+}
+
+inline Filter filter(FilterType type, bool matching, bool allow) {
+  return {.type = type, .matching = matching, .allow = allow, .memcg_path = {}, .addr = {}};
+}
+
 // procfs, sysfs and cgroupfs as folders, with this process in them.
 class FakeSystem : public TempTree {
  public:

@@ -59,11 +59,11 @@ class SwapTest : public testing::TestWithParam<PageInfo::Method> {
 INSTANTIATE_TEST_SUITE_P(Methods, SwapTest,
                          testing::Values(PageInfo::Method::best, PageInfo::Method::entries));
 
-constexpr uint64_t kPages = 8192;
+constexpr uint64_t kChildPages = 8192;
 
 void* touched_memory() {
-  char* memory = map_private(kPages);
-  touch(memory, 0, kPages);
+  char* memory = map_private(kChildPages);
+  touch(memory, 0, kChildPages);
   return memory;
 }
 
@@ -76,17 +76,19 @@ double sum(const std::vector<double>& pages) {
 TEST_P(SwapTest, PageoutAndBack) {
   const MemoryChild child(touched_memory);
   Work work(Action::pageout, child.process());
-  for (uint64_t page = 0; page < kPages / 2; page += 16) work.add(child.pages(page, page + 16));
+  for (uint64_t page = 0; page < kChildPages / 2; page += 16)
+    work.add(child.pages(page, page + 16));
   auto dry = make(true);
   work.apply(dry);
   EXPECT_THAT(work.applied(), Each(16));
-  EXPECT_EQ(child.count(PageState::swapped, child.pages(0, kPages)), 0);
+  EXPECT_EQ(child.count(PageState::swapped, child.pages(0, kChildPages)), 0);
   auto actions = make();
   work.apply(actions);
-  const uint64_t left = child.count(PageState::present, child.pages(0, kPages / 2));
-  EXPECT_EQ(sum(work.applied()), static_cast<double>(kPages / 2 - left)) << "to the page";
-  EXPECT_LE(left, kPages / 2 / 10) << "at least nine tenths";
-  EXPECT_EQ(child.count(PageState::present, child.pages(kPages / 2, kPages)), kPages / 2);
+  const uint64_t left = child.count(PageState::present, child.pages(0, kChildPages / 2));
+  EXPECT_EQ(sum(work.applied()), static_cast<double>(kChildPages / 2 - left)) << "to the page";
+  EXPECT_LE(left, kChildPages / 2 / 10) << "at least nine tenths";
+  EXPECT_EQ(child.count(PageState::present, child.pages(kChildPages / 2, kChildPages)),
+            kChildPages / 2);
 
   Work back(Action::willneed, child.process());
   const uint64_t swapped = child.count(PageState::swapped, child.pages(0, 1024));
@@ -96,8 +98,8 @@ TEST_P(SwapTest, PageoutAndBack) {
   EXPECT_EQ(sum(back.applied()), static_cast<double>(swapped));
   back.apply(actions);
   EXPECT_EQ(sum(back.applied()), static_cast<double>(swapped));
-  EXPECT_EQ(wrong_pages(child, 0, kPages), 0) << "every byte reads back";
-  EXPECT_EQ(child.count(PageState::present, child.pages(0, kPages)), kPages);
+  EXPECT_EQ(wrong_pages(child, 0, kChildPages), 0) << "every byte reads back";
+  EXPECT_EQ(child.count(PageState::present, child.pages(0, kChildPages)), kChildPages);
   EXPECT_THAT(log_.lines(), IsEmpty());
 }
 

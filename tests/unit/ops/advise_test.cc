@@ -19,10 +19,10 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-AddrRange at(uint64_t first, uint64_t last) { return {first * kPageSize, last * kPageSize}; }
+AddrRange pages(uint64_t first, uint64_t last) { return {first * kPageSize, last * kPageSize}; }
 
 // A kernel that fails ranges that start at given pages, with given errors, once each or always.
-class FakeCalls final : public ActionCalls {
+class FaultyCalls final : public ActionCalls {
  public:
   int64_t advise(int /*pidfd*/, std::span<const iovec> ranges, int /*advice*/) override {
     ++nr_calls;
@@ -66,15 +66,15 @@ class AdviserTest : public testing::Test {
 
   FakeSystem system_;
   std::shared_ptr<Process> process_ = system_.process();
-  FakeCalls calls_;
+  FaultyCalls calls_;
   Adviser adviser_{calls_};
-  RangeList mappings_ = {at(0, 100), at(100, 200), at(300, 400)};
+  RangeList mappings_ = {pages(0, 100), pages(100, 200), pages(300, 400)};
   LogCapture log_;
 };
 
 TEST_F(AdviserTest, AllInOneCall) {
-  EXPECT_THAT(advise({at(0, 5), at(10, 20), at(100, 110)}),
-              ElementsAre(at(0, 5), at(10, 20), at(100, 110)));
+  EXPECT_THAT(advise({pages(0, 5), pages(10, 20), pages(100, 110)}),
+              ElementsAre(pages(0, 5), pages(10, 20), pages(100, 110)));
   EXPECT_EQ(calls_.nr_calls, 1);
   EXPECT_THAT(advise({}), IsEmpty());
   EXPECT_EQ(calls_.nr_calls, 0);
@@ -82,13 +82,13 @@ TEST_F(AdviserTest, AllInOneCall) {
 
 TEST_F(AdviserTest, AsManyRangesACallAsTheKernelTakes) {
   RangeList ranges;
-  for (uint64_t i = 0; i < 2500; ++i) ranges.push_back(at(2 * i, 2 * i + 1));
+  for (uint64_t i = 0; i < 2500; ++i) ranges.push_back(pages(2 * i, 2 * i + 1));
   EXPECT_EQ(total_size(advise(ranges)), 2500 * kPageSize);
   EXPECT_EQ(calls_.nr_calls, 3);  // 1,024 + 1,024 + 452
 }
 
 TEST_F(AdviserTest, AsManyBytesACallAsTheKernelTakes) {
-  const AddrRange five_gib = at(0, 5 << 18);
+  const AddrRange five_gib = pages(0, 5 << 18);
   EXPECT_THAT(advise({five_gib}), ElementsAre(five_gib));
   EXPECT_EQ(calls_.nr_calls, 3);
   EXPECT_LE(calls_.largest, INT_MAX);
@@ -97,24 +97,26 @@ TEST_F(AdviserTest, AsManyBytesACallAsTheKernelTakes) {
 
 TEST_F(AdviserTest, GoesOnBehindARangeThatFails) {
   calls_.faults = {{10, ENOMEM, INT_MAX}};
-  EXPECT_THAT(advise({at(0, 5), at(10, 20), at(30, 31)}), ElementsAre(at(0, 5), at(30, 31)));
+  EXPECT_THAT(advise({pages(0, 5), pages(10, 20), pages(30, 31)}),
+              ElementsAre(pages(0, 5), pages(30, 31)));
   EXPECT_EQ(calls_.nr_calls, 3);
   EXPECT_THAT(log_.lines(), SizeIs(1));
-  advise({at(10, 20)});
+  advise({pages(10, 20)});
   EXPECT_THAT(log_.lines(), SizeIs(1)) << "once";
 }
 
 TEST_F(AdviserTest, TheFirstAndTheLastMayFail) {
   calls_.faults = {{0, ENOMEM, INT_MAX}, {30, EBUSY, INT_MAX}};
-  EXPECT_THAT(advise({at(0, 5), at(10, 20), at(30, 31)}), ElementsAre(at(10, 20)));
+  EXPECT_THAT(advise({pages(0, 5), pages(10, 20), pages(30, 31)}), ElementsAre(pages(10, 20)));
   EXPECT_THAT(log_.lines(), SizeIs(2));
 }
 
 // Locked memory: every range of that mapping would fail alike.
 TEST_F(AdviserTest, SkipsAMappingThatIsRefused) {
   for (const uint64_t page : {100, 110, 120}) calls_.faults.push_back({page, EINVAL, INT_MAX});
-  EXPECT_THAT(advise({at(0, 5), at(100, 105), at(110, 115), at(120, 125), at(300, 301)}),
-              ElementsAre(at(0, 5), at(300, 301)));
+  EXPECT_THAT(
+      advise({pages(0, 5), pages(100, 105), pages(110, 115), pages(120, 125), pages(300, 301)}),
+      ElementsAre(pages(0, 5), pages(300, 301)));
   EXPECT_EQ(calls_.nr_calls, 3);
   EXPECT_THAT(log_.lines(), IsEmpty());
 }
@@ -123,15 +125,15 @@ TEST_F(AdviserTest, SkipsAMappingThatIsRefused) {
 TEST_F(AdviserTest, CollapseGoesOnInTheSameMapping) {
   constexpr int kCollapse = 25;
   calls_.faults = {{100, EINVAL, INT_MAX}};
-  EXPECT_THAT(advise({at(100, 105), at(110, 115)}, kCollapse), ElementsAre(at(110, 115)));
+  EXPECT_THAT(advise({pages(100, 105), pages(110, 115)}, kCollapse), ElementsAre(pages(110, 115)));
 }
 
 TEST_F(AdviserTest, AgainIsTriedAFewTimes) {
   calls_.faults = {{0, EAGAIN, 3}};
-  EXPECT_THAT(advise({at(0, 5), at(10, 20)}), ElementsAre(at(0, 5), at(10, 20)));
+  EXPECT_THAT(advise({pages(0, 5), pages(10, 20)}), ElementsAre(pages(0, 5), pages(10, 20)));
   EXPECT_EQ(calls_.nr_calls, 4);
   calls_.faults = {{0, EAGAIN, INT_MAX}};
-  EXPECT_THAT(advise({at(0, 5), at(10, 20)}), ElementsAre(at(10, 20)));
+  EXPECT_THAT(advise({pages(0, 5), pages(10, 20)}), ElementsAre(pages(10, 20)));
   EXPECT_EQ(calls_.nr_calls, 5);
   EXPECT_THAT(log_.lines(), IsEmpty());
 }
@@ -139,7 +141,7 @@ TEST_F(AdviserTest, AgainIsTriedAFewTimes) {
 TEST_F(AdviserTest, WithoutPermissionItEnds) {
   calls_.faults = {{0, EPERM, INT_MAX}};
   for (int i = 0; i < 3; ++i) {
-    EXPECT_THAT(advise({at(0, 5), at(10, 20)}), IsEmpty());
+    EXPECT_THAT(advise({pages(0, 5), pages(10, 20)}), IsEmpty());
     EXPECT_EQ(calls_.nr_calls, 1);
   }
   ASSERT_THAT(log_.lines(), SizeIs(1));
@@ -149,14 +151,14 @@ TEST_F(AdviserTest, WithoutPermissionItEnds) {
 
 TEST_F(AdviserTest, AProcessThatGoesIsNoError) {
   calls_.faults = {{10, ESRCH, INT_MAX}};
-  EXPECT_THAT(advise({at(0, 5), at(10, 20), at(30, 31)}), ElementsAre(at(0, 5)));
+  EXPECT_THAT(advise({pages(0, 5), pages(10, 20), pages(30, 31)}), ElementsAre(pages(0, 5)));
   EXPECT_THAT(log_.lines(), IsEmpty());
 }
 
 TEST_F(AdviserTest, AnAdviceThatTheKernelDoesNotKnowIsTriedOnce) {
   calls_.takes_advice = false;
   for (const uint64_t page : {0, 10, 30}) calls_.faults.push_back({page, EINVAL, INT_MAX});
-  EXPECT_THAT(advise({at(0, 5), at(10, 20), at(30, 31)}), IsEmpty());
+  EXPECT_THAT(advise({pages(0, 5), pages(10, 20), pages(30, 31)}), IsEmpty());
   EXPECT_EQ(calls_.nr_calls, 2);
   ASSERT_THAT(log_.lines(), SizeIs(1));
   EXPECT_THAT(log_.lines()[0], HasSubstr("does not take MADV_COLD"));

@@ -49,8 +49,9 @@ class Child {
   bool reaped_ = false;
 };
 
-// Has the processors forget the translations of our addresses, which marking pages idle and the
-// kernel's DAMON leave alone: unmapping more than some pages flushes all of them.
+// Has the processors forget the translations of our addresses, which marking pages idle,
+// clearing by clear_refs and the kernel's DAMON leave alone: unmapping more than some pages flushes
+// all of them.
 inline void flush_tlb() {
   constexpr size_t kSize = size_t{256} << 12;
   void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE,

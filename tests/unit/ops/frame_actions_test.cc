@@ -26,8 +26,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr uint64_t kPresent = uint64_t{1} << 63;
-
 // Frames with flags, and processes that map them; what the kernel's calls do to them.
 class FakeMemory : public FakeSystem {
  public:
@@ -91,9 +89,9 @@ class FakeMemory : public FakeSystem {
 };
 
 // Calls that do to a FakeMemory what the kernel does: shared pages are not paged out.
-class FakeCalls final : public ActionCalls {
+class MemoryCalls final : public ActionCalls {
  public:
-  explicit FakeCalls(FakeMemory& memory) : memory_(memory) {}
+  explicit MemoryCalls(FakeMemory& memory) : memory_(memory) {}
 
   int64_t advise(int pidfd, std::span<const iovec> ranges, int advice) override {
     ++nr_calls;
@@ -153,7 +151,7 @@ class FakeCalls final : public ActionCalls {
   FakeMemory& memory_;
 };
 
-class FakeBits final : public PhysicalBits {
+class YoungBits final : public PhysicalBits {
  public:
   void look(std::span<FrameSample> /*samples*/) override {}
   void prepare(std::span<FrameSample>) override {}
@@ -185,7 +183,7 @@ class FrameActionsTest : public testing::Test {
     for (uint64_t i = 1; i < 512; ++i) memory_.set_flags(head + i, kCompoundTail);
   }
   PhysicalActions& make(bool dry_run = false) {
-    auto calls = std::make_unique<FakeCalls>(memory_);
+    auto calls = std::make_unique<MemoryCalls>(memory_);
     calls_ = calls.get();
     keeper_ =
         std::make_unique<ReverseMapKeeper>(std::make_unique<FakePageTables>(memory_.world), 10000);
@@ -229,8 +227,8 @@ class FrameActionsTest : public testing::Test {
 
   LogCapture log_;
   FakeMemory memory_;
-  FakeBits bits_;
-  FakeCalls* calls_ = nullptr;
+  YoungBits bits_;
+  MemoryCalls* calls_ = nullptr;
   std::unique_ptr<ReverseMapKeeper> keeper_;
   std::unique_ptr<PhysicalActions> actions_;
   Scheme scheme_;
@@ -417,10 +415,6 @@ TEST_F(FrameActionsTest, OtherActionsAreTriedNotAppliedAndSaidOnce) {
   EXPECT_THAT(log_.lines(), SizeIs(5));
   EXPECT_EQ(calls_->nr_calls, 0);
   EXPECT_THAT(apply_pages(actions, Action::stat, {{1000, 1010}}).passed, ElementsAre(0));
-}
-
-Filter filter(FilterType type, bool matching, bool allow) {
-  return {.type = type, .matching = matching, .allow = allow, .memcg_path = {}, .addr = {}};
 }
 
 // Frames that pass, of 1000 to 1009, a huge page at 1024 and page cache at 1600.

@@ -7,10 +7,6 @@
 namespace damonfs {
 namespace {
 
-constexpr uint64_t kBase = uint64_t{0x7f1200} << 20;
-constexpr uint64_t kFrame = 0x40000;
-constexpr const char* kBitmap = "sys/kernel/mm/page_idle/bitmap";
-
 TEST(IdleAges, NeedsIdlePageTracking) {
   const FakeSystem system;
   const auto ages = IdleAges::open(system.paths());
@@ -31,7 +27,7 @@ class IdleAgesTest : public testing::Test {
     for (uint64_t page = 9; page < 12; ++page) {
       system_.set_flags(kFrame + page, frame_flags::kCompoundTail);
     }
-    system_.put_number(kBitmap, kFrame / 64, 0);
+    system_.put_number(kIdleBitmapFile, kFrame / 64, 0);
   }
   // Of all 14 pages, a 1 for each young one, the first at the right.
   uint64_t young() {
@@ -47,18 +43,18 @@ class IdleAgesTest : public testing::Test {
 };
 
 TEST_F(IdleAgesTest, YoungUnlessMarked) {
-  system_.put_number(kBitmap, kFrame / 64, 0b110);
+  system_.put_number(kIdleBitmapFile, kFrame / 64, 0b110);
   EXPECT_EQ(young(), 0b10'1111'1111'1001);
 }
 
 TEST_F(IdleAgesTest, AFolioGoesByItsHead) {
-  system_.put_number(kBitmap, kFrame / 64, uint64_t{1} << 8 | 0xff);
+  system_.put_number(kIdleBitmapFile, kFrame / 64, uint64_t{1} << 8 | 0xff);
   EXPECT_EQ(young(), 0b10'0000'0000'0000);
 }
 
 TEST_F(IdleAgesTest, MarksThoseThatWereYoung) {
   young();
-  EXPECT_EQ(system_.number(kBitmap, kFrame / 64) & 0x3fff, 0x21ff) << "heads, not tails";
+  EXPECT_EQ(system_.number(kIdleBitmapFile, kFrame / 64) & 0x3fff, 0x21ff) << "heads, not tails";
 }
 
 // The kernel itself, where it has idle page tracking (the guest `idle`).

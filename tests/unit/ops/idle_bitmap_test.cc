@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/context.h"
+#include "ops/page_frames.h"
 #include "ops/process.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/temp_tree.h"
@@ -16,21 +17,17 @@
 namespace damonfs {
 namespace {
 
-constexpr const char* kBitmap = "sys/kernel/mm/page_idle/bitmap";
-constexpr const char* kFlags = "proc/kpageflags";
-constexpr uint64_t kPresent = uint64_t{1} << 63;
+using namespace frame_flags;
+
 constexpr uint64_t kExclusive = uint64_t{1} << 56;
-constexpr uint64_t kLru = uint64_t{1} << 5;
-constexpr uint64_t kHead = uint64_t{1} << 15;
-constexpr uint64_t kTail = uint64_t{1} << 16;
 constexpr uint64_t kIdle = uint64_t{1} << 25;
 
 // On plain files, which keep what is written: the test clears the bits of what is accessed.
 class IdleBitmapTest : public testing::Test {
  protected:
   IdleBitmapTest() {
-    tree_.put_number(kBitmap, 0, 0);
-    tree_.put_number(kFlags, 0, 0);
+    tree_.put_number(kIdleBitmapFile, 0, 0);
+    tree_.put_number(kPageFlagsFile, 0, 0);
     tree_.make_folder(TempTree::of_process(::getpid(), ""));
     target_ = &context_.add_target(*Process::open(::getpid(), tree_.paths()));
     bits_ = std::move(*IdleBitmap::open(tree_.paths(), {}));
@@ -39,7 +36,7 @@ class IdleBitmapTest : public testing::Test {
   // Backs `page` by `pfn`, whose flags are `flags`.
   void back(uint64_t page, uint64_t pfn, uint64_t flags = kLru, uint64_t bits = 0) const {
     tree_.put_number(TempTree::of_process(::getpid(), "pagemap"), page, kPresent | bits | pfn);
-    tree_.put_number(kFlags, pfn, flags);
+    tree_.put_number(kPageFlagsFile, pfn, flags);
   }
   // Has the page-table entries of the next samples read as `entries`.
   void use_entries(const std::vector<PageEntry>& entries) {
@@ -50,11 +47,11 @@ class IdleBitmapTest : public testing::Test {
         }));
   }
   [[nodiscard]] bool is_marked(uint64_t pfn) const {
-    return (tree_.number(kBitmap, pfn / 64) >> pfn % 64 & 1) != 0;
+    return (tree_.number(kIdleBitmapFile, pfn / 64) >> pfn % 64 & 1) != 0;
   }
   void access(uint64_t pfn) const {
-    tree_.put_number(kBitmap, pfn / 64,
-                     tree_.number(kBitmap, pfn / 64) & ~(uint64_t{1} << pfn % 64));
+    tree_.put_number(kIdleBitmapFile, pfn / 64,
+                     tree_.number(kIdleBitmapFile, pfn / 64) & ~(uint64_t{1} << pfn % 64));
   }
   [[nodiscard]] Sample sample(uint64_t page) const {
     return {.target = target_, .addr = page * kPageSize + 5};
@@ -121,7 +118,7 @@ TEST_F(IdleBitmapTest, ALookMarksNothing) {
   back(100, 1001);
   back(101, 1002);
   std::vector<Sample> samples{sample(99), sample(100), sample(101)};
-  tree_.put_number(kBitmap, 1002 / 64, uint64_t{1} << 1002 % 64);  // marked by somebody
+  tree_.put_number(kIdleBitmapFile, 1002 / 64, uint64_t{1} << 1002 % 64);  // marked by somebody
   bits_->look(samples);
   EXPECT_FALSE(samples[0].accessed);
   EXPECT_TRUE(samples[1].accessed);
@@ -174,7 +171,8 @@ TEST_F(IdleBitmapTest, SamplesOfOneFrameAgree) {
 
 TEST_F(IdleBitmapTest, HugePageIsMarkedAtItsHead) {
   constexpr uint64_t kHuge = 8 * 512;
-  for (uint64_t i = 0; i < 512; ++i) back(512 + i, kHuge + i, i == 0 ? kHead | kLru : kTail);
+  for (uint64_t i = 0; i < 512; ++i)
+    back(512 + i, kHuge + i, i == 0 ? kCompoundHead | kLru : kCompoundTail);
   std::vector<Sample> samples{sample(512 + 70), sample(512 + 300)};
   for (const bool accessed : {false, true, true, false}) {
     bits_->prepare(samples);
@@ -190,7 +188,8 @@ TEST_F(IdleBitmapTest, HugePageIsMarkedAtItsHead) {
 }
 
 TEST_F(IdleBitmapTest, LargeFolioIsKnownFromTheSecondTimeOn) {
-  for (uint64_t i = 0; i < 16; ++i) back(100 + i, 1024 + i, i == 0 ? kHead | kLru : kTail);
+  for (uint64_t i = 0; i < 16; ++i)
+    back(100 + i, 1024 + i, i == 0 ? kCompoundHead | kLru : kCompoundTail);
   std::vector<Sample> samples{sample(107)};
   bits_->prepare(samples);
   access(1024);
@@ -233,7 +232,7 @@ TEST_F(IdleBitmapTest, BitmapIsAskedWhereTheEntryMayNotKnow) {
   back(200, 1065, kLru | kIdle, kExclusive);  // by now another frame is there
   back(300, 1129, kLru | kIdle, kExclusive);  // nothing is mapped there any more
   for (uint64_t i = 0; i < 512; ++i) {        // a huge page that small entries map
-    back(512 + i, kHuge + i, i == 0 ? kHead | kLru | kIdle : kTail, kExclusive);
+    back(512 + i, kHuge + i, i == 0 ? kCompoundHead | kLru | kIdle : kCompoundTail, kExclusive);
   }
   use_entries({{.mapped = true, .frame = 1001, .size = kPageSize},
                {.mapped = true, .frame = 1066, .size = kPageSize},

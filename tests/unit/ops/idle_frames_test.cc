@@ -12,28 +12,27 @@ namespace {
 
 using namespace frame_flags;
 
-constexpr const char* kBitmap = "sys/kernel/mm/page_idle/bitmap";
-constexpr const char* kFlags = "proc/kpageflags";
-
 // On plain files, which keep what is written: the test clears the bits of what is accessed.
 class IdleFramesTest : public testing::Test {
  protected:
   IdleFramesTest() {
-    tree_.put_number(kBitmap, 1000, 0);
-    tree_.put_number(kFlags, 70000, 0);
+    tree_.put_number(kIdleBitmapFile, 1000, 0);
+    tree_.put_number(kPageFlagsFile, 70000, 0);
     bits_ = std::move(*IdleFrames::open(tree_.paths()));
   }
-  void set_flags(uint64_t frame, uint64_t flags) const { tree_.put_number(kFlags, frame, flags); }
+  void set_flags(uint64_t frame, uint64_t flags) const {
+    tree_.put_number(kPageFlagsFile, frame, flags);
+  }
   void add_huge(uint64_t head, uint64_t nr_pages = 512) const {
     set_flags(head, kLru | kCompoundHead);
     for (uint64_t i = 1; i < nr_pages; ++i) set_flags(head + i, kCompoundTail);
   }
   [[nodiscard]] bool is_marked(uint64_t frame) const {
-    return (tree_.number(kBitmap, frame / 64) >> frame % 64 & 1) != 0;
+    return (tree_.number(kIdleBitmapFile, frame / 64) >> frame % 64 & 1) != 0;
   }
   void access(uint64_t frame) const {
-    tree_.put_number(kBitmap, frame / 64,
-                     tree_.number(kBitmap, frame / 64) & ~(uint64_t{1} << frame % 64));
+    tree_.put_number(kIdleBitmapFile, frame / 64,
+                     tree_.number(kIdleBitmapFile, frame / 64) & ~(uint64_t{1} << frame % 64));
   }
 
   TempTree tree_;

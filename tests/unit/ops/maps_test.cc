@@ -18,14 +18,14 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-std::vector<AddrRange> parsed(std::string_view text) {
+std::vector<AddrRange> mappings_in(std::string_view text) {
   const auto mappings = parse_maps(text);
   EXPECT_TRUE(mappings) << mappings.error().message;
   return mappings.value_or(std::vector<AddrRange>());
 }
 
 TEST(MapsTest, ReadsWhatTheKernelWrites) {
-  const auto mappings = parsed(
+  const auto mappings = mappings_in(
       "55d0c2a00000-55d0c2a21000 rw-p 00000000 00:00 0                          [heap]\n"
       "7f1a00000000-7f1a00021000 r--p 00001000 fe:01 1234      /usr/lib/a b-c (deleted)\n"
       "7fff2bff9000-7fff2bffb000 r-xp 00000000 00:00 0                          [vdso]\n");
@@ -35,27 +35,27 @@ TEST(MapsTest, ReadsWhatTheKernelWrites) {
 }
 
 TEST(MapsTest, LeavesOutTheKernelsHalf) {
-  const auto mappings = parsed(
+  const auto mappings = mappings_in(
       "1000-2000 r--p 00000000 00:00 0\n"
       "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]\n");
   EXPECT_THAT(mappings, ElementsAre(AddrRange{0x1000, 0x2000}));
 }
 
 TEST(MapsTest, TakesFiveLevelAddresses) {
-  EXPECT_THAT(parsed("ffffffffffe000-fffffffffff000 rw-p 00000000 00:00 0 [stack]\n"),
+  EXPECT_THAT(mappings_in("ffffffffffe000-fffffffffff000 rw-p 00000000 00:00 0 [stack]\n"),
               ElementsAre(AddrRange{0xffffffffffe000, 0xfffffffffff000}));
 }
 
-TEST(MapsTest, NothingIsMapped) { EXPECT_THAT(parsed(""), IsEmpty()); }
+TEST(MapsTest, NothingIsMapped) { EXPECT_THAT(mappings_in(""), IsEmpty()); }
 
 TEST(MapsTest, LastLineMayLackItsNewline) {
-  EXPECT_THAT(parsed("1000-2000 r\n3000-4000 r"),
+  EXPECT_THAT(mappings_in("1000-2000 r\n3000-4000 r"),
               ElementsAre(AddrRange{0x1000, 0x2000}, AddrRange{0x3000, 0x4000}));
 }
 
 TEST(MapsTest, KeepsOrderWhenAMappingGrewWhileItWasRead) {
   EXPECT_THAT(
-      parsed("1000-5000 r\n1000-6000 r\n2000-3000 r\n6000-7000 r\n"),
+      mappings_in("1000-5000 r\n1000-6000 r\n2000-3000 r\n6000-7000 r\n"),
       ElementsAre(AddrRange{0x1000, 0x5000}, AddrRange{0x5000, 0x6000}, AddrRange{0x6000, 0x7000}));
 }
 

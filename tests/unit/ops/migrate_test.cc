@@ -15,13 +15,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr uint64_t kBase = uint64_t{0x7f1200} << 20;
-constexpr uint64_t kFrame = 0x40000;
-
-AddrRange at(uint64_t first, uint64_t last) {
-  return {kBase + first * kPageSize, kBase + last * kPageSize};
-}
-
 // Nodes of pages by their number; pages in `stuck` stay where they are.
 class FakeNodes final : public ActionCalls {
  public:

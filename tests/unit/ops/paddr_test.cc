@@ -17,9 +17,9 @@ namespace {
 using testing::ElementsAre;
 
 // Remembers what it is to prepare; frame 5 is accessed since then, frame 6 since before.
-class FakeBits final : public PhysicalBits {
+class RecordingBits final : public PhysicalBits {
  public:
-  explicit FakeBits(std::vector<uint64_t>& asked, bool needs_map)
+  explicit RecordingBits(std::vector<uint64_t>& asked, bool needs_map)
       : asked_(asked), needs_map_(needs_map) {}
   void prepare(std::span<FrameSample> samples) override {
     asked_.clear();
@@ -48,7 +48,7 @@ class PaddrTest : public testing::Test {
     auto keeper = std::make_unique<ReverseMapKeeper>(
         std::make_unique<FakePageTables>(std::make_shared<FakePageTables::World>()), 100);
     keeper_ = keeper.get();
-    auto bits = std::make_unique<FakeBits>(asked_, needs_map);
+    auto bits = std::make_unique<RecordingBits>(asked_, needs_map);
     auto actions = std::make_unique<PhysicalActions>(system_.paths(), *keeper, *bits);
     context_ = std::make_unique<Context>(
         OpsId::paddr,

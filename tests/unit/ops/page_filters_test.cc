@@ -17,17 +17,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr uint64_t kBase = uint64_t{0x7f1200} << 20;
-constexpr uint64_t kFrame = 0x40000;
-
-AddrRange at(uint64_t first, uint64_t last) {
-  return {kBase + first * kPageSize, kBase + last * kPageSize};
-}
-
-Filter filter(FilterType type, bool matching, bool allow) {
-  return {.type = type, .matching = matching, .allow = allow, .memcg_path = {}, .addr = {}};
-}
-
 // Says what it is told and remembers what it was asked.
 class FakeAges final : public PageAges {
  public:

@@ -4,24 +4,24 @@
 
 #include <cerrno>
 
+#include "ops/page_frames.h"
 #include "ops/page_size.h"
 #include "tests/unit/ops/temp_tree.h"
 
 namespace damonfs {
 namespace {
 
-constexpr uint64_t kLru = uint64_t{1} << 5;
-constexpr uint64_t kHead = uint64_t{1} << 15;
-constexpr uint64_t kTail = uint64_t{1} << 16;
-constexpr uint64_t kHuge = 512 * kPageSize;
+using namespace frame_flags;
+
+constexpr uint64_t kHugePage = 512 * kPageSize;
 
 class PageFlagsTest : public testing::Test {
  protected:
   void set(uint64_t pfn, uint64_t flags) const { tree_.put_number("proc/kpageflags", pfn, flags); }
   // Makes 2^order frames from `head` one page on the LRU lists.
   void set_compound(uint64_t head, unsigned order, uint64_t flags = kLru) const {
-    set(head, kHead | flags);
-    for (uint64_t i = 1; i < uint64_t{1} << order; ++i) set(head + i, kTail);
+    set(head, kCompoundHead | flags);
+    for (uint64_t i = 1; i < uint64_t{1} << order; ++i) set(head + i, kCompoundTail);
   }
 
   PageFlags open() const {
@@ -69,7 +69,7 @@ TEST_F(PageFlagsTest, HugePageIsFoundAtOnce) {
   for (const uint64_t offset : {300U, 1U, 511U, 256U, 0U}) {
     const auto folio = flags_.guess(4 * 512 + offset, 8 * 512 + offset);
     EXPECT_EQ(4U * 512, folio.head) << offset;
-    EXPECT_EQ(kHuge, folio.size) << offset;
+    EXPECT_EQ(kHugePage, folio.size) << offset;
     EXPECT_TRUE(folio.on_lru || flags_.confirm(4 * 512 + offset, folio)) << offset;
   }
 }
@@ -77,23 +77,23 @@ TEST_F(PageFlagsTest, HugePageIsFoundAtOnce) {
 TEST_F(PageFlagsTest, HugePageOffTheLists) {
   set_compound(4 * 512, 9, 0);
   const auto folio = flags_.guess(4 * 512 + 5, 5);
-  EXPECT_EQ(kHuge, folio.size);
+  EXPECT_EQ(kHugePage, folio.size);
   EXPECT_FALSE(folio.on_lru || flags_.confirm(4 * 512 + 5, folio));
 }
 
 TEST_F(PageFlagsTest, FindsOutThatAHugePageWasSplit) {
   set_compound(4 * 512, 9);
-  ASSERT_EQ(kHuge, flags_.guess(4 * 512 + 5, 5).size);
+  ASSERT_EQ(kHugePage, flags_.guess(4 * 512 + 5, 5).size);
   for (uint64_t i = 0; i < 512; ++i) set(4 * 512 + i, kLru);
   const auto stale = flags_.guess(4 * 512 + 6, 6);
-  EXPECT_EQ(kHuge, stale.size) << "remembered";
+  EXPECT_EQ(kHugePage, stale.size) << "remembered";
   EXPECT_FALSE(flags_.confirm(4 * 512 + 6, stale));
   EXPECT_EQ(kPageSize, flags_.guess(4 * 512 + 6, 6).size);
 }
 
 TEST_F(PageFlagsTest, ForgetsAfterAWhile) {
   set_compound(4 * 512, 9);
-  ASSERT_EQ(kHuge, flags_.guess(4 * 512 + 5, 5).size);
+  ASSERT_EQ(kHugePage, flags_.guess(4 * 512 + 5, 5).size);
   for (uint64_t i = 0; i < 512; ++i) set(4 * 512 + i, kLru);
   for (int i = 0; i < 1000; ++i) flags_.tick();
   EXPECT_EQ(kPageSize, flags_.guess(4 * 512 + 6, 6).size);
@@ -124,7 +124,7 @@ TEST_F(PageFlagsTest, SmallerCompoundPageThatLiesLikeAHugeOne) {
 }
 
 TEST_F(PageFlagsTest, CompoundPageWithoutHeadIsNotOnTheLists) {
-  for (uint64_t i = 0; i < 512; ++i) set(4 * 512 + i, kTail | kLru);
+  for (uint64_t i = 0; i < 512; ++i) set(4 * 512 + i, kCompoundTail | kLru);
   const auto folio = flags_.guess(4 * 512 + 100, 100);
   EXPECT_FALSE(folio.on_lru || flags_.confirm(4 * 512 + 100, folio));
 }

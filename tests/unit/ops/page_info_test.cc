@@ -12,12 +12,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr uint64_t kBase = uint64_t{0x7f1200} << 20;  // 2 MiB aligned
-
-AddrRange at(uint64_t first, uint64_t last) {
-  return {kBase + first * kPageSize, kBase + last * kPageSize};
-}
-
 // Entry by entry from plain files, where the kernel's ioctl is not to be had.
 class PageInfoTest : public testing::Test {
  protected:

@@ -17,9 +17,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr uint64_t kBase = uint64_t{0x7f1200} << 20;
-constexpr uint64_t kFrame = 0x40000;
-
 Probe probe(ProbeFilterType type, bool matching, bool allow) {
   return {.preps = {},
           .filters = {{.type = type, .matching = matching, .allow = allow, .path = {}}}};

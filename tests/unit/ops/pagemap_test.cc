@@ -15,10 +15,6 @@
 namespace damonfs {
 namespace {
 
-constexpr uint64_t kPresent = uint64_t{1} << 63;
-constexpr uint64_t kSwapped = uint64_t{1} << 62;
-constexpr uint64_t kSoftDirty = uint64_t{1} << 55;
-
 TEST(PagemapEntryTest, TellsItsParts) {
   EXPECT_FALSE(PagemapEntry{}.present());
   EXPECT_EQ(0U, PagemapEntry{}.pfn());

@@ -20,14 +20,7 @@
 namespace damonfs {
 namespace {
 
-using pte_test::Child;
-using pte_test::Memory;
-using pte_test::those;
-using pte_test::touch;
-using pte_test::touch_all;
-using pte_test::Watch;
-
-class PteBitsTest : public pte_test::PteTest {};
+class PteBitsTest : public PteTest {};
 
 std::unique_ptr<PteBits> make_bits() {
   auto made = PteBits::create(Paths{});
@@ -36,9 +29,9 @@ std::unique_ptr<PteBits> make_bits() {
 }
 
 TEST_F(PteBitsTest, ALookLeavesPagesAsTheyAre) {
-  const Memory memory(64);
+  const FreshMemory memory(64);
   const auto third = [](size_t i) { return i % 3 == 0; };
-  Child child({touch_all(memory), touch(memory, third)});
+  Actor child({touch_all(memory), touch(memory, third)});
   child.run(0);
   const Watch watch(child);
   auto samples = watch.samples(memory);
@@ -52,10 +45,10 @@ TEST_F(PteBitsTest, ALookLeavesPagesAsTheyAre) {
 }
 
 TEST_F(PteBitsTest, FindsExactlyThePagesThatWereTouched) {
-  const Memory memory(1024);
+  const FreshMemory memory(1024);
   constexpr size_t kRounds = 6;
   std::vector<std::vector<size_t>> expected;
-  std::vector<Child::Action> actions{touch_all(memory)};
+  std::vector<Actor::Action> actions{touch_all(memory)};
   for (size_t round = 0; round < kRounds; ++round) {
     const auto half = [round](size_t i) {
       return ((i * 2654435761U + round * 40503U) >> 7 & 1) != 0;
@@ -63,7 +56,7 @@ TEST_F(PteBitsTest, FindsExactlyThePagesThatWereTouched) {
     actions.push_back(touch(memory, half));
     expected.push_back(those(memory.pages(), half));
   }
-  Child child(actions);
+  Actor child(actions);
   child.run(0);
   const Watch watch(child);
   auto samples = watch.samples(memory);
@@ -76,8 +69,8 @@ TEST_F(PteBitsTest, FindsExactlyThePagesThatWereTouched) {
 }
 
 TEST_F(PteBitsTest, NothingTouchedIsNothingAccessed) {
-  const Memory memory(64);
-  Child child({touch_all(memory)});
+  const FreshMemory memory(64);
+  Actor child({touch_all(memory)});
   child.run(0);
   const Watch watch(child);
   auto samples = watch.samples(memory);
@@ -86,8 +79,8 @@ TEST_F(PteBitsTest, NothingTouchedIsNothingAccessed) {
 }
 
 TEST_F(PteBitsTest, AddressesWithoutAPageAreNotAccessed) {
-  const Memory memory(8);
-  Child child({[&] { *memory.page(1) = 1; }, [&] { *memory.page(2) = 1; }});
+  const FreshMemory memory(8);
+  Actor child({[&] { *memory.page(1) = 1; }, [&] { *memory.page(2) = 1; }});
   child.run(0);
   const Watch watch(child);
   auto samples = watch.samples_at({0, kPageSize, memory.addr(0), memory.addr(1), memory.addr(2),
@@ -103,8 +96,8 @@ TEST_F(PteBitsTest, AddressesWithoutAPageAreNotAccessed) {
 }
 
 TEST_F(PteBitsTest, APageFaultedInSincePrepareIsAccessed) {
-  const Memory memory(3);
-  Child child({touch(memory, [](size_t i) { return i == 1; })});
+  const FreshMemory memory(3);
+  Actor child({touch(memory, [](size_t i) { return i == 1; })});
   const Watch watch(child);
   auto samples = watch.samples(memory);
   bits_->prepare(samples);
@@ -113,8 +106,8 @@ TEST_F(PteBitsTest, APageFaultedInSincePrepareIsAccessed) {
 }
 
 TEST_F(PteBitsTest, AProcessThatEndsIsNotAccessed) {
-  const Memory memory(128);
-  Child child({touch_all(memory)});
+  const FreshMemory memory(128);
+  Actor child({touch_all(memory)});
   child.run(0);
   const Watch watch(child);
   auto samples = watch.samples(memory);
@@ -136,8 +129,8 @@ TEST_F(PteBitsTest, SamplesWithoutAProcessAreNotAccessed) {
 }
 
 TEST_F(PteBitsTest, CheckOfOtherSamplesThanPreparedFindsNothing) {
-  const Memory memory(2);
-  Child child({touch_all(memory)});
+  const FreshMemory memory(2);
+  Actor child({touch_all(memory)});
   const Watch watch(child);
   auto samples = watch.samples(memory);
   child.run(0);
@@ -145,10 +138,10 @@ TEST_F(PteBitsTest, CheckOfOtherSamplesThanPreparedFindsNothing) {
 }
 
 TEST_F(PteBitsTest, TenThousandSamplesAtOnce) {
-  const Memory memory(10'000);
+  const FreshMemory memory(10'000);
   ::madvise(memory.data(), memory.size(), MADV_NOHUGEPAGE);
   const auto third = [](size_t i) { return i % 3 == 0; };
-  Child child({touch_all(memory), touch(memory, third)});
+  Actor child({touch_all(memory), touch(memory, third)});
   child.run(0);
   const Watch watch(child);
   auto samples = watch.samples(memory);
@@ -160,11 +153,11 @@ TEST_F(PteBitsTest, TenThousandSamplesAtOnce) {
 }
 
 TEST_F(PteBitsTest, SeveralProcessesInOneBatch) {
-  const Memory memory(256);
+  const FreshMemory memory(256);
   const auto even = [](size_t i) { return i % 2 == 0; };
   const auto odd = [](size_t i) { return i % 2 == 1; };
-  Child one({touch_all(memory), touch(memory, even)});
-  Child two({touch_all(memory), touch(memory, odd)});
+  Actor one({touch_all(memory), touch(memory, even)});
+  Actor two({touch_all(memory), touch(memory, odd)});
   one.run(0);
   two.run(0);
   const Watch watch_one(one);
@@ -181,11 +174,11 @@ TEST_F(PteBitsTest, SeveralProcessesInOneBatch) {
 }
 
 TEST_F(PteBitsTest, TwoBackendsInTwoThreads) {
-  const auto watch_one = [](const Memory& memory, std::vector<size_t>& wrong) {
+  const auto watch_one = [](const FreshMemory& memory, std::vector<size_t>& wrong) {
     auto bits = make_bits();
     ASSERT_NE(bits, nullptr);
     const auto quarter = [](size_t i) { return i % 4 == 0; };
-    Child child({touch_all(memory), touch(memory, quarter)});
+    Actor child({touch_all(memory), touch(memory, quarter)});
     child.run(0);
     const Watch watch(child);
     auto samples = watch.samples(memory);
@@ -197,8 +190,8 @@ TEST_F(PteBitsTest, TwoBackendsInTwoThreads) {
         if (samples[i].accessed != quarter(i)) wrong.push_back(i);
     }
   };
-  const Memory first(512);
-  const Memory second(512);
+  const FreshMemory first(512);
+  const FreshMemory second(512);
   std::vector<size_t> wrong_first;
   std::vector<size_t> wrong_second;
   std::thread other([&] { watch_one(second, wrong_second); });
@@ -217,7 +210,7 @@ uint64_t stack_pointer(pid_t pid) {
 }
 
 TEST_F(PteBitsTest, ExecIsFollowed) {
-  const Memory memory(1);
+  const FreshMemory memory(1);
   std::array<int, 2> input{};
   ASSERT_EQ(::pipe(input.data()), 0);
   const Fd feed(input[1]);
@@ -228,7 +221,7 @@ TEST_F(PteBitsTest, ExecIsFollowed) {
     ::execl("/bin/sh", "sh", "-c", "while read x; do (:); done", nullptr);
     ::_exit(1);
   };
-  Child child({touch_all(memory), become_shell});
+  Actor child({touch_all(memory), become_shell});
   ::close(input[0]);
   child.run(0);
   const Watch watch(child);
@@ -256,8 +249,8 @@ TEST_F(PteBitsTest, ExecIsFollowed) {
 }
 
 TEST_F(PteBitsTest, YoungTellsAndMakesOld) {
-  const Memory memory(16);
-  Child child({touch_all(memory), touch(memory, [](size_t i) { return i == 3; })});
+  const FreshMemory memory(16);
+  Actor child({touch_all(memory), touch(memory, [](size_t i) { return i == 3; })});
   child.run(0);
   std::vector<uint64_t> addrs;
   for (size_t i = 0; i < memory.pages(); ++i) addrs.push_back(memory.addr(i));

@@ -20,23 +20,24 @@
 #include "core/target.h"
 #include "ops/page_size.h"
 #include "ops/process.h"
+#include "tests/unit/ops/child.h"
 
-namespace damonfs::pte_test {
+namespace damonfs {
 
 // Fresh anonymous memory; not faulted in. A child inherits the mapping, and pages only as far as
 // this process has touched them before.
-class Memory {
+class FreshMemory {
  public:
-  explicit Memory(size_t pages, int flags = MAP_PRIVATE | MAP_ANONYMOUS, int fd = -1,
-                  int protection = PROT_READ | PROT_WRITE)
+  explicit FreshMemory(size_t pages, int flags = MAP_PRIVATE | MAP_ANONYMOUS, int fd = -1,
+                       int protection = PROT_READ | PROT_WRITE)
       : size_(pages * kPageSize), data_(::mmap(nullptr, size_, protection, flags, fd, 0)) {
     EXPECT_NE(data_, MAP_FAILED);
     // In small pages, unless a test asks for large ones.
     ::madvise(data_, size_, MADV_NOHUGEPAGE);
   }
-  ~Memory() { ::munmap(data_, size_); }
-  Memory(const Memory&) = delete;
-  Memory& operator=(const Memory&) = delete;
+  ~FreshMemory() { ::munmap(data_, size_); }
+  FreshMemory(const FreshMemory&) = delete;
+  FreshMemory& operator=(const FreshMemory&) = delete;
 
   [[nodiscard]] volatile char* page(size_t i) const {
     return static_cast<volatile char*>(data_) + i * kPageSize;
@@ -53,11 +54,11 @@ class Memory {
 
 // A child of this process that waits, does one of the actions it was made with, waits again. Killed
 // and reaped with this.
-class Child {
+class Actor {
  public:
   using Action = std::function<void()>;
 
-  explicit Child(std::vector<Action> actions) {
+  explicit Actor(std::vector<Action> actions) {
     EXPECT_EQ(::pipe(orders_.data()), 0);
     EXPECT_EQ(::pipe(answers_.data()), 0);
     pid_ = ::fork();
@@ -68,13 +69,13 @@ class Child {
     EXPECT_TRUE(opened) << opened.error().message;
     process_ = *opened;
   }
-  ~Child() {
+  ~Actor() {
     end();
     ::close(orders_[1]);
     ::close(answers_[0]);
   }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
+  Actor(const Actor&) = delete;
+  Actor& operator=(const Actor&) = delete;
 
   // Does actions[i] and waits until it is done.
   void run(size_t i) {
@@ -119,17 +120,10 @@ class Child {
   std::shared_ptr<Process> process_;
 };
 
-// Makes the processor forget all translations of the calling process. Clearing by clear_refs does
-// not, and the processor of an emulated machine keeps one until it is told to drop it.
-inline void flush_tlb() {
-  const Memory much(64);
-  for (size_t i = 0; i < much.pages(); ++i) *much.page(i) = 1;
-}
-
 // A target that watches a child, with samples.
 class Watch {
  public:
-  explicit Watch(const Child& child) : target_(pool_, child.process()) {}
+  explicit Watch(const Actor& child) : target_(pool_, child.process()) {}
 
   std::vector<Sample> samples_at(const std::vector<uint64_t>& addrs) const {
     std::vector<Sample> made;
@@ -137,7 +131,7 @@ class Watch {
     return made;
   }
   // One sample somewhere in each page of `memory`.
-  std::vector<Sample> samples(const Memory& memory) const {
+  std::vector<Sample> samples(const FreshMemory& memory) const {
     std::vector<uint64_t> addrs;
     for (size_t i = 0; i < memory.pages(); ++i) addrs.push_back(memory.addr(i) + i * 7 % kPageSize);
     return samples_at(addrs);
@@ -159,4 +153,4 @@ inline uint64_t smaps_kib(pid_t pid, const std::string& field) {
   return sum;
 }
 
-}  // namespace damonfs::pte_test
+}  // namespace damonfs

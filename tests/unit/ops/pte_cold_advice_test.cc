@@ -8,15 +8,14 @@
 #include <set>
 
 #include "ops/cold_advice.h"
+#include "ops/page_size.h"
 #include "ops/time_share.h"
 
 namespace damonfs {
 namespace {
 
-constexpr size_t kPage = 4096;
-
 iovec piece(uint64_t page, size_t pages = 1) {
-  return {reinterpret_cast<void*>(page * kPage), pages * kPage};
+  return {reinterpret_cast<void*>(page * kPageSize), pages * kPageSize};
 }
 
 std::vector<iovec> pieces(size_t count) {
@@ -26,8 +25,8 @@ std::vector<iovec> pieces(size_t count) {
 }
 
 // A kernel that refuses the pieces which start at certain pages.
-struct Kernel {
-  explicit Kernel(std::set<uint64_t> pages = {}, int error = EINVAL)
+struct AdvisedKernel {
+  explicit AdvisedKernel(std::set<uint64_t> pages = {}, int error = EINVAL)
       : refuses(std::move(pages)), code(error) {}
 
   std::set<uint64_t> refuses;
@@ -39,7 +38,7 @@ struct Kernel {
     batches.push_back(batch.size());
     size_t bytes = 0;
     for (const iovec& one : batch) {
-      const uint64_t page = reinterpret_cast<uint64_t>(one.iov_base) / kPage;
+      const uint64_t page = reinterpret_cast<uint64_t>(one.iov_base) / kPageSize;
       if (refuses.contains(page)) {
         if (bytes == 0) return fail(code, "refused");
         break;
@@ -52,7 +51,7 @@ struct Kernel {
 };
 
 TEST(PteColdAdviceTest, NoMorePiecesACallThanTheKernelTakes) {
-  Kernel kernel;
+  AdvisedKernel kernel;
   std::vector<bool> refused;
   EXPECT_TRUE(advise_cold(pieces(2500), std::ref(kernel), refused));
   EXPECT_THAT(kernel.batches, testing::ElementsAre(IOV_MAX, IOV_MAX, 2500 - 2 * IOV_MAX));
@@ -64,7 +63,7 @@ TEST(PteColdAdviceTest, NoMorePiecesACallThanTheKernelTakes) {
 TEST(PteColdAdviceTest, NoMoreBytesACallThanTheKernelTakes) {
   std::vector<iovec> huge;
   for (size_t i = 0; i < 1024; ++i) huge.push_back(piece(512 * (i + 1), 512));
-  Kernel kernel;
+  AdvisedKernel kernel;
   std::vector<bool> refused;
   EXPECT_TRUE(advise_cold(huge, std::ref(kernel), refused));
   EXPECT_THAT(kernel.batches, testing::ElementsAre(512, 512));
@@ -76,7 +75,7 @@ TEST(PteColdAdviceTest, NoMoreBytesACallThanTheKernelTakes) {
 }
 
 TEST(PteColdAdviceTest, RefusedPiecesAreSteppedOver) {
-  Kernel kernel({1, 2, 50, 100});
+  AdvisedKernel kernel({1, 2, 50, 100});
   std::vector<bool> refused;
   EXPECT_TRUE(advise_cold(pieces(100), std::ref(kernel), refused));
   EXPECT_EQ(kernel.taken.size(), 96);
@@ -85,7 +84,7 @@ TEST(PteColdAdviceTest, RefusedPiecesAreSteppedOver) {
 }
 
 TEST(PteColdAdviceTest, ManyRefusalsEndIt) {
-  Kernel kernel;
+  AdvisedKernel kernel;
   for (uint64_t i = 1; i <= 1000; ++i) kernel.refuses.insert(i);
   std::vector<bool> refused;
   EXPECT_TRUE(advise_cold(pieces(1000), std::ref(kernel), refused));
@@ -95,7 +94,7 @@ TEST(PteColdAdviceTest, ManyRefusalsEndIt) {
 
 TEST(PteColdAdviceTest, WhatConcernsTheProcessIsAnError) {
   for (const int code : {EPERM, ESRCH, EACCES, ENOSYS}) {
-    Kernel kernel({1}, code);
+    AdvisedKernel kernel({1}, code);
     std::vector<bool> refused;
     const auto advised = advise_cold(pieces(10), std::ref(kernel), refused);
     ASSERT_FALSE(advised);
@@ -106,7 +105,7 @@ TEST(PteColdAdviceTest, WhatConcernsTheProcessIsAnError) {
 }
 
 TEST(PteColdAdviceTest, NothingToAdviseIsNoCall) {
-  Kernel kernel;
+  AdvisedKernel kernel;
   std::vector<bool> refused{true};
   EXPECT_TRUE(advise_cold({}, std::ref(kernel), refused));
   EXPECT_TRUE(kernel.batches.empty());

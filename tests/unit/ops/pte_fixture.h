@@ -12,7 +12,7 @@
 #include "ops/pte_bits.h"
 #include "tests/unit/ops/pte_child.h"
 
-namespace damonfs::pte_test {
+namespace damonfs {
 
 // Time that goes on by a millisecond each time it is asked for, and by what a test says.
 class TickingClock final : public Clock {
@@ -23,6 +23,19 @@ class TickingClock final : public Clock {
  private:
   mutable uint64_t now_ns_ = 3600ULL * 1000000000;  // nothing was done lately
 };
+
+inline std::vector<size_t> those(size_t count, const std::function<bool(size_t)>& which) {
+  std::vector<size_t> found;
+  for (size_t i = 0; i < count; ++i)
+    if (which(i)) found.push_back(i);
+  return found;
+}
+
+// Which of `samples`, of pages or of frames, were found accessed.
+template <class Samples>
+std::vector<size_t> accessed_of(const Samples& samples) {
+  return those(samples.size(), [&](size_t i) { return samples[i].accessed; });
+}
 
 // A test with a backend; skipped where the kernel or the rights do not allow one.
 class PteTest : public ::testing::Test {
@@ -37,10 +50,7 @@ class PteTest : public ::testing::Test {
 
   std::vector<size_t> accessed(std::span<Sample> samples) {
     bits_->check(samples);
-    std::vector<size_t> found;
-    for (size_t i = 0; i < samples.size(); ++i)
-      if (samples[i].accessed) found.push_back(i);
-    return found;
+    return accessed_of(samples);
   }
 
   TickingClock clock_;
@@ -48,23 +58,16 @@ class PteTest : public ::testing::Test {
 };
 
 // Touches the pages of `memory` that `which` names; to be run in the child.
-inline Child::Action touch(const Memory& memory, std::function<bool(size_t)> which) {
+inline Actor::Action touch(const FreshMemory& memory, std::function<bool(size_t)> which) {
   return [&memory, which = std::move(which)] {
-    pte_test::flush_tlb();
+    flush_tlb();
     for (size_t i = 0; i < memory.pages(); ++i)
       if (which(i)) *memory.page(i) = 1;
   };
 }
 
-inline Child::Action touch_all(const Memory& memory) {
+inline Actor::Action touch_all(const FreshMemory& memory) {
   return touch(memory, [](size_t) { return true; });
 }
 
-inline std::vector<size_t> those(size_t count, const std::function<bool(size_t)>& which) {
-  std::vector<size_t> found;
-  for (size_t i = 0; i < count; ++i)
-    if (which(i)) found.push_back(i);
-  return found;
-}
-
-}  // namespace damonfs::pte_test
+}  // namespace damonfs

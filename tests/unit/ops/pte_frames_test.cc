@@ -14,11 +14,6 @@
 namespace damonfs {
 namespace {
 
-using pte_test::those;
-using pte_test::TickingClock;
-using ChildProcess = pte_test::Child;
-using ChildMemory = pte_test::Memory;
-
 constexpr std::chrono::seconds kSoon{60};  // a second scan rests nine tenths of the time
 
 class PteFramesTest : public testing::Test {
@@ -38,7 +33,7 @@ class PteFramesTest : public testing::Test {
     ASSERT_TRUE(keeper_->wait(kSoon));
   }
   // The frames behind the pages of `memory` in the child, ascending by page.
-  static std::vector<FrameSample> samples(const ChildProcess& child, const ChildMemory& memory) {
+  static std::vector<FrameSample> samples(const Actor& child, const FreshMemory& memory) {
     PageFrames frames{Paths()};
     auto info = PageInfo::open(*child.process(), frames);
     const AddrRange range{memory.addr(0), memory.addr(0) + memory.size()};
@@ -48,12 +43,16 @@ class PteFramesTest : public testing::Test {
     }
     return made;
   }
+  // Has the child do its first action, and watches the frames that it leaves behind `memory`.
+  std::vector<FrameSample> watch_settled(Actor& child, const FreshMemory& memory) {
+    child.run(0);
+    settle(child.pid(), memory.addr(0));
+    watch({child.pid()});
+    return samples(child, memory);
+  }
   std::vector<size_t> accessed(std::span<FrameSample> samples) {
     bits_->check(samples);
-    std::vector<size_t> found;
-    for (size_t i = 0; i < samples.size(); ++i)
-      if (samples[i].accessed) found.push_back(i);
-    return found;
+    return accessed_of(samples);
   }
 
   TickingClock clock_;
@@ -62,13 +61,10 @@ class PteFramesTest : public testing::Test {
 };
 
 TEST_F(PteFramesTest, SeesWhatAChildTouches) {
-  const ChildMemory memory(256);
+  const FreshMemory memory(256);
   const auto every_third = [](size_t i) { return i % 3 == 0; };
-  ChildProcess child({pte_test::touch_all(memory), pte_test::touch(memory, every_third)});
-  child.run(0);
-  settle(child.pid(), memory.addr(0));
-  watch({child.pid()});
-  auto frames = samples(child, memory);
+  Actor child({touch_all(memory), touch(memory, every_third)});
+  auto frames = watch_settled(child, memory);
   ASSERT_EQ(frames.size(), 256U);
   for (int round = 0; round < 3; ++round) {
     bits_->prepare(frames);
@@ -81,31 +77,25 @@ TEST_F(PteFramesTest, SeesWhatAChildTouches) {
 }
 
 TEST_F(PteFramesTest, ALookLeavesPagesAsTheyAre) {
-  const ChildMemory memory(256);
+  const FreshMemory memory(256);
   const auto every_third = [](size_t i) { return i % 3 == 0; };
-  ChildProcess child({pte_test::touch_all(memory), pte_test::touch(memory, every_third)});
-  child.run(0);
-  settle(child.pid(), memory.addr(0));
-  watch({child.pid()});
-  auto frames = samples(child, memory);
+  Actor child({touch_all(memory), touch(memory, every_third)});
+  auto frames = watch_settled(child, memory);
   bits_->prepare(frames);
   child.run(1);
   watch({child.pid()});  // anew: nothing was prepared
   for (int round = 0; round < 2; ++round) {
     bits_->look(frames);
-    std::vector<size_t> found;
-    for (size_t i = 0; i < frames.size(); ++i)
-      if (frames[i].accessed) found.push_back(i);
-    EXPECT_EQ(found, those(256, every_third));
+    EXPECT_EQ(accessed_of(frames), those(256, every_third));
   }
 }
 
 TEST_F(PteFramesTest, AnyMappingOfASharedPageCounts) {
-  const ChildMemory memory(16, MAP_SHARED | MAP_ANONYMOUS);
+  const FreshMemory memory(16, MAP_SHARED | MAP_ANONYMOUS);
   const auto first = [](size_t i) { return i < 4; };
   const auto last = [](size_t i) { return i >= 12; };
-  ChildProcess one({pte_test::touch_all(memory), pte_test::touch(memory, first)});
-  ChildProcess two({pte_test::touch_all(memory), pte_test::touch(memory, last)});
+  Actor one({touch_all(memory), touch(memory, first)});
+  Actor two({touch_all(memory), touch(memory, last)});
   one.run(0);
   two.run(0);
   watch({one.pid(), two.pid()});
@@ -119,14 +109,14 @@ TEST_F(PteFramesTest, AnyMappingOfASharedPageCounts) {
 }
 
 TEST_F(PteFramesTest, AFrameThatWasGivenAwayIsNotAccessed) {
-  const ChildMemory memory(64);
-  ChildProcess child({pte_test::touch_all(memory), [&] {
-                        ::madvise(memory.data(), memory.size(), MADV_DONTNEED);
-                        // Other frames take these addresses.
-                        const ChildMemory other(64);
-                        for (size_t i = 0; i < 64; ++i) *other.page(i) = 1;
-                        for (size_t i = 0; i < 64; ++i) *memory.page(i) = 1;
-                      }});
+  const FreshMemory memory(64);
+  Actor child({touch_all(memory), [&] {
+                 ::madvise(memory.data(), memory.size(), MADV_DONTNEED);
+                 // Other frames take these addresses.
+                 const FreshMemory other(64);
+                 for (size_t i = 0; i < 64; ++i) *other.page(i) = 1;
+                 for (size_t i = 0; i < 64; ++i) *memory.page(i) = 1;
+               }});
   child.run(0);
   watch({child.pid()});
   auto frames = samples(child, memory);
@@ -151,8 +141,8 @@ TEST_F(PteFramesTest, AFrameThatWasGivenAwayIsNotAccessed) {
 }
 
 TEST_F(PteFramesTest, SparedProcessesAreNotLookedAt) {
-  const ChildMemory memory(8);
-  ChildProcess child({pte_test::touch_all(memory)});
+  const FreshMemory memory(8);
+  Actor child({touch_all(memory)});
   child.run(0);
   ProtectedList spared;
   spared.pids = {child.pid()};
@@ -166,12 +156,9 @@ TEST_F(PteFramesTest, SparedProcessesAreNotLookedAt) {
 }
 
 TEST_F(PteFramesTest, YoungUntilAsked) {
-  const ChildMemory memory(8);
-  ChildProcess child({pte_test::touch_all(memory)});
-  child.run(0);
-  settle(child.pid(), memory.addr(0));
-  watch({child.pid()});
-  const auto frames = samples(child, memory);
+  const FreshMemory memory(8);
+  Actor child({touch_all(memory)});
+  const auto frames = watch_settled(child, memory);
   ASSERT_EQ(frames.size(), 8U);
   std::vector<Folio> folios;
   for (const FrameSample& sample : frames) folios.push_back({.head = sample.frame});
@@ -185,12 +172,9 @@ TEST_F(PteFramesTest, YoungUntilAsked) {
 // What lru_prio is made of: reading a process's memory from outside marks the page in its LRU list
 // and leaves the accessed bit of the page table as it is.
 TEST_F(PteFramesTest, TouchingActivatesAndSetsNoAccessedBit) {
-  const ChildMemory memory(64);
-  ChildProcess child({pte_test::touch_all(memory)});
-  child.run(0);
-  settle(child.pid(), memory.addr(0));
-  watch({child.pid()});
-  auto frames = samples(child, memory);
+  const FreshMemory memory(64);
+  Actor child({touch_all(memory)});
+  auto frames = watch_settled(child, memory);
   ASSERT_EQ(frames.size(), 64U);
   bits_->prepare(frames);  // MADV_COLD has them on the inactive list
   for (size_t i = 0; i < 64; ++i) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ops/page_layout.h"
+#include "tests/unit/units.h"
 
 namespace damonfs {
 namespace {
@@ -12,7 +13,6 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr uint64_t kGiB = 1ULL << 30;
 constexpr uint64_t kTiB = 1ULL << 40;
 
 constexpr const char* kZones =
@@ -70,7 +70,7 @@ TEST(PteLayoutTest, GuessesReachTheRealBases) {
 }
 
 // A kernel, as far as the probe tells of it.
-struct Kernel {
+struct ProbedKernel {
   uint64_t page_offset;
   uint64_t vmemmap;
   uint32_t levels;
@@ -97,7 +97,7 @@ TEST(PteLayoutTest, TheLayoutIsFound) {
        {std::tuple{0xffff'8880'0000'0000ULL, 0xffff'ea00'0000'0000ULL, 4U},
         {0xffff'9a40'0000'0000ULL, 0xffff'f0c0'4000'0000ULL, 4U},
         {0xff3e'8c53'c000'0000ULL, 0xffd6'9103'4000'0000ULL, 5U}}) {
-    Kernel kernel{page_offset, vmemmap, levels, kPageKnown};
+    ProbedKernel kernel{page_offset, vmemmap, levels, kPageKnown};
     const auto found = find_layout(memory, kPageKnown, std::ref(kernel));
     ASSERT_TRUE(found) << found.error().message;
     EXPECT_EQ(found->page_offset, page_offset);
@@ -111,7 +111,7 @@ TEST(PteLayoutTest, AKernelThatIsNotUnderstoodIsRefused) {
   const MachineMemory memory{.ram_end = 4 * kGiB, .physical_bits = 46, .five_levels = false};
   const auto nothing = [](const pte_layout&) -> Result<pte_probe> { return pte_probe{}; };
   EXPECT_EQ(find_layout(memory, kPageKnown, nothing).error().code, ENOTSUP);
-  Kernel elsewhere{0x1000, 0xffff'ea00'0000'0000, 4, kPageKnown};
+  ProbedKernel elsewhere{0x1000, 0xffff'ea00'0000'0000, 4, kPageKnown};
   const auto blind = [&](const pte_layout& layout) {
     auto seen = elsewhere(layout);
     seen->content = 0;

@@ -19,22 +19,15 @@
 namespace damonfs {
 namespace {
 
-using pte_test::Child;
-using pte_test::Memory;
-using pte_test::those;
-using pte_test::touch;
-using pte_test::touch_all;
-using pte_test::Watch;
-
-class PtePagesTest : public pte_test::PteTest {};
+class PtePagesTest : public PteTest {};
 
 TEST_F(PtePagesTest, ThePageOfZerosIsNotAccessed) {
-  const Memory memory(4);
+  const FreshMemory memory(4);
   ::madvise(memory.data(), memory.size(), MADV_NOHUGEPAGE);
   const auto read_all = [&] {
     for (size_t i = 0; i < memory.pages(); ++i) (void)*memory.page(i);
   };
-  Child child({read_all});
+  Actor child({read_all});
   child.run(0);
   const Watch watch(child);
   auto samples = watch.samples(memory);
@@ -45,7 +38,7 @@ TEST_F(PtePagesTest, ThePageOfZerosIsNotAccessed) {
 }
 
 TEST_F(PtePagesTest, PagesSharedWithAChildAreSeenByClearingTheWholeProcess) {
-  const Memory memory(256);
+  const FreshMemory memory(256);
   const auto half = [](size_t i) { return i < 128; };
   pid_t grandchild = -1;
   const auto fork_once = [&] {
@@ -55,10 +48,10 @@ TEST_F(PtePagesTest, PagesSharedWithAChildAreSeenByClearingTheWholeProcess) {
     for (;;) ::pause();
   };
   const auto read_half = [&] {
-    pte_test::flush_tlb();
+    flush_tlb();
     for (size_t i = 0; i < 128; ++i) (void)*memory.page(i);
   };
-  Child child({touch_all(memory), fork_once, read_half});
+  Actor child({touch_all(memory), fork_once, read_half});
   child.run(0);
   child.run(1);
   const Watch watch(child);
@@ -82,18 +75,18 @@ TEST_F(PtePagesTest, PagesSharedWithAChildAreSeenByClearingTheWholeProcess) {
 }
 
 TEST_F(PtePagesTest, LockedPagesAreSeen) {
-  const Memory memory(256);
+  const FreshMemory memory(256);
   const auto lock = [&] {
     for (size_t i = 0; i < memory.pages(); ++i) *memory.page(i) = 1;
     ::syscall(SYS_mlock, memory.data(), memory.size());  // sanitizers leave mlock() out
   };
   const auto touch_some = [&] {
-    pte_test::flush_tlb();
+    flush_tlb();
     for (size_t i = 0; i < memory.pages(); i += 5) *memory.page(i) = 1;
   };
-  Child child({lock, touch_some});
+  Actor child({lock, touch_some});
   child.run(0);
-  if (pte_test::smaps_kib(child.pid(), "Locked") == 0) GTEST_SKIP() << "nothing can be locked";
+  if (smaps_kib(child.pid(), "Locked") == 0) GTEST_SKIP() << "nothing can be locked";
   const Watch watch(child);
   auto samples = watch.samples(memory);
   bits_->prepare(samples);
@@ -114,17 +107,17 @@ Fd make_file(size_t pages) {
 }
 
 // Reads every `step`th page.
-Child::Action read_each(const Memory& memory, size_t step) {
+Actor::Action read_each(const FreshMemory& memory, size_t step) {
   return [&memory, step] {
-    pte_test::flush_tlb();
+    flush_tlb();
     for (size_t i = 0; i < memory.pages(); i += step) (void)*memory.page(i);
   };
 }
 
 TEST_F(PtePagesTest, FilePagesThatAreMappedPrivately) {
   const Fd file = make_file(100);
-  const Memory memory(100, MAP_PRIVATE, file.get(), PROT_READ);
-  Child child({read_each(memory, 1), read_each(memory, 32)});
+  const FreshMemory memory(100, MAP_PRIVATE, file.get(), PROT_READ);
+  Actor child({read_each(memory, 1), read_each(memory, 32)});
   child.run(0);
   const Watch watch(child);
   auto samples = watch.samples(memory);
@@ -137,7 +130,7 @@ TEST_F(PtePagesTest, FilePagesThatAreMappedPrivately) {
 
 TEST_F(PtePagesTest, APartOfAFileThatIsCachedInLargeFolios) {
   const Fd file = make_file(512);
-  const Memory whole(512, MAP_PRIVATE, file.get(), PROT_READ);
+  const FreshMemory whole(512, MAP_PRIVATE, file.get(), PROT_READ);
   // Only these pages stay mapped, so that no folio of more pages is.
   const size_t first = 37;
   const size_t pages = 40;
@@ -147,10 +140,10 @@ TEST_F(PtePagesTest, APartOfAFileThatIsCachedInLargeFolios) {
     for (size_t i = first; i < first + pages; ++i) (void)*whole.page(i);
   };
   const auto read_one = [&] {
-    pte_test::flush_tlb();
+    flush_tlb();
     (void)*whole.page(first + 5);
   };
-  Child child({map_part, read_one});
+  Actor child({map_part, read_one});
   child.run(0);
   std::vector<uint64_t> addrs;
   for (size_t i = first; i < first + pages; ++i) addrs.push_back(whole.addr(i));
@@ -163,7 +156,7 @@ TEST_F(PtePagesTest, APartOfAFileThatIsCachedInLargeFolios) {
 
 TEST_F(PtePagesTest, HugePagesAreOneEachAndStayWhole) {
   constexpr uint64_t kHuge = 2 << 20;
-  const Memory memory(5 * 512);
+  const FreshMemory memory(5 * 512);
   const uint64_t start = (memory.addr(0) + kHuge - 1) / kHuge * kHuge;
   ::madvise(memory.data(), memory.size(), MADV_HUGEPAGE);
   const auto touch_all_huge = [&] {
@@ -174,9 +167,9 @@ TEST_F(PtePagesTest, HugePagesAreOneEachAndStayWhole) {
     *reinterpret_cast<volatile char*>(start + 5 * kPageSize) = 1;
     *reinterpret_cast<volatile char*>(start + 2 * kHuge + 77 * kPageSize) = 1;
   };
-  Child child({touch_all_huge, touch_two});
+  Actor child({touch_all_huge, touch_two});
   child.run(0);
-  const uint64_t huge_kib = pte_test::smaps_kib(child.pid(), "AnonHugePages");
+  const uint64_t huge_kib = smaps_kib(child.pid(), "AnonHugePages");
   if (huge_kib < 4 * kHuge / 1024) GTEST_SKIP() << "the kernel gave no huge pages";
   const Watch watch(child);
   std::vector<uint64_t> addrs;
@@ -188,12 +181,12 @@ TEST_F(PtePagesTest, HugePagesAreOneEachAndStayWhole) {
     EXPECT_EQ(accessed(samples), those(32, [](size_t i) { return i / 8 % 2 == 0; }));
     for (const Sample& sample : samples) EXPECT_EQ(sample.leaf_sz, kHuge);
   }
-  EXPECT_EQ(pte_test::smaps_kib(child.pid(), "AnonHugePages"), huge_kib) << "a huge page was split";
+  EXPECT_EQ(smaps_kib(child.pid(), "AnonHugePages"), huge_kib) << "a huge page was split";
 }
 
 // KiB of a process's memory that lies in folios of several pages; needs the rights to see page
 // flags.
-uint64_t kib_in_large_folios(const Child& child, const Memory& memory) {
+uint64_t kib_in_large_folios(const Actor& child, const FreshMemory& memory) {
   const auto pagemap = child.process()->open_file("pagemap", O_RDONLY);
   const Fd flags(::open("/proc/kpageflags", O_RDONLY | O_CLOEXEC));
   if (!pagemap || !flags.valid()) return 0;
@@ -212,14 +205,14 @@ uint64_t kib_in_large_folios(const Child& child, const Memory& memory) {
 }
 
 TEST_F(PtePagesTest, LargeFoliosAreSeenPageByPageAndStayWhole) {
-  const Memory memory(1024);
+  const FreshMemory memory(1024);
   ::madvise(memory.data(), memory.size(), MADV_HUGEPAGE);
   // Not as huge pages: cut into what is too small for them.
   for (size_t i = 0; i < memory.pages(); i += 256)
     ::mprotect(const_cast<char*>(memory.page(i)), kPageSize, PROT_READ);
   const auto writable = [](size_t i) { return i % 256 != 0; };
   const auto some = [](size_t i) { return i % 256 != 0 && i % 7 == 0; };
-  Child child({touch(memory, writable), touch(memory, some)});
+  Actor child({touch(memory, writable), touch(memory, some)});
   child.run(0);
   const uint64_t large_kib = kib_in_large_folios(child, memory);
   if (large_kib == 0) GTEST_SKIP() << "the kernel gave no large folios (hugepages-*kB/enabled)";
@@ -236,7 +229,7 @@ TEST_F(PtePagesTest, LargeFoliosAreSeenPageByPageAndStayWhole) {
 // Huge pages that are mapped page by page; `merge`: in one mapping, else in three each.
 void watch_cut_huge_pages(PteBits& bits, Clock& clock, bool merge) {
   constexpr size_t kSmall = 512;  // pages of a huge one
-  const Memory memory(3 * kSmall);
+  const FreshMemory memory(3 * kSmall);
   const size_t first = kSmall - memory.addr(0) / kPageSize % kSmall;
   ::madvise(memory.data(), memory.size(), MADV_HUGEPAGE);
   const auto touch_and_cut = [&] {
@@ -249,11 +242,11 @@ void watch_cut_huge_pages(PteBits& bits, Clock& clock, bool merge) {
   };
   const auto some = [](size_t i) { return i % 100 == 50; };
   const auto touch_some = [&] {
-    pte_test::flush_tlb();
+    flush_tlb();
     for (size_t i = 0; i < 2 * kSmall; ++i)
       if (some(i)) *memory.page(first + i) = 1;
   };
-  Child child({touch_and_cut, touch_some});
+  Actor child({touch_and_cut, touch_some});
   child.run(0);
   const uint64_t large_kib = kib_in_large_folios(child, memory);
   if (large_kib < 4096) GTEST_SKIP() << "the kernel gave no huge pages";
@@ -283,12 +276,12 @@ TEST_F(PtePagesTest, HugePagesInSeveralMappingsStayWhole) {
 }
 
 TEST_F(PtePagesTest, SwappedPagesAreNotAccessedUntilTheyAreBack) {
-  const Memory memory(256);
+  const FreshMemory memory(256);
   const auto page_out = [&] { ::madvise(memory.data(), memory.size(), MADV_PAGEOUT); };
-  Child child({touch_all(memory), page_out, [&] { *memory.page(9) = 1; }});
+  Actor child({touch_all(memory), page_out, [&] { *memory.page(9) = 1; }});
   child.run(0);
   child.run(1);
-  if (pte_test::smaps_kib(child.pid(), "Swap") < 256) GTEST_SKIP() << "nothing is swapped out here";
+  if (smaps_kib(child.pid(), "Swap") < 256) GTEST_SKIP() << "nothing is swapped out here";
   const Watch watch(child);
   auto samples = watch.samples_at({memory.addr(9), memory.addr(200)});
   bits_->prepare(samples);

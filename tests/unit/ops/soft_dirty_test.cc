@@ -18,10 +18,6 @@
 namespace damonfs {
 namespace {
 
-constexpr uint64_t kPresent = uint64_t{1} << 63;
-constexpr uint64_t kSwapped = uint64_t{1} << 62;
-constexpr uint64_t kSoftDirty = uint64_t{1} << 55;
-
 class SoftDirtyTest : public testing::Test {
  protected:
   Target& add_target(pid_t pid) {

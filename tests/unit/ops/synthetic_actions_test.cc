@@ -8,16 +8,14 @@
 #include <vector>
 
 #include "core/context.h"
+#include "ops/page_size.h"
 #include "ops/synthetic.h"
+#include "tests/unit/units.h"
 
 namespace damonfs {
 namespace {
 
-constexpr uint64_t kPage = 4096;
-constexpr uint64_t kMiB = 1 << 20;
-constexpr uint64_t kSecond = 1000000000;
-
-Filter filter(FilterType type, bool allow, uint64_t min_sz = 0, uint64_t max_sz = 0) {
+Filter matching_filter(FilterType type, bool allow, uint64_t min_sz = 0, uint64_t max_sz = 0) {
   Filter made;
   made.type = type;
   made.matching = true;
@@ -89,10 +87,10 @@ TEST(SyntheticActionsTest, ColdMemoryIsPagedOutOnce) {
   Machine machine("process 1\nmap a 0 16M\nphase 1s\nphase 1s\naccess a 4M 4M always\n");
   EXPECT_EQ(8 * kMiB, machine.apply(Action::pageout, {0, 8 * kMiB}));
   EXPECT_EQ(0U, machine.apply(Action::pageout, {0, 8 * kMiB}));
-  EXPECT_EQ(kPage, machine.apply(Action::pageout, {kMiB, 8 * kMiB + kPage}));
+  EXPECT_EQ(kPageSize, machine.apply(Action::pageout, {kMiB, 8 * kMiB + kPageSize}));
   machine.pass(kSecond + 5000000);
   EXPECT_EQ(
-      (std::vector{0 * kMiB, 4 * kMiB, 8 * kMiB - kPage}),
+      (std::vector{0 * kMiB, 4 * kMiB, 8 * kMiB - kPageSize}),
       machine.apply(Action::pageout, {{0, 4 * kMiB}, {4 * kMiB, 8 * kMiB}, {8 * kMiB, 64 * kMiB}}));
   EXPECT_EQ(0U, machine.passed()) << "no filter was asked";
 }
@@ -155,15 +153,15 @@ TEST(SyntheticActionsTest, SomeActionsCannotBeDone) {
 
 TEST(SyntheticActionsTest, FiltersByKindOfMemory) {
   Machine machine("process 1\nmap a 0 4M\nmap f 4M 2M file\nmap h 8M 8M huge 2M\nphase 1s\n");
-  machine.ask(filter(FilterType::anon, false));
+  machine.ask(matching_filter(FilterType::anon, false));
   EXPECT_EQ(2 * kMiB, machine.apply(Action::pageout, {0, 16 * kMiB}));
   EXPECT_EQ(2 * kMiB, machine.passed());
   EXPECT_EQ(0U, machine.apply(Action::stat, {0, 16 * kMiB}));
   EXPECT_EQ(0U, machine.passed()) << "f is paged out";
-  machine.params().filters.ops = {filter(FilterType::hugepage_size, true, kMiB, 4 * kMiB)};
+  machine.params().filters.ops = {matching_filter(FilterType::hugepage_size, true, kMiB, 4 * kMiB)};
   machine.apply(Action::stat, {0, 16 * kMiB});
   EXPECT_EQ(8 * kMiB, machine.passed());
-  machine.params().filters.ops = {filter(FilterType::active, false)};
+  machine.params().filters.ops = {matching_filter(FilterType::active, false)};
   EXPECT_EQ(0U, machine.apply(Action::pageout, {0, 16 * kMiB}));
   EXPECT_EQ(0U, machine.passed());
 }
@@ -171,7 +169,7 @@ TEST(SyntheticActionsTest, FiltersByKindOfMemory) {
 TEST(SyntheticActionsTest, WhatIsPagedOutIsAnonymousOrNothing) {
   Machine machine("process 1\nmap a 0 4M\nmap f 4M 2M file\nphase 1s\n");
   machine.apply(Action::pageout, {0, 6 * kMiB});
-  machine.ask(filter(FilterType::anon, true));
+  machine.ask(matching_filter(FilterType::anon, true));
   EXPECT_EQ(4 * kMiB, machine.apply(Action::willneed, {0, 6 * kMiB}));
   EXPECT_EQ(4 * kMiB, machine.passed());
 }
@@ -179,15 +177,15 @@ TEST(SyntheticActionsTest, WhatIsPagedOutIsAnonymousOrNothing) {
 TEST(SyntheticActionsTest, SparesTheYoung) {
   // Of 256 pages, accessed once a second, 256 / e = 94.2 are not within the first second.
   Machine machine("process 1\nmap a 0 1M\nmap b 1M 1M\nphase 1h\naccess a 1/s\n");
-  machine.ask(filter(FilterType::young, false));
+  machine.ask(matching_filter(FilterType::young, false));
   machine.pass(kSecond);
-  EXPECT_EQ((std::vector{94 * kPage, kMiB}),
+  EXPECT_EQ((std::vector{94 * kPageSize, kMiB}),
             machine.apply(Action::pageout, {{0, kMiB}, {kMiB, 2 * kMiB}}));
-  EXPECT_EQ(94 * kPage + kMiB, machine.passed());
+  EXPECT_EQ(94 * kPageSize + kMiB, machine.passed());
   // A second later 34.6 of those 94.2 are away still, and as many as are young: 161.8 of the 221.4
   // that are there. So 59.5 are not.
   machine.pass(kSecond);
-  EXPECT_EQ(60 * kPage, machine.apply(Action::pageout, {0, 2 * kMiB}));
+  EXPECT_EQ(60 * kPageSize, machine.apply(Action::pageout, {0, 2 * kMiB}));
 }
 
 TEST(SyntheticActionsTest, MetricsFollowWhatIsThere) {

@@ -8,18 +8,16 @@
 #include <vector>
 
 #include "core/context.h"
+#include "ops/page_size.h"
 #include "ops/pattern_memory.h"
 #include "ops/synthetic.h"
+#include "tests/unit/units.h"
 
 namespace damonfs {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-constexpr uint64_t kPage = 4096;
-constexpr uint64_t kMiB = 1 << 20;
-constexpr uint64_t kGiB = 1 << 30;
 
 std::vector<AddrRange> places(const PatternMemory& memory) {
   std::vector<AddrRange> ranges;
@@ -36,13 +34,13 @@ TEST(PatternMemoryTest, MappingsLieOneAfterTheOtherFrom4GiBOn) {
   const uint64_t last = 7 * kGiB;
   EXPECT_THAT(places(memory),
               ElementsAre(AddrRange{4 * kGiB, 4 * kGiB + 3 * kMiB}, AddrRange{5 * kGiB, 7 * kGiB},
-                          AddrRange{last, last + kPage}));
+                          AddrRange{last, last + kPageSize}));
   EXPECT_EQ((AddrRange{4 * kGiB, last + 2 * kMiB}), memory.space());
   EXPECT_EQ(1, memory.blocks()[2].pid);
   EXPECT_EQ(0x7000U, memory.blocks()[2].to_virtual(last));
   EXPECT_EQ(&memory.blocks()[0], &*memory.at_or_above(0));
   EXPECT_EQ(&memory.blocks()[1], &*memory.at_or_above(4 * kGiB + 3 * kMiB));
-  EXPECT_EQ(memory.blocks().end(), memory.at_or_above(last + kPage));
+  EXPECT_EQ(memory.blocks().end(), memory.at_or_above(last + kPageSize));
 }
 
 TEST(PatternMemoryTest, IsEmptyWithoutProcessesThatHaveANumber) {
@@ -53,9 +51,9 @@ TEST(PatternMemoryTest, IsEmptyWithoutProcessesThatHaveANumber) {
 
 // A pattern's physical memory, watched and acted on by hand in virtual time. Addresses are bytes
 // above 4 GiB.
-class Memory {
+class PhysicalMemory {
  public:
-  explicit Memory(const std::string& text, uint64_t addr_unit = 1)
+  explicit PhysicalMemory(const std::string& text, uint64_t addr_unit = 1)
       : pattern_(std::make_shared<const Pattern>(*parse_pattern(text))),
         context_(OpsId::paddr, nullptr, 1),
         operations_(pattern_, clock_) {
@@ -142,16 +140,16 @@ constexpr const char* kTwo =
     "process 2\nmap a 0x20000 4M huge 64K file\nphase 1h\naccess a always\n";
 
 TEST(SyntheticPaddrTest, SeesWhatTheOwnerOfThePageAccesses) {
-  Memory memory(kTwo);
+  PhysicalMemory memory(kTwo);
   EXPECT_THAT(memory.watch({0, kMiB - 1, kMiB, 3 * kMiB - 1, 3 * kMiB, 4 * kMiB, 8 * kMiB - 1}),
               ElementsAre(false, false, true, true, false, true, true));
-  EXPECT_THAT(memory.leaf_sizes,
-              ElementsAre(kPage, kPage, kPage, kPage, 0, 16 * kPage, 16 * kPage));
+  EXPECT_THAT(memory.leaf_sizes, ElementsAre(kPageSize, kPageSize, kPageSize, kPageSize, 0,
+                                             16 * kPageSize, 16 * kPageSize));
   EXPECT_THAT(memory.watch({8 * kMiB}), ElementsAre(false)) << "above all memory";
 }
 
 TEST(SyntheticPaddrTest, AddressesAreInUnits) {
-  Memory memory(kTwo, 1024);
+  PhysicalMemory memory(kTwo, 1024);
   EXPECT_THAT(memory.watch({0, kMiB, 4 * kMiB}), ElementsAre(false, true, true));
   EXPECT_EQ(2 * kMiB / 1024, memory.apply(Action::pageout, kMiB / 2, 5 * kMiB / 2));
 }
@@ -162,7 +160,7 @@ TEST(SyntheticPaddrTest, ProbesAreAskedOfThePageThatIsThere) {
                  .filters = {{.type = type, .matching = true, .allow = true, .path = {}}}};
   };
   for (const uint64_t unit : {1, 1024}) {
-    Memory memory(kTwo, unit);
+    PhysicalMemory memory(kTwo, unit);
     EXPECT_THAT(memory.hits({probe(ProbeFilterType::anon), probe(ProbeFilterType::pgidle_unset)},
                             {0, kMiB, 3 * kMiB, 4 * kMiB, 8 * kMiB}),
                 ElementsAre(1, 3, 0, 2, 0));
@@ -171,7 +169,7 @@ TEST(SyntheticPaddrTest, ProbesAreAskedOfThePageThatIsThere) {
 
 TEST(SyntheticPaddrTest, SeesWhatVaddrSees) {
   const std::string text = "process 7\nmap a 0x10000 16M\nphase 1s\naccess a 40/s\n";
-  Memory memory(text);
+  PhysicalMemory memory(text);
   const auto pattern = std::make_shared<const Pattern>(*parse_pattern(text));
   VirtualClock clock;
   Context context(OpsId::fvaddr, nullptr, 1);
@@ -180,11 +178,11 @@ TEST(SyntheticPaddrTest, SeesWhatVaddrSees) {
   operations.init(context);
   int nr_accessed = 0;
   for (uint64_t page = 0; page < 200; ++page) {
-    std::vector<Sample> samples{{.target = &target, .addr = 0x10000 + page * kPage}};
+    std::vector<Sample> samples{{.target = &target, .addr = 0x10000 + page * kPageSize}};
     operations.prepare(samples);
     clock.advance_ns(5'000'000);
     operations.check(samples);
-    EXPECT_THAT(memory.watch({page * kPage}), ElementsAre(samples[0].accessed));
+    EXPECT_THAT(memory.watch({page * kPageSize}), ElementsAre(samples[0].accessed));
     if (samples[0].accessed) ++nr_accessed;
   }
   EXPECT_GT(nr_accessed, 10);
@@ -192,7 +190,7 @@ TEST(SyntheticPaddrTest, SeesWhatVaddrSees) {
 }
 
 TEST(SyntheticPaddrTest, PageoutTakesFromEveryOwnerOnce) {
-  Memory memory(kTwo);
+  PhysicalMemory memory(kTwo);
   EXPECT_EQ((64U - 7) * 1000 / 64, memory.metrics().free_mem_permille());
   EXPECT_EQ(kMiB + 2 * kMiB, memory.apply(Action::pageout, 2 * kMiB, 6 * kMiB));
   EXPECT_EQ(0U, memory.apply(Action::pageout, 2 * kMiB, 6 * kMiB));
@@ -200,7 +198,7 @@ TEST(SyntheticPaddrTest, PageoutTakesFromEveryOwnerOnce) {
 }
 
 TEST(SyntheticPaddrTest, FiltersSpare) {
-  Memory memory(kTwo);
+  PhysicalMemory memory(kTwo);
   Filter anon;
   anon.type = FilterType::anon;
   anon.matching = true;
@@ -210,7 +208,7 @@ TEST(SyntheticPaddrTest, FiltersSpare) {
 }
 
 TEST(SyntheticPaddrTest, SortingAndMigratingCountWhatIsThere) {
-  Memory memory(kTwo);
+  PhysicalMemory memory(kTwo);
   EXPECT_EQ(4 * kMiB, memory.apply(Action::pageout, 4 * kMiB, 8 * kMiB));
   EXPECT_EQ(3 * kMiB, memory.apply(Action::lru_prio, 0, 8 * kMiB));
   EXPECT_EQ(3 * kMiB, memory.apply(Action::lru_deprio, 0, 8 * kMiB));
@@ -233,7 +231,7 @@ TEST(SyntheticPaddrTest, KnowsWhichNodeMemoryIsOn) {
 }
 
 TEST(SyntheticPaddrTest, ActionsOfVirtualMemoryAreNotDone) {
-  Memory memory(kTwo);
+  PhysicalMemory memory(kTwo);
   for (const Action action :
        {Action::willneed, Action::cold, Action::hugepage, Action::nohugepage, Action::collapse}) {
     EXPECT_EQ(0U, memory.apply(action, 0, 8 * kMiB)) << static_cast<int>(action);
@@ -241,7 +239,7 @@ TEST(SyntheticPaddrTest, ActionsOfVirtualMemoryAreNotDone) {
 }
 
 TEST(SyntheticPaddrTest, MemoryStaysWhenAProcessIsGone) {
-  Memory memory(kTwo);
+  PhysicalMemory memory(kTwo);
   for (int i = 0; i < 201; ++i) (void)memory.watch({});
   EXPECT_TRUE(memory.valid());
   EXPECT_THAT(memory.watch({2 * kMiB, 4 * kMiB}), ElementsAre(false, true));

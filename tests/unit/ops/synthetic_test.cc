@@ -14,15 +14,14 @@
 
 #include "core/context.h"
 #include "core/kdamond_loop.h"
+#include "ops/page_size.h"
 #include "ops/steady_clock.h"
+#include "tests/unit/units.h"
 
 namespace damonfs {
 namespace {
 
 using testing::ElementsAre;
-
-constexpr uint64_t kPage = 4096;
-constexpr uint64_t kSecond = 1000000000;
 
 // One process of a pattern, watched in virtual time by hand.
 class Watched {
@@ -112,11 +111,12 @@ TEST(SyntheticTest, AlwaysNeverAndNotThere) {
       "access a 4K 8K always\naccess b 0 4K always\n");
   const uint64_t a = 1 << 20;
   const uint64_t b = 2 << 20;
-  const auto samples =
-      watched.watch({a - 1, a, a + kPage - 1, a + kPage, a + 3 * kPage - 1, a + 3 * kPage,
-                     a + 4 * kPage, b, b + (2 << 20) - 1, b + (2 << 20), b + (4 << 20)});
+  const auto samples = watched.watch({a - 1, a, a + kPageSize - 1, a + kPageSize,
+                                      a + 3 * kPageSize - 1, a + 3 * kPageSize, a + 4 * kPageSize,
+                                      b, b + (2 << 20) - 1, b + (2 << 20), b + (4 << 20)});
   const bool accessed[] = {false, false, false, true, true, false, false, true, true, false, false};
-  const uint64_t leaf[] = {0, kPage, kPage, kPage, kPage, kPage, 0, 2 << 20, 2 << 20, 2 << 20, 0};
+  const uint64_t leaf[] = {0, kPageSize, kPageSize, kPageSize, kPageSize, kPageSize,
+                           0, 2 << 20,   2 << 20,   2 << 20,   0};
   for (size_t i = 0; i < samples.size(); ++i) {
     EXPECT_EQ(accessed[i], samples[i].accessed) << i;
     EXPECT_EQ(leaf[i], samples[i].leaf_sz) << i;
@@ -134,11 +134,11 @@ TEST(SyntheticTest, RatesGiveTheirProbability) {
       "access h 0 40K 10/s\n");
   EXPECT_THAT(watched.share(0, kIntervals), near(1 - std::exp(-0.5)));
   EXPECT_THAT(watched.share(0, kIntervals, 1000), near(1 - std::exp(-0.1)));
-  EXPECT_THAT(watched.share(kPage, kIntervals), near(0.1));
-  EXPECT_THAT(watched.share(kPage, kIntervals, 100000), near(0.1)) << "whatever the interval";
-  EXPECT_THAT(watched.share(2 * kPage, kIntervals), near(1 - 0.9 * std::exp(-0.5)))
+  EXPECT_THAT(watched.share(kPageSize, kIntervals), near(0.1));
+  EXPECT_THAT(watched.share(kPageSize, kIntervals, 100000), near(0.1)) << "whatever the interval";
+  EXPECT_THAT(watched.share(2 * kPageSize, kIntervals), near(1 - 0.9 * std::exp(-0.5)))
       << "parts add up";
-  EXPECT_THAT(watched.share((2 << 20) + 50 * kPage, kIntervals), near(1 - std::exp(-0.5)))
+  EXPECT_THAT(watched.share((2 << 20) + 50 * kPageSize, kIntervals), near(1 - std::exp(-0.5)))
       << "any of ten pages";
 }
 
@@ -149,7 +149,7 @@ TEST(SyntheticTest, PagesAndIntervalsAreIndependent) {
   int again = 0;
   bool last = false;
   for (int i = 0; i < kIntervals; ++i) {
-    const auto samples = watched.watch({0, kPage});
+    const auto samples = watched.watch({0, kPageSize});
     if (samples[0].accessed && samples[1].accessed) ++both;
     if (samples[0].accessed && last) ++again;
     last = samples[0].accessed;
@@ -165,11 +165,12 @@ TEST(SyntheticTest, AnswersDoNotDependOnWhatElseIsAsked) {
   Watched other("seed 6\n" + text.substr(7));
   int different = 0;
   for (int i = 0; i < 500; ++i) {
-    const bool accessed = alone.accessed(7 * kPage);
-    const auto samples = among.watch({8 * kPage, 7 * kPage + 5, 7 * kPage, 9 * kPage});
+    const bool accessed = alone.accessed(7 * kPageSize);
+    const auto samples =
+        among.watch({8 * kPageSize, 7 * kPageSize + 5, 7 * kPageSize, 9 * kPageSize});
     EXPECT_EQ(accessed, samples[1].accessed);
     EXPECT_EQ(accessed, samples[2].accessed);
-    if (accessed != other.accessed(7 * kPage)) ++different;
+    if (accessed != other.accessed(7 * kPageSize)) ++different;
   }
   EXPECT_LT(100, different);
 }
@@ -181,7 +182,7 @@ TEST(SyntheticTest, PhasesFollowEachOther) {
   std::string first;
   std::string second;
   for (int i = 0; i < 8; ++i) {
-    const auto samples = watched.watch({0, kPage});
+    const auto samples = watched.watch({0, kPageSize});
     first += samples[0].accessed ? '#' : '.';
     second += samples[1].accessed ? '#' : '.';
   }
@@ -228,16 +229,16 @@ TEST(SyntheticTest, MappingsComeAndGo) {
       "process 1\nmap a 1M 4K\nmap b 2M 4K\nmap c 4M 4K\nmap d 8M 4K\n"
       "phase 1s\nabsent d\naccess d always\nphase 1s\nabsent a\naccess d always\n");
   watched.operations().init(watched.context());
-  EXPECT_THAT(watched.ranges(), ElementsAre(AddrRange{1 << 20, (1 << 20) + kPage},
-                                            AddrRange{2 << 20, (2 << 20) + kPage},
-                                            AddrRange{4 << 20, (4 << 20) + kPage}));
+  EXPECT_THAT(watched.ranges(), ElementsAre(AddrRange{1 << 20, (1 << 20) + kPageSize},
+                                            AddrRange{2 << 20, (2 << 20) + kPageSize},
+                                            AddrRange{4 << 20, (4 << 20) + kPageSize}));
   EXPECT_EQ(0U, watched.watch({8 << 20})[0].leaf_sz);
   EXPECT_FALSE(watched.accessed(8 << 20));
   watched.clock().advance_ns(kSecond);
   watched.operations().update(watched.context());
-  EXPECT_THAT(watched.ranges(), ElementsAre(AddrRange{2 << 20, (2 << 20) + kPage},
-                                            AddrRange{4 << 20, (4 << 20) + kPage},
-                                            AddrRange{8 << 20, (8 << 20) + kPage}));
+  EXPECT_THAT(watched.ranges(), ElementsAre(AddrRange{2 << 20, (2 << 20) + kPageSize},
+                                            AddrRange{4 << 20, (4 << 20) + kPageSize},
+                                            AddrRange{8 << 20, (8 << 20) + kPageSize}));
   EXPECT_TRUE(watched.accessed(8 << 20));
   EXPECT_EQ(0U, watched.watch({1 << 20})[0].leaf_sz);
 }
@@ -265,7 +266,7 @@ TEST(SyntheticTest, IntervalOfNoTime) {
   Watched watched(
       "process 1\nmap m 0 12K\nphase 1s\naccess m 0 4K always\naccess m 4K 4K 100%\n"
       "access m 8K 4K 1000000/s\n");
-  const auto samples = watched.watch({0, kPage, 2 * kPage}, 0);
+  const auto samples = watched.watch({0, kPageSize, 2 * kPageSize}, 0);
   EXPECT_TRUE(samples[0].accessed);
   EXPECT_TRUE(samples[1].accessed);
   EXPECT_FALSE(samples[2].accessed);
@@ -278,7 +279,7 @@ TEST(SyntheticTest, SizeDoesNotMatter) {
     for (int run = 0; run < 10; ++run) {
       Watched watched("process 1\nmap m 0 " + size + "\nphase 10h\naccess m 100/s\n");
       const auto before = std::chrono::steady_clock::now();
-      for (uint64_t page = 0; page < 1000; ++page) watched.accessed(page * kPage);
+      for (uint64_t page = 0; page < 1000; ++page) watched.accessed(page * kPageSize);
       least = std::min<std::chrono::nanoseconds>(least, std::chrono::steady_clock::now() - before);
     }
     return least;

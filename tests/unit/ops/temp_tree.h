@@ -18,6 +18,13 @@
 
 namespace damonfs {
 
+// Files in it, and bits of a number in a process's pagemap.
+inline constexpr const char* kIdleBitmapFile = "sys/kernel/mm/page_idle/bitmap";
+inline constexpr const char* kPageFlagsFile = "proc/kpageflags";
+inline constexpr uint64_t kPresent = uint64_t{1} << 63;
+inline constexpr uint64_t kSwapped = uint64_t{1} << 62;
+inline constexpr uint64_t kSoftDirty = uint64_t{1} << 55;
+
 // A new, empty folder with `proc`, `sys` and `cgroup` inside; gone with all in it at the end.
 class TempTree {
  public:

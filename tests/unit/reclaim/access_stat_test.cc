@@ -8,24 +8,13 @@
 namespace damonfs {
 namespace {
 
-using test::fake_world;
-using test::kMiB;
-using test::kRam;
-using test::Played;
 using testing::Each;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-std::unique_ptr<Context> build() {
-  StatParams params;
-  auto context = build_context(params, fake_world(), ContextUse::start);
-  EXPECT_TRUE(context);
-  return *std::move(context);
-}
-
 // Regions as they are at the end of an aggregation of 100 ms.
 std::unique_ptr<Context> context_of(const std::vector<Known>& regions) {
-  auto context = build();
+  auto context = build(StatParams());
   context->schedule.passed = context->schedule.next_aggregation = 20;
   Target& target = context->targets.front();
   target.clear_regions();
@@ -34,7 +23,7 @@ std::unique_ptr<Context> context_of(const std::vector<Known>& regions) {
 }
 
 TEST(AccessStatTest, WatchesTheBiggestSystemRamWithTunedIntervals) {
-  const auto context = build();
+  const auto context = build(StatParams());
   EXPECT_EQ(OpsId::paddr, context->ops_id);
   EXPECT_THAT(ranges_of(context->targets.front()), ElementsAre(kRam));
   EXPECT_THAT(context->schemes, IsEmpty());
@@ -81,7 +70,7 @@ TEST(AccessStatTest, NoMemoryHasNoPercentiles) {
 }
 
 TEST(AccessStatTest, FollowsTunedIntervals) {
-  Played played(build());
+  Played played(build(StatParams()));
   played.run_us(60'000'000);
   EXPECT_GT(StatReport::of(played.context()).aggr_us, 1'000'000U)
       << "of memory that is not accessed nothing is seen, however long one looks";

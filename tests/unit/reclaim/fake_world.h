@@ -16,12 +16,12 @@
 #include "reclaim/world.h"
 #include "tests/unit/core/fake_metrics.h"
 #include "tests/unit/core/fake_operations.h"
+#include "tests/unit/units.h"
 
-namespace damonfs::test {
+namespace damonfs {
 
-constexpr uint64_t kMiB = 1 << 20;
-constexpr uint64_t kGiB = 1 << 30;
 constexpr AddrRange kRam{4 * kGiB, 5 * kGiB};
+constexpr uint32_t kMost = UINT32_MAX;  // of accesses and age, in patterns
 
 // 1 GiB of System RAM at 4 GiB.
 inline ModuleWorld fake_world(Clock* clock = nullptr) {
@@ -34,6 +34,14 @@ inline ModuleWorld fake_world(Clock* clock = nullptr) {
   world.clock = clock;
   world.seed = 1;
   return world;
+}
+
+// The context of a module with these parameters, there.
+template <class Params>
+std::unique_ptr<Context> build(Params params, ContextUse use = ContextUse::start) {
+  auto context = build_context(params, fake_world(), use);
+  EXPECT_TRUE(context);
+  return *std::move(context);
 }
 
 // A module's context, run step by step in virtual time on memory of which [hot_from, hot_to) is
@@ -69,4 +77,4 @@ class Played {
   KdamondLoop loop_{*context_, clock, requests_};
 };
 
-}  // namespace damonfs::test
+}  // namespace damonfs

@@ -12,22 +12,10 @@
 namespace damonfs {
 namespace {
 
-using test::fake_world;
-using test::kGiB;
-using test::kMiB;
-using test::kRam;
-using test::Played;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr uint32_t kMost = UINT32_MAX;
-
-std::unique_ptr<Context> build(LruSortParams params) {
-  auto context = build_context(params, fake_world(), ContextUse::start);
-  EXPECT_TRUE(context);
-  return *std::move(context);
-}
 const Scheme& hot_of(const Context& context) { return context.schemes.front(); }
 const Scheme& cold_of(const Context& context) { return *std::next(context.schemes.begin()); }
 
@@ -40,7 +28,7 @@ Filter rejects_young(bool young) {
 }
 
 TEST(LruSortTest, DefaultsMakeTheKernelsContext) {
-  const auto context = build({});
+  const auto context = build(LruSortParams());
   EXPECT_EQ(OpsId::paddr, context->ops_id);
   EXPECT_EQ(MonitoringAttrs{}, context->attrs);
   EXPECT_THAT(ranges_of(context->targets.front()), ElementsAre(kRam));

@@ -6,32 +6,15 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <functional>
 #include <thread>
 
 #include "reclaim/proactive_reclaim.h"
 #include "tests/unit/core/asker.h"
+#include "tests/unit/core/fast_clock.h"
 #include "tests/unit/reclaim/fake_world.h"
 
 namespace damonfs {
 namespace {
-
-using test::fake_world;
-using test::kRam;
-
-// Time that passes 50 times as fast as it does, for kdamonds that sleep.
-class FastClock final : public Clock {
- public:
-  [[nodiscard]] uint64_t now_ns() const override {
-    return static_cast<uint64_t>(50 * std::chrono::steady_clock::now().time_since_epoch().count());
-  }
-  void sleep_us(uint64_t us, const std::stop_token& stop) override {
-    const uint64_t end = now_ns() + us * 1000;
-    while (!stop.stop_requested() && now_ns() < end) {
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
-    }
-  }
-};
 
 // Counts how often it was built, and how often it has been looked at.
 struct CountedParams {
@@ -49,14 +32,6 @@ Result<std::unique_ptr<Context>> build_context(CountedParams& params, const Modu
                                                ContextUse use) {
   if (params.built != nullptr) ++*params.built;
   return physical_context(params.physical, world, use);
-}
-
-bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 10000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return false;
 }
 
 class ModuleTest : public testing::Test {

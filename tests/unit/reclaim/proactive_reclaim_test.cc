@@ -14,22 +14,9 @@
 namespace damonfs {
 namespace {
 
-using test::fake_world;
-using test::kGiB;
-using test::kMiB;
-using test::kRam;
-using test::Played;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-constexpr uint32_t kMost = UINT32_MAX;
-
-std::unique_ptr<Context> build(ReclaimParams params, ContextUse use = ContextUse::start) {
-  auto context = build_context(params, fake_world(), use);
-  EXPECT_TRUE(context);
-  return *std::move(context);
-}
 
 // The error that a parameter is refused with.
 int refused(const std::function<void(ReclaimParams&)>& change) {
@@ -41,7 +28,7 @@ int refused(const std::function<void(ReclaimParams&)>& change) {
 // --- The context
 
 TEST(ReclaimTest, DefaultsMakeTheKernelsContext) {
-  const auto context = build({});
+  const auto context = build(ReclaimParams());
   EXPECT_EQ(OpsId::paddr, context->ops_id);
   EXPECT_NE(nullptr, context->operations);
   EXPECT_EQ(5000U, context->attrs.sample_us);
