@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::string_view kOurs = "damon:";
 constexpr std::string_view kPerf = "perf (damonfs)";  // who complains
-constexpr int kUsage = 129;                           // perf's own
+constexpr int kPerfUsage = 129;                       // perf's own
 
 // Becomes the machine's perf.
 int hand_over(std::span<char* const> words) {
@@ -101,7 +101,7 @@ int record(std::span<char* const> words, bool live) {
   auto wanted = parse_perf_record(words.subspan(2));
   if (!wanted) {
     complain(wanted.error().message, kPerf);
-    return kUsage;
+    return kPerfUsage;
   }
   if (!*wanted) return hand_over(words);
   auto& events = (*wanted)->events;
@@ -110,7 +110,7 @@ int record(std::span<char* const> words, bool live) {
   const bool enough = live && std::ranges::any_of(events, is_known);
   if (first_unknown != events.end() && !enough) {
     complain(fmt::format("damon:{}: there is no such event", *first_unknown), kPerf);
-    return kUsage;
+    return kPerfUsage;
   }
   (*wanted)->live = live;
   if ((*wanted)->output.empty()) (*wanted)->output = live ? "-" : "perf.data";
@@ -136,7 +136,7 @@ int script(std::span<char* const> words) {
   if (!known) {
     complain("of the options of perf script only -i, --ns and --force are known for damon: events",
              kPerf);
-    return kUsage;
+    return kPerfUsage;
   }
   std::ifstream lines(input);
   for (std::string line; std::getline(lines, line);) {

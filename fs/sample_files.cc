@@ -1,6 +1,6 @@
 #include "fs/sample_files.h"
 
-#include <ranges>
+#include <vector>
 
 #include "core/filter_rule.h"
 #include "fs/attributes.h"
@@ -94,8 +94,8 @@ constexpr DirectoryType kOperationsAttrs = {"operations attrs", kOperationsAttrs
 
 // Whether the filters let an access pass.
 bool passes(const Numbered<SampleFilterFiles>& files, bool write) {
-  const auto filters =
-      files.items() | std::views::transform([](const auto& item) { return *item; });
+  std::vector<SampleFilterFiles> filters;
+  for (const auto& item : files.items()) filters.push_back(*item);
   return filters_pass(filters, [write](const SampleFilterFiles&) { return write; });
 }
 

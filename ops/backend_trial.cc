@@ -22,7 +22,7 @@ namespace damonfs {
 namespace {
 
 constexpr size_t kPages = 64;
-constexpr int kTries = 3;  // another observer, or reclaim, may interfere once
+constexpr int kTrials = 3;  // another observer, or reclaim, may interfere once
 
 // Anonymous memory, unmapped with this.
 class Memory {
@@ -152,7 +152,7 @@ Result<> try_backend(AccessedBits& bits, const Paths& paths) {
 
   if (!(*toucher)->touch(1)) return fail(ESRCH, "the child to try a backend on ended");
   Mistakes mistakes;
-  for (int i = 0; i < kTries; ++i) {
+  for (int i = 0; i < kTrials; ++i) {
     bits.prepare(samples);
     if (!(*toucher)->touch(2)) return fail(ESRCH, "the child to try a backend on ended");
     bits.check(samples);

@@ -14,7 +14,7 @@ namespace {
 
 // The kernel cuts what is beyond 2 GiB a call off, in the midst of a huge page if need be, which it
 // then splits.
-constexpr size_t kMostBytes = 1U << 30;
+constexpr size_t kMostAdvised = 1U << 30;
 // Each refused piece costs a system call more. A process that locks all its memory would else cost
 // a call for each sample.
 constexpr size_t kMostRefused = 64;
@@ -24,7 +24,7 @@ std::span<const iovec> next_batch(std::span<const iovec> pieces) {
   size_t bytes = 0;
   while (count < pieces.size() && count < IOV_MAX) {
     bytes += pieces[count].iov_len;
-    if (count > 0 && bytes > kMostBytes) break;
+    if (count > 0 && bytes > kMostAdvised) break;
     ++count;
   }
   return pieces.first(count);

@@ -22,8 +22,7 @@ namespace damonfs {
 namespace {
 
 // Physical memory that is looked at together: a multiple of any folio that is on a list.
-constexpr uint64_t kWindow = uint64_t{64} << 20;
-constexpr std::chrono::seconds kFirstMap{1};
+constexpr uint64_t kActionWindow = uint64_t{64} << 20;
 
 // The whole pages of a region, in bytes; what does not fit into an address is cut off.
 AddrRange bytes_of(const AddrRange& range, uint64_t addr_unit) {
@@ -115,17 +114,14 @@ bool PhysicalActions::possible(const SchemeParams& params) {
 void PhysicalActions::apply(const Scheme& scheme, std::span<Application> work, uint64_t addr_unit) {
   for (Application& piece : work) piece.sz_applied = piece.sz_filter_passed = 0;
   if (!possible(scheme.params)) return;
-  if (scheme.params.action != Action::stat && keeper_.nr_scans() == 0) {
-    keeper_.refresh();
-    keeper_.wait(kFirstMap);
-  }
+  if (scheme.params.action != Action::stat) keeper_.ensure_map();
   Batch batch{.work = work, .ranges = {}, .map = keeper_.map(), .spaces = {}};
   RangeList all;
   for (const Application& piece : work) {
     batch.ranges.push_back(bytes_of(piece.region->range, addr_unit));
     append_joined(all, batch.ranges.back());
   }
-  for (const RangeList& window : by_window(intersect(all, memory()), kWindow)) {
+  for (const RangeList& window : by_window(intersect(all, memory()), kActionWindow)) {
     apply_window(scheme.params, batch, window);
   }
   for (Application& piece : work) {

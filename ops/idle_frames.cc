@@ -1,14 +1,6 @@
 #include "ops/idle_frames.h"
 
 namespace damonfs {
-namespace {
-
-constexpr uint64_t kBlock = 512;                  // frames of a huge page
-constexpr uint64_t kRemembered = 400;             // sampling intervals: 2 s at 5 ms
-constexpr size_t kMaxBlocks = size_t{256} << 10;  // that are remembered: half a TiB
-
-}  // namespace
-
 Result<std::unique_ptr<IdleFrames>> IdleFrames::open(const Paths& paths) {
   auto marks = IdleMarks::open(paths);
   if (!marks) return tl::unexpected(marks.error());
@@ -22,11 +14,11 @@ void IdleFrames::find_folios(std::span<const FrameSample> samples) {
   std::vector<uint64_t> unknown;
   std::vector<size_t> asked;
   for (size_t i = 0; i < samples.size(); ++i) {
-    const uint64_t block = samples[i].frame / kBlock;
+    const uint64_t block = samples[i].frame / kHugeFrames;
     const auto known = huge_.find(block);
     if (known != huge_.end() && known->second > now_) {
       // Whether it still is on a list is asked once it looks accessed.
-      folios_[i] = {.head = block * kBlock, .nr_pages = kBlock, .flags = 0};
+      folios_[i] = {.head = block * kHugeFrames, .nr_pages = kHugeFrames, .flags = 0};
       continue;
     }
     unknown.push_back(samples[i].frame);
@@ -34,11 +26,12 @@ void IdleFrames::find_folios(std::span<const FrameSample> samples) {
   }
   std::vector<Folio> found(unknown.size());
   if (frames_.folios(unknown, found) != 0) return;
-  if (huge_.size() >= kMaxBlocks) huge_.clear();
+  if (huge_.size() >= kMostHuge) huge_.clear();
   for (size_t i = 0; i < found.size(); ++i) {
     if ((found[i].flags & frame_flags::kLru) == 0) continue;
     folios_[asked[i]] = found[i];
-    if (found[i].nr_pages == kBlock) huge_[found[i].head / kBlock] = now_ + kRemembered;
+    if (found[i].nr_pages == kHugeFrames)
+      huge_[found[i].head / kHugeFrames] = now_ + kHugeRemembered;
   }
 }
 
@@ -76,7 +69,7 @@ void IdleFrames::check(std::span<FrameSample> samples) {
     samples[i].leaf_sz = marks_.marks()[i].folio.size;
     samples[i].accessed = !idle && marks_.confirm(i);
     if (!idle && !samples[i].accessed) {
-      huge_.erase(samples[i].frame / kBlock);
+      huge_.erase(samples[i].frame / kHugeFrames);
       samples[i].leaf_sz = 0;
     }
   });

@@ -15,7 +15,7 @@ namespace damonfs {
 namespace {
 
 // Addresses whose pages are moved together.
-constexpr uint64_t kWindow = uint64_t{64} << 20;
+constexpr uint64_t kMoveWindow = uint64_t{64} << 20;
 
 uint64_t total_weight(std::span<const ActionDest> dests) {
   uint64_t sum = 0;
@@ -86,7 +86,7 @@ RangeList Migrator::migrate(const SchemeParams& params, const Process& process, 
           .nodes = {}};
   if (dests.size() > 1) job.files = read_mapped_files(process).value_or(std::vector<MappedFile>{});
   RangeList moved;
-  for (const RangeList& window : by_window(pages, kWindow)) {
+  for (const RangeList& window : by_window(pages, kMoveWindow)) {
     job.pages = window;
     choose_nodes(job, dests, info);
     if (!move(job, dry_run, moved)) break;

@@ -19,7 +19,8 @@
 namespace damonfs {
 namespace {
 
-constexpr uint64_t kWindow = uint64_t{128} << 20;  // bytes of memory whose frames are read at once
+constexpr uint64_t kCountWindow = uint64_t{128}
+                                  << 20;  // bytes of memory whose frames are read at once
 
 // The whole of `text` as a number.
 bool parse(std::string_view text, int base, uint64_t& number) {
@@ -42,7 +43,7 @@ Result<uint64_t> block_size(const Paths& paths) {
 uint64_t users_pages(std::span<const AddrRange> memory, PageFrames& frames) {
   uint64_t bytes = 0;
   std::vector<Folio> folios;
-  for (const RangeList& window : by_window(memory, kWindow)) {
+  for (const RangeList& window : by_window(memory, kCountWindow)) {
     for (const AddrRange& range : window) {
       folios.clear();
       if (frames.folios_in(range.start / kPageSize, range.end / kPageSize, folios) != 0) return 0;
@@ -60,15 +61,15 @@ Result<RangeList> node_memory(const Paths& paths, int nid) {
   const auto size = block_size(paths);
   if (!size) return tl::unexpected(size.error());
   const std::string directory = paths.sys + "/devices/system/node/node" + std::to_string(nid);
-  constexpr std::string_view kBlock = "memory";
+  constexpr std::string_view kMemory = "memory";
   RangeList blocks;
   std::error_code error;
   for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
        entry.increment(error)) {
     const std::string name = entry->path().filename();
     uint64_t block = 0;
-    if (!name.starts_with(kBlock) ||
-        !parse(std::string_view(name).substr(kBlock.size()), 10, block))
+    if (!name.starts_with(kMemory) ||
+        !parse(std::string_view(name).substr(kMemory.size()), 10, block))
       continue;
     blocks.push_back({block * *size, (block + 1) * *size});
   }

@@ -16,8 +16,6 @@
 namespace damonfs {
 namespace {
 
-constexpr std::chrono::seconds kFirstMap{1};
-
 bool acts(const Scheme& scheme) { return scheme.params.action != Action::stat; }
 
 }  // namespace
@@ -40,8 +38,7 @@ void PaddrOperations::init(Context& context) {
   context_ = &context;
   context.metrics = &metrics_;
   if (!needs_map(context)) return;
-  keeper_->refresh();
-  keeper_->wait(kFirstMap);
+  keeper_->ensure_map();
 }
 
 void PaddrOperations::update(Context& context) {

@@ -13,7 +13,7 @@ namespace damonfs {
 namespace {
 
 // Addresses whose pages are asked about together: a multiple of what one accessed bit can cover.
-constexpr uint64_t kWindow = uint64_t{64} << 20;
+constexpr uint64_t kFilterWindow = uint64_t{64} << 20;
 
 // What becomes of a page that is not there.
 bool absent_passes(const Filters& filters, bool swapped) {
@@ -74,7 +74,7 @@ RangeList PageFilters::passing(const Filters& filters, const Process& process, P
 
 bool PageFilters::pass_present(const Filters& filters, const Process& process, PageInfo& pages,
                                std::span<const AddrRange> present, RangeList& passed) {
-  for (const RangeList& window : by_window(present, kWindow)) {
+  for (const RangeList& window : by_window(present, kFilterWindow)) {
     Batch batch(process);
     for (const PageInfo::Page& page : pages.present_pages(window)) {
       batch.addrs.push_back(page.addr);

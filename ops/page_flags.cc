@@ -8,14 +8,11 @@
 #include <cstring>
 #include <string>
 
+#include "ops/page_frames.h"
 #include "ops/page_size.h"
 
 namespace damonfs {
 namespace {
-
-constexpr uint64_t kBlock = 512;                  // frames of a huge page: 2 MiB
-constexpr uint64_t kRemembered = 400;             // sampling intervals: 2 s at 5 ms
-constexpr size_t kMaxBlocks = size_t{256} << 10;  // that are remembered: half a TiB
 
 bool has(uint64_t flags, unsigned bit) { return (flags >> bit & 1) != 0; }
 
@@ -36,16 +33,16 @@ uint64_t PageFlags::flags_of(uint64_t pfn) const {
 }
 
 void PageFlags::learn(uint64_t pfn, Kind kind) {
-  if (blocks_.size() >= kMaxBlocks) blocks_.clear();
-  blocks_.insert_or_assign(pfn / kBlock, Block{kind, now_ + kRemembered});
+  if (blocks_.size() >= kMostHuge) blocks_.clear();
+  blocks_.insert_or_assign(pfn / kHugeFrames, Block{kind, now_ + kHugeRemembered});
 }
 
 PageFlags::Folio PageFlags::guess(uint64_t pfn, uint64_t page) {
-  const bool like_huge = pfn % kBlock == page % kBlock;
-  const auto block = blocks_.find(pfn / kBlock);
+  const bool like_huge = pfn % kHugeFrames == page % kHugeFrames;
+  const auto block = blocks_.find(pfn / kHugeFrames);
   const bool known = block != blocks_.end() && block->second.until > now_;
   if (known && block->second.kind == Kind::huge && like_huge) {
-    return {pfn - pfn % kBlock, kBlock * kPageSize, false};
+    return {pfn - pfn % kHugeFrames, kHugeFrames * kPageSize, false};
   }
   if (like_huge || known) return look_up(pfn, like_huge);
   return {pfn, kPageSize, false};
@@ -58,19 +55,19 @@ PageFlags::Folio PageFlags::look_up(uint64_t pfn, bool like_huge) {
   const bool compound = has(flags, KPF_COMPOUND_TAIL) || has(flags, KPF_COMPOUND_HEAD);
   // A compound page of 2^n frames starts at a multiple of 2^n: the head is the first frame among
   // the multiples below that is no tail.
-  for (uint64_t unit = 2; has(flags, KPF_COMPOUND_TAIL) && unit <= kBlock; unit *= 2) {
+  for (uint64_t unit = 2; has(flags, KPF_COMPOUND_TAIL) && unit <= kHugeFrames; unit *= 2) {
     size = unit * kPageSize;
     if (head % unit == 0) continue;
     head -= head % unit;
     flags = flags_of(head);
   }
-  if (compound && like_huge && head % kBlock == 0) {
-    size = kBlock * kPageSize;
+  if (compound && like_huge && head % kHugeFrames == 0) {
+    size = kHugeFrames * kPageSize;
     learn(pfn, Kind::huge);
   } else if (compound) {
     learn(pfn, Kind::compound);
   } else {
-    blocks_.erase(pfn / kBlock);
+    blocks_.erase(pfn / kHugeFrames);
   }
   // Pages of hugetlbfs are on no list.
   return {head, size, has(flags, KPF_LRU) && !has(flags, KPF_COMPOUND_TAIL)};
@@ -86,7 +83,7 @@ bool PageFlags::confirm(uint64_t pfn, const Folio& folio) {
   }
   const bool still_huge = has(flags, KPF_COMPOUND_HEAD);
   if (folio.head != pfn && !still_huge) {
-    blocks_.erase(pfn / kBlock);
+    blocks_.erase(pfn / kHugeFrames);
     return false;
   }
   return has(flags, KPF_LRU);

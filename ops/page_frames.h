@@ -24,6 +24,12 @@ inline constexpr uint64_t kCompoundTail = uint64_t{1} << 16;
 inline constexpr uint64_t kHugetlb = uint64_t{1} << 17;
 }  // namespace frame_flags
 
+inline constexpr uint64_t kHugeFrames = 512;  // of a huge page, 2 MiB
+// For how many sampling intervals what was a huge page is believed to be one (2 s at 5 ms), and how
+// many are (half a TiB).
+inline constexpr uint64_t kHugeRemembered = 400;
+inline constexpr size_t kMostHuge = size_t{256} << 10;
+
 // Pages that the kernel manages as one. A value.
 struct Folio {
   uint64_t head = 0;      // number of its first frame

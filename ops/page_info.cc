@@ -44,7 +44,7 @@ const unsigned long kPagemapScan = _IOWR('f', 16, ScanArg);
 // Looking at so much between two spans costs less than another system call.
 constexpr uint64_t kGap = 64 * kPageSize;
 // Pages whose entries are read at once.
-constexpr uint64_t kChunk = 1 << 16;
+constexpr uint64_t kInfoChunk = 1 << 16;
 
 bool swapped(const PagemapEntry& entry) { return (entry.bits >> 62 & 1) != 0; }
 
@@ -147,8 +147,8 @@ void PageInfo::look_up(PageState state, AddrRange span, RangeList& found) {
     static const uint64_t known = find_zero_frame();
     zero_frame_ = known;
   }
-  for (uint64_t start = span.start; start < span.end; start += kChunk * kPageSize) {
-    const AddrRange chunk{start, std::min(start + kChunk * kPageSize, span.end)};
+  for (uint64_t start = span.start; start < span.end; start += kInfoChunk * kPageSize) {
+    const AddrRange chunk{start, std::min(start + kInfoChunk * kPageSize, span.end)};
     uint64_t addr = chunk.start;
     for (const PagemapEntry& entry : entries(chunk)) {
       const bool zero = zero_frame_ != 0 && entry.pfn() == zero_frame_;

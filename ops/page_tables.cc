@@ -13,7 +13,7 @@ namespace damonfs {
 namespace {
 
 // Looked at with one read(): 65,536 pages, 3 ms where all are there.
-constexpr uint64_t kWindow = uint64_t{256} << 20;
+constexpr uint64_t kScanWindow = uint64_t{256} << 20;
 
 std::optional<pid_t> as_pid(const std::string& name) {
   pid_t pid = 0;
@@ -90,7 +90,7 @@ Result<MappingProcess> ProcfsPageTables::open(pid_t pid) {
 bool ProcfsPageTables::read(std::vector<Run>& runs) {
   if (!info_) return false;
   RangeList window;
-  for (uint64_t room = kWindow; room > 0 && next_ < mappings_.size();) {
+  for (uint64_t room = kScanWindow; room > 0 && next_ < mappings_.size();) {
     const AddrRange& mapping = mappings_[next_];
     const uint64_t start = std::max(mapping.start, next_addr_);
     const uint64_t size = std::min(mapping.end - start, room);

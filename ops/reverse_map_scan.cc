@@ -135,6 +135,12 @@ std::shared_ptr<const ReverseMap> ReverseMapKeeper::map() const {
   return map_;
 }
 
+void ReverseMapKeeper::ensure_map() {
+  if (nr_scans() > 0) return;
+  refresh();
+  wait(std::chrono::seconds(1));
+}
+
 size_t ReverseMapKeeper::nr_scans() const {
   const std::lock_guard lock(mutex_);
   return nr_scans_;

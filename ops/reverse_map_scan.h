@@ -51,6 +51,8 @@ class ReverseMapKeeper {
   void refresh();
   // Waits until all that was asked for is there; false when that takes longer than `most`.
   bool wait(std::chrono::milliseconds most);
+  // Before the first scan: asks for it and waits until it is there, a second at most.
+  void ensure_map();
   // The newest; never null, but empty before the first scan.
   [[nodiscard]] std::shared_ptr<const ReverseMap> map() const;
   // Scans that were finished.

@@ -12,7 +12,7 @@
 namespace damonfs {
 namespace {
 
-const SyntheticProcess& process_of(const Target& target) {
+const SyntheticProcess& described(const Target& target) {
   return static_cast<const SyntheticProcess&>(*target.handle);
 }
 
@@ -24,7 +24,7 @@ bool of_virtual_memory(Action action) {
 template <class Item, class Fn>
 void for_each_target(std::span<Item> items, const Fn& fn) {
   for_each_stretch(items, &Item::target,
-                   [&](std::span<Item> of_one) { fn(process_of(*of_one.front().target), of_one); });
+                   [&](std::span<Item> of_one) { fn(described(*of_one.front().target), of_one); });
 }
 
 }  // namespace
@@ -49,7 +49,7 @@ SyntheticOperations::SyntheticOperations(OpsId id, std::shared_ptr<const Pattern
 void SyntheticOperations::init(Context& context) {
   play_.start(context);
   for (const Target& target : context.targets) {
-    (void)play_.machine().residency(process_of(target).pid());  // in use from now on
+    (void)play_.machine().residency(described(target).pid());  // in use from now on
   }
   VirtualOperations::init(context);
 }
@@ -100,13 +100,13 @@ void SyntheticOperations::apply(const Scheme& scheme, std::span<Application> wor
 }
 
 bool SyntheticOperations::target_valid(const Target& target) {
-  const PatternProcess& process = process_of(target).pattern();
+  const PatternProcess& process = described(target).pattern();
   return process.end != PatternEnd::exit || play_.run().elapsed_ns() < process.length_ns();
 }
 
 Result<std::vector<AddrRange>> SyntheticOperations::mappings(const Target& target) {
   const uint64_t now = play_.run().elapsed_ns();
-  return PatternWindow(process_of(target).pattern(), now, now).mappings();
+  return PatternWindow(described(target).pattern(), now, now).mappings();
 }
 
 }  // namespace damonfs

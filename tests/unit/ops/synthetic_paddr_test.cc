@@ -220,7 +220,7 @@ TEST(SyntheticPaddrTest, SortingAndMigratingCountWhatIsThere) {
 TEST(SyntheticPaddrTest, KnowsWhichNodeMemoryIsOn) {
   using Share = std::pair<uint64_t, uint64_t>;
   for (const uint64_t unit : {1, 1024}) {
-    Memory memory(kTwo, unit);
+    PhysicalMemory memory(kTwo, unit);
     EXPECT_EQ(Share(7, 0), memory.share(0, 16 * kMiB));
     memory.apply(Action::migrate_cold, 2 * kMiB, 5 * kMiB);
     EXPECT_EQ(Share(7, 2), memory.share(0, 16 * kMiB));
