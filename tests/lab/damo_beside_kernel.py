@@ -65,11 +65,11 @@ def shape(words, text):
     return lines - {""}
 
 
-def perf_seconds():
+def perf_seconds(directory):
     """How long an emulated perf takes to begin and to end; up to a minute where the machine is busy."""
     began = time.monotonic()
-    subprocess.run(["perf", "record", "-q", "-a", "-o", "/dev/null", "-e", "damon:damon_aggregated", "--", "true"],
-                   check=True)
+    subprocess.run(["perf", "record", "-q", "-a", "-o", os.path.join(directory, "perf.data"), "-e",
+                    "damon:damon_aggregated", "--", "true"], check=True)
     return time.monotonic() - began
 
 
@@ -79,7 +79,7 @@ class Kernel:
     def __init__(self, program, home):
         self.damo = Forked(program, [], home)
         self.tree = KernelTree("/sys")
-        self.seconds = str(int(5 + 2 * perf_seconds()))
+        self.seconds = str(int(5 + 2 * perf_seconds(home)))
         self.target = subprocess.Popen([WORKLOAD, "--size", "64M", "--hot", "8M", "--offset", "16M", "--quiet"])
         self.other = subprocess.Popen(["sleep", "10000"])
 
@@ -105,8 +105,8 @@ def compare(entry, status, out):
     theirs, ours = shape(entry["words"], out), shape(entry["words"], entry["out"])
     known, others = [], []
     for whose, only in (("kernel's", theirs - ours), ("ours", ours - theirs)):
-        for each in sorted(only):
-            (known if any(re.search(pattern, whose + " only: " + each) for pattern in KNOWN) else others).append(whose + " only: " + each)
+        for each in sorted("%s only: %s" % (whose, line) for line in only):
+            (known if any(re.search(pattern, each) for pattern in KNOWN) else others).append(each)
     return known, others
 
 
