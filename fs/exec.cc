@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -6,6 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "fs/become.h"
 #include "fs/commands.h"
@@ -54,6 +57,22 @@ Result<void> reenter_working_directory() {
               strerror(code));
 }
 
+// damo keeps in its home what the DAMON that it found can do, and believes that for as long as the
+// kernel is of the same version. Of ours it is to find out anew, unless it did: it also keeps where
+// perf was.
+Result<void> hide_known_features() {
+  const char* home = std::getenv("HOME");
+  const std::string known = std::string(home != nullptr ? home : "") + "/.damo.sysinfo";
+  std::ifstream file(known);
+  if (!file) return {};
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (text.find(kViewPrograms) != std::string::npos) return {};
+  const std::string fresh = std::string(kViewDirectory) + "/damo.sysinfo";
+  const Fd made(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!made.valid()) return fail(errno, "cannot make {}: {}", fresh, strerror(errno));
+  return bind_mount(fresh, known);
+}
+
 void find_our_programs_first() {
   const char* path = std::getenv("PATH");
   const std::string others = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";
@@ -77,6 +96,7 @@ int run_exec(const ExecOptions& options) {
   } else if (auto placed = place_mount(*tree, kViewTree); !placed) {
     return complain(placed.error().message, kExec);
   }
+  if (auto done = hide_known_features(); !done) return complain(done.error().message, kExec);
   if (auto done = view->finish(); !done) return complain(done.error().message, kExec);
   if (auto done = reenter_working_directory(); !done) return complain(done.error().message, kExec);
   find_our_programs_first();

@@ -3,12 +3,15 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fnmatch.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -35,19 +38,24 @@ constexpr double kPause = 0.05;  // between two looks at the stream, seconds
 // One run of `perf record`. Used by one thread.
 class Recording {
  public:
-  explicit Recording(const PerfRecord& wanted) : wanted_(wanted) {}
+  Recording(const PerfRecord& wanted, const EndSignals& signals)
+      : wanted_(wanted), signals_(signals) {}
 
   Result<void> open();
   // Takes over what the stream has by now.
   Result<void> drain();
-  // Writes what is to be written.
+  // Writes what is to be written. Of what is shown live, once a signal asks to end, only what is
+  // taken without waiting: who has sent it may be who reads, and wait for us, as damo does.
   Result<void> flush();
   void tell() const;
 
  private:
   void take(std::string_view line);
+  // Waits until the file takes PIPE_BUF bytes; false when a signal comes first.
+  [[nodiscard]] bool wait_writable() const;
 
   const PerfRecord& wanted_;
+  const EndSignals& signals_;
   Fd stream_;
   Fd file_;
   std::string rest_;  // of a line that is not complete
@@ -114,10 +122,19 @@ Result<void> Recording::drain() {
   return flush();
 }
 
+bool Recording::wait_writable() const {
+  std::array<pollfd, 2> polled = {{{file_.get(), POLLOUT, 0}, {signals_.fd(), POLLIN, 0}}};
+  while (::poll(polled.data(), polled.size(), -1) < 0 && errno == EINTR) {
+  }
+  return polled[0].revents != 0;
+}
+
 Result<void> Recording::flush() {
   std::string_view left = out_;
   while (!left.empty()) {
-    const ssize_t size = ::write(file_.get(), left.data(), left.size());
+    if (wanted_.live && !wait_writable()) break;
+    const size_t at_once = wanted_.live ? std::min<size_t>(left.size(), PIPE_BUF) : left.size();
+    const ssize_t size = ::write(file_.get(), left.data(), at_once);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return failed(wanted_.output);
     left.remove_prefix(static_cast<size_t>(size));
@@ -148,7 +165,7 @@ bool is_recording(const std::string& path) {
 
 Result<int> run_recording(const PerfRecord& wanted) {
   const EndSignals signals;
-  Recording recording(wanted);
+  Recording recording(wanted, signals);
   if (auto opened = recording.open(); !opened) return tl::unexpected(opened.error());
   std::optional<Child> command;
   if (!wanted.command.empty()) {

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -84,15 +85,32 @@ Error explain_load_failure(int code) {
   }
 }
 
+Result<pte_walk*> load_program() {
+  libbpf_set_print(log_libbpf);
+  pte_walk* program = pte_walk__open();
+  if (program == nullptr) return tl::unexpected(explain_load_failure(errno));
+  if (const int error = pte_walk__load(program); error != 0) {
+    pte_walk__destroy(program);
+    return tl::unexpected(explain_load_failure(-error));
+  }
+  return program;
+}
+
 // The layout is the kernel's, the same for every walker of this process.
 std::mutex layout_mutex;
 std::optional<pte_layout> known_layout;  // guarded by layout_mutex
 
+// The program of the last walker that went; null when it is in use again.
+std::atomic<pte_walk*> spare_program = nullptr;
+
 }  // namespace
 
-void PageWalker::Destroy::operator()(pte_walk* program) const { pte_walk__destroy(program); }
+void PageWalker::PutAside::operator()(pte_walk* program) const {
+  if (pte_walk* before = spare_program.exchange(program); before != nullptr)
+    pte_walk__destroy(before);
+}
 
-PageWalker::PageWalker(std::unique_ptr<pte_walk, Destroy> program) : program_(std::move(program)) {}
+PageWalker::PageWalker(Program program) : program_(std::move(program)) {}
 PageWalker::~PageWalker() = default;
 
 Result<std::unique_ptr<PageWalker>> PageWalker::load(const Paths& paths) {
@@ -106,12 +124,12 @@ Result<std::unique_ptr<PageWalker>> PageWalker::load(const Paths& paths) {
                 "without CONFIG_DEBUG_INFO_BTF",
                 btf);
 
-  libbpf_set_print(log_libbpf);
-  std::unique_ptr<pte_walk, Destroy> program(pte_walk__open());
-  if (!program) return tl::unexpected(explain_load_failure(errno));
-  if (const int error = pte_walk__load(program.get()); error != 0)
-    return tl::unexpected(explain_load_failure(-error));
-
+  Program program(spare_program.exchange(nullptr));
+  if (!program) {
+    auto loaded = load_program();
+    if (!loaded) return tl::unexpected(loaded.error());
+    program.reset(*loaded);
+  }
   std::unique_ptr<PageWalker> walker(new PageWalker(std::move(program)));
   if (auto settled = walker->settle_layout(paths); !settled) return tl::unexpected(settled.error());
   return walker;

@@ -19,9 +19,10 @@ namespace damonfs {
 // layout was proven, on a page of this process, before the first walk.
 class PageWalker {
  public:
-  // Loads the program and finds the layout (once a process; it is remembered). ENOTSUP: not an
-  // x86-64 kernel that it understands; ENOENT: the kernel has no BTF; EPERM: not allowed; else what
-  // the kernel said.
+  // Finds the layout (once a process; it is remembered) and loads the program, which takes the
+  // kernel a tenth of a second: so that of the last walker that went is kept for the next. ENOTSUP:
+  // not an x86-64 kernel that it understands; ENOENT: the kernel has no BTF; EPERM: not allowed;
+  // else what the kernel said.
   static Result<std::unique_ptr<PageWalker>> load(const Paths& paths);
   ~PageWalker();
   PageWalker(const PageWalker&) = delete;
@@ -37,15 +38,16 @@ class PageWalker {
   Result<> walk(size_t count, bool want_ageing);
 
  private:
-  struct Destroy {
+  struct PutAside {
     void operator()(pte_walk* program) const;
   };
+  using Program = std::unique_ptr<pte_walk, PutAside>;
 
-  explicit PageWalker(std::unique_ptr<pte_walk, Destroy> program);
+  explicit PageWalker(Program program);
   Result<> settle_layout(const Paths& paths);
   Result<pte_probe> probe(const pte_layout& layout);
 
-  std::unique_ptr<pte_walk, Destroy> program_;
+  Program program_;
 };
 
 }  // namespace damonfs

@@ -8,6 +8,7 @@ cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 
 scripts/install-deps.sh
 scripts/build.sh
+scripts/damo.sh build/damo >/dev/null
 
 # against PROGRAM GUEST BACKEND ARGS...
 against() {
@@ -23,6 +24,7 @@ against against_kernel damon pte "$@"
 against against_kernel idle pte "$@"
 against against_kernel idle idle "$@"
 against actions_against_kernel damon pte
+against damo_start_against_kernel damon pte
 
 for program in build/tests/bench_*; do
     [ -x "$program" ] || continue

@@ -1,5 +1,11 @@
-"""damo, unmodified, behind `damonfs exec`: nothing here ever reaches the kernel's own DAMON."""
+"""damo, unmodified, behind `damonfs exec`: nothing here ever reaches the kernel's own DAMON.
 
+With DAMO_IN_GUEST only what guests.py names runs, in forks of one damo; with DAMO_TRANSCRIPT its command lines and
+what they printed are written to that file, for tests/lab/damo_beside_kernel.py.
+"""
+
+import functools
+import json
 import os
 import pathlib
 import re
@@ -13,9 +19,12 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
+import guests  # noqa: E402
 from damon_tree import BUILD, DAMONFS, WORKLOAD, Daemon, comes_true  # noqa: E402
+from forked import Forked  # noqa: E402
 
-PATIENCE = 90  # seconds, for whatever damo does
+IN_GUEST = "DAMO_IN_GUEST" in os.environ
+PATIENCE = 400 if IN_GUEST else 90  # seconds, for whatever damo does
 COLOURS = re.compile("\x1b\\[[0-9;]*m")
 MIB = 1 << 20
 
@@ -26,6 +35,34 @@ def on_cgroup2():
 
 def wait_until(condition, what):
     assert comes_true(condition, PATIENCE, 0.005), "waited in vain: " + what
+
+
+def pytest_collection_modifyitems(items):
+    if IN_GUEST:
+        items[:] = filter(guests.chosen, items)
+
+
+@functools.cache
+def forked(program, mount, directory):
+    """The damo whose forks run command lines on a mount."""
+    return Forked(program, [DAMONFS, "exec", "--mount", mount, "--"], directory)
+
+
+def is_other(word):
+    """Whether a word of a command line is the second process that some watch, a sleep."""
+    try:
+        return pathlib.Path("/proc/%d/comm" % int(word)).read_text() == "sleep\n"
+    except (OSError, ValueError):
+        return False
+
+
+def note(words, pid, done):
+    """Adds to the transcript what became of a command line."""
+    names = {str(pid): "{pid}", **{word: "{other}" for word in words if is_other(word)}}
+    line = {"test": os.environ["PYTEST_CURRENT_TEST"].rpartition("::")[2].rpartition(" ")[0],
+            "words": [names.get(word, word) for word in words], "status": done.returncode, "out": done.stdout}
+    with open(os.environ["DAMO_TRANSCRIPT"], "a") as transcript:
+        print(json.dumps(line), file=transcript)
 
 
 class Damo:
@@ -52,9 +89,16 @@ class Damo:
     def __call__(self, line, **options):
         """`line` is one of damo's; {pid} in it is the target's."""
         # An underscore between two ranges is a blank within a word.
-        words = line.replace("{pid}", str(self.pid)).split(" ") if isinstance(line, str) else line
+        words = line.replace("{pid}", str(self.pid)).split(" ") if isinstance(line, str) else list(line)
         words = [re.sub(r"(\d)_(\d)", r"\1 \2", word) for word in words]
-        return self.exec(self.program, *words, **options)
+        if IN_GUEST:
+            status, out, _ = forked(self.program, self.daemon.directory, self.directory)(words, PATIENCE)
+            done = subprocess.CompletedProcess(words, status, COLOURS.sub("", out))
+        else:
+            done = self.exec(self.program, *words, **options)
+        if "DAMO_TRANSCRIPT" in os.environ:
+            note(words, self.pid, done)
+        return done
 
     def start(self, *command, **options):
         """The same in the background."""

@@ -207,6 +207,19 @@ def test_working_directory(runner, directory):
     assert runner.run("sh", "-c", "ls damon/admin", cwd="/sys/kernel/mm").stdout == "kdamonds\n"
 
 
+def test_what_damo_knows_of_another_damon_is_hidden(runner, directory):
+    known = pathlib.Path(directory, ".damo.sysinfo")
+    command = ["sh", "-c", "cat ~/.damo.sysinfo; echo ours >~/.damo.sysinfo; cat ~/.damo.sysinfo"]
+    known.write_text("the kernel's\n")
+    done = runner.run(*command, env=dict(os.environ, HOME=str(directory)))
+    assert (done.stdout, done.stderr) == ("ours\n", "")
+    assert known.read_text() == "the kernel's\n"
+    known.write_text("perf: %s/bin/perf\n" % VIEW)
+    done = runner.run(*command, env=dict(os.environ, HOME=str(directory)))
+    assert done.stdout == "perf: %s/bin/perf\nours\n" % VIEW
+    assert known.read_text() == "ours\n"
+
+
 def test_no_other_descriptors_are_kept(runner):
     """Who waits for the end of a pipe that the command had must not wait for the daemon."""
     read, write = os.pipe()
