@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -22,6 +21,7 @@ constexpr size_t kDeepest = 32;
 constexpr std::string_view kState = "state";
 constexpr std::string_view kEnabled = "/parameters/enabled";
 constexpr std::string_view kKdamondsName = "kdamonds";
+constexpr std::string_view kProtect = "protect";
 constexpr std::string_view kAdmin = "kernel/mm/damon/admin/";
 
 std::string below(const std::string& directory, std::string_view name) {
@@ -32,6 +32,28 @@ std::string message_of(const Error& error) {
   const char* sentence = strerror(error.code);
   if (error.message.find(sentence) != std::string::npos) return error.message;
   return fmt::format("{} ({}: {})", error.message, strerrorname_np(error.code), sentence);
+}
+
+tl::unexpected<Error> fault_at(const std::string& name, const YAML::Mark& mark,
+                               const std::string& path, const Error& error) {
+  const std::string where = path.empty() ? "" : path + ": ";
+  return fail(error.code, "{}:{}: {}{}", name, mark.line + 1, where, error.message);
+}
+
+Result<YAML::Node> load(std::string_view text, const std::string& name) {
+  try {
+    return YAML::Load(std::string(text));
+  } catch (const YAML::ParserException& error) {
+    return fail(EINVAL, "{}:{}: {}", name, error.mark.line + 1, error.msg);
+  }
+}
+
+Result<std::string> read_file(const std::string& file) {
+  const Fd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!opened.valid()) return fail(errno, "{}: {}", file, strerror(errno));
+  auto text = read_whole(opened);
+  if (!text) return fail(text.error().code, "{}: {}", file, strerror(text.error().code));
+  return text;
 }
 
 // One configuration on its way to a writer.
@@ -89,6 +111,7 @@ Result<void> ConfigWalk::visit_directory(const std::string& path, const YAML::No
   for (const auto& entry : node) {
     const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
     if (name.empty()) return fault(entry.first.Mark(), path, {EINVAL, "a name is wanted"});
+    if (path.empty() && name == kProtect) continue;
     const bool short_name = path.empty() && name == kKdamondsName;
     const std::string named = short_name ? fmt::format("{}{}", kAdmin, name) : below(path, name);
     if (auto visited = visit(named, entry.first, entry.second, depth + 1); !visited) {
@@ -130,8 +153,7 @@ Result<void> ConfigWalk::write(const std::string& path, const std::string& text,
 
 tl::unexpected<Error> ConfigWalk::fault(const YAML::Mark& mark, const std::string& path,
                                         Error error) const {
-  const std::string where = path.empty() ? "" : path + ": ";
-  return fail(error.code, "{}:{}: {}{}", name_, mark.line + 1, where, error.message);
+  return fault_at(name_, mark, path, error);
 }
 
 }  // namespace
@@ -167,21 +189,37 @@ Result<void> LocalTreeWriter::write(const std::string& path, std::string_view te
 
 Result<void> apply_config(std::string_view text, const std::string& name, TreeWriter& writer,
                           ImpliedState implied) {
-  std::optional<YAML::Node> root;
-  try {
-    root = YAML::Load(std::string(text));
-  } catch (const YAML::ParserException& error) {
-    return fail(EINVAL, "{}:{}: {}", name, error.mark.line + 1, error.msg);
-  }
-  return ConfigWalk(name, writer, implied).run(*root);
+  return load(text, name).and_then([&](const YAML::Node& root) {
+    return ConfigWalk(name, writer, implied).run(root);
+  });
 }
 
 Result<void> apply_config_file(const std::string& file, TreeWriter& writer, ImpliedState implied) {
-  const Fd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!opened.valid()) return fail(errno, "{}: {}", file, strerror(errno));
-  const auto text = read_whole(opened);
-  if (!text) return fail(text.error().code, "{}: {}", file, strerror(text.error().code));
-  return apply_config(*text, file, writer, implied);
+  return read_file(file).and_then(
+      [&](const std::string& text) { return apply_config(text, file, writer, implied); });
+}
+
+Result<void> add_protected(std::string_view text, const std::string& name, ProtectedList& list) {
+  const auto root = load(text, name);
+  if (!root) return tl::unexpected(root.error());
+  // What is no mapping is told by apply_config().
+  const YAML::Node named = root->IsMap() ? (*root)[std::string(kProtect)] : YAML::Node();
+  if (!named.IsDefined() || named.IsNull()) return {};
+  const std::string path(kProtect);
+  if (!named.IsSequence()) {
+    return fault_at(name, named.Mark(), path, {EINVAL, "a list of who is protected is wanted"});
+  }
+  for (const YAML::Node& who : named) {
+    if (auto added = list.add(who.IsScalar() ? who.Scalar() : ""); !added) {
+      return fault_at(name, who.Mark(), path, added.error());
+    }
+  }
+  return {};
+}
+
+Result<void> add_protected_of_file(const std::string& file, ProtectedList& list) {
+  return read_file(file).and_then(
+      [&](const std::string& text) { return add_protected(text, file, list); });
 }
 
 }  // namespace damonfs

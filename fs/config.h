@@ -4,7 +4,8 @@
 // directories "0", "1", ... whose number goes into their nr_ file first (schemes into nr_schemes,
 // core_filters into nr_filters). Names are paths below the mount; `kdamonds` at the top stands for
 // kernel/mm/damon/admin/kdamonds. What is for a file `state`, or for `enabled` of a module, is
-// written last, when all else is there.
+// written last, when all else is there. `protect` at the top is no file: who is protected has to be
+// known before there is a tree, see add_protected().
 #pragma once
 
 #include <memory>
@@ -13,6 +14,7 @@
 
 #include "core/result.h"
 #include "fs/node.h"
+#include "ops/protection.h"
 
 namespace damonfs {
 
@@ -59,5 +61,11 @@ Result<void> apply_config(std::string_view text, const std::string& name, TreeWr
 // The same for a file; what open(2) and read(2) say when it cannot be read.
 Result<void> apply_config_file(const std::string& file, TreeWriter& writer,
                                ImpliedState implied = ImpliedState::none);
+
+// Adds to `list` what the configuration `file` names in the sequence `protect`, if it has one.
+// Errors as apply_config_file().
+Result<void> add_protected_of_file(const std::string& file, ProtectedList& list);
+// The same for the text of one.
+Result<void> add_protected(std::string_view text, const std::string& name, ProtectedList& list);
 
 }  // namespace damonfs

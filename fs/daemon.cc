@@ -65,6 +65,11 @@ Result<ProtectedList> protected_of(const MountOptions& options) {
   for (const std::string& words : options.protect) {
     if (auto added = list.add(words); !added) return tl::unexpected(added.error());
   }
+  if (!options.config.empty()) {
+    if (auto added = add_protected_of_file(options.config, list); !added) {
+      return tl::unexpected(added.error());
+    }
+  }
   return list;
 }
 

@@ -11,8 +11,8 @@ huge              has its memory in huge pages        -> huge at=..
 small             has its memory in small pages, that may become huge again -> small at=..
 fill              fills its memory with what does not compress    -> fill at=..
 check             reads all of it; how many bytes are not as filled -> check wrong=N at=..
-label             writes to each page which one it is, so that it still compresses  -> label at=..
-labels            reads all of it; how many pages have not their label            -> labels wrong=N at=..
+label             fills each page with its number, so that zram keeps no more than that -> label at=..
+labels            reads all of it; how many pages are not so, of a file: as labelled() -> labels wrong=N at=..
 thread            a second thread touches instead     -> thread at=..
 fork              a child touches the other half of all for 2 s -> fork pid=.. at=..
 churn SIZE        maps, fills and unmaps memory of that size all the time -> churn at=..
@@ -50,6 +50,11 @@ def block(at):
     for page in range(0, BLOCK, PAGE):
         filled[page:page + 9] = b"x" + number
     return bytes(filled)
+
+
+def labelled(first, number):
+    """What pages of a mapping hold: their number in it in each word, behind what touch() writes."""
+    return b"".join((b"x" + page.to_bytes(7, "little")) * (PAGE // 8) for page in range(first, first + number))
 
 
 def say(word, **values):
@@ -150,26 +155,22 @@ class Toucher:
         say("check", wrong=wrong, at=time.monotonic_ns())
 
     def labels(self, at):
-        """The bytes of the labels of a block's pages, each with the slice that it belongs into."""
-        size = min(BLOCK, len(self.memory) - at)
-        numbers = range(at // PAGE, (at + size) // PAGE)
-        for byte in range(4):
-            where = slice(at + 8 + byte, at + size, PAGE)
-            yield where, bytes(number >> 8 * byte & 0xff for number in numbers)
+        """What the pages of the block at `at` are to hold."""
+        first = (self.skipped + at) // PAGE
+        return labelled(first, min(BLOCK, len(self.memory) - at) // PAGE)
 
     def do_label(self):
         for at in range(0, len(self.memory), BLOCK):
-            for where, label in self.labels(at):
-                self.memory[where] = label
+            self.memory[at:at + BLOCK] = self.labels(at)
         say("label", at=time.monotonic_ns())
 
     def do_labels(self):
         wrong = 0
         for at in range(0, len(self.memory), BLOCK):
-            found = [(self.memory[where].tobytes(), label) for where, label in self.labels(at)]
-            if any(there != label for there, label in found):
-                wrong += sum(any(there[i] != label[i] for there, label in found)
-                             for i in range(len(found[0][1])))
+            is_there, label = self.memory[at:at + BLOCK].tobytes(), self.labels(at)
+            if is_there != label:
+                wrong += sum(is_there[page:page + PAGE] != label[page:page + PAGE]
+                             for page in range(0, len(label), PAGE))
         say("labels", wrong=wrong, at=time.monotonic_ns())
 
     def do_unmap(self):

@@ -117,6 +117,7 @@ def test_a_new_tree_is_dumped(mount):
      "\"nvaddr\" is refused: "),
     (CONFIG.replace("42", "0"), "config.yaml:2: " + ADMIN + "kdamonds/0/state: \"on\" is refused: "),
     ("a: {", "config.yaml:1: "),
+    ("protect: [sshd]", "config.yaml:1: protect: "),
     (None, "config.yaml: No such file or directory"),
 ])
 def test_what_is_refused_leaves_no_mount(directory, config, said, background):

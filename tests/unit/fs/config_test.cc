@@ -153,5 +153,36 @@ kdamonds:
   EXPECT_EQ("Y\n", tree.read(scheme + "ops_filters/0/matching"));
 }
 
+TEST(ConfigTest, WhoIsProtectedIsNoFileOfTheTree) {
+  const char* text = "protect: [comm=sshd, cgroup=/system.slice, pid=17]\na: 1\n";
+  Recorder recorder;
+  ASSERT_TRUE(apply_config(text, "f", recorder));
+  EXPECT_THAT(recorder.written, ElementsAre("a=1"));
+
+  ProtectedList list;
+  ASSERT_TRUE(add_protected(text, "f", list));
+  EXPECT_THAT(list.comms, ElementsAre("sshd"));
+  EXPECT_THAT(list.cgroups, ElementsAre("/system.slice"));
+  EXPECT_THAT(list.pids, ElementsAre(17));
+}
+
+TEST(ConfigTest, WhoIsProtectedNeedNotBeSaidAndIsRefusedWhenWrong) {
+  ProtectedList list;
+  EXPECT_TRUE(add_protected("a: 1\nb: {protect: [nobody]}\n", "f", list));
+  EXPECT_TRUE(add_protected("protect: []\n", "f", list));
+  EXPECT_TRUE(add_protected("protect:\n", "f", list));
+  EXPECT_TRUE(list.comms.empty());
+
+  const auto wrong = add_protected("a: 1\nprotect:\n - comm=sshd\n - sshd\n", "f", list);
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code, EINVAL);
+  EXPECT_THAT(wrong.error().message, HasSubstr("f:4: protect: "));
+  for (const char* text : {"protect: comm=sshd", "protect: {comm: sshd}", "protect: [[comm=a]]"}) {
+    const auto refused = add_protected(text, "f", list);
+    ASSERT_FALSE(refused) << text;
+    EXPECT_EQ(refused.error().code, EINVAL) << text;
+  }
+}
+
 }  // namespace
 }  // namespace damonfs
