@@ -55,22 +55,31 @@ Result<std::vector<pid_t>> ProcfsPageTables::processes() {
   std::ranges::sort(pids);
   std::erase_if(held_,
                 [&](const auto& held) { return !std::ranges::binary_search(pids, held.first); });
+  std::ranges::stable_partition(pids, [&](pid_t pid) {
+    const auto process = hold(pid);
+    return process && spared_.covers(**process);
+  });
   return pids;
+}
+
+Result<std::shared_ptr<const Process>> ProcfsPageTables::hold(pid_t pid) {
+  auto& held = held_[pid];
+  if (held != nullptr && held->exists()) return held;
+  held.reset();
+  auto opened = Process::open(pid, paths_);
+  if (!opened) {
+    held_.erase(pid);
+    return tl::unexpected(opened.error());
+  }
+  held = *std::move(opened);
+  return held;
 }
 
 Result<MappingProcess> ProcfsPageTables::open(pid_t pid) {
   info_.reset();
-  auto& held = held_[pid];
-  if (held == nullptr || !held->exists()) {
-    held.reset();
-    auto opened = Process::open(pid, paths_);
-    if (!opened) {
-      held_.erase(pid);
-      return tl::unexpected(opened.error());
-    }
-    held = *std::move(opened);
-  }
-  const std::shared_ptr<const Process> process = held;
+  auto opened = hold(pid);
+  if (!opened) return tl::unexpected(opened.error());
+  const std::shared_ptr<const Process> process = *std::move(opened);
   auto mappings = read_maps(*process);
   if (!mappings) return tl::unexpected(mappings.error());
   mappings_ = *std::move(mappings);

@@ -51,12 +51,16 @@ class ProcfsPageTables final : public PageTables {
   // `only`: no others than these processes, where any are given.
   ProcfsPageTables(Paths paths, ProtectedList spared, std::vector<pid_t> only = {});
 
-  // A directory of processes that is hidden (hidepid=) shows as one without process 1: EACCES.
+  // The protected ones first: a map that is full must not lack theirs. A directory of processes
+  // that is hidden (hidepid=) shows as one without process 1: EACCES.
   [[nodiscard]] Result<std::vector<pid_t>> processes() override;
   [[nodiscard]] Result<MappingProcess> open(pid_t pid) override;
   [[nodiscard]] bool read(std::vector<Run>& runs) override;
 
  private:
+  // The process, held since an earlier scan or from now on.
+  Result<std::shared_ptr<const Process>> hold(pid_t pid);
+
   Paths paths_;
   ProtectedList spared_;
   std::vector<pid_t> only_;

@@ -257,7 +257,8 @@ TEST(ProcfsPageTablesTest, ReadsFolders) {
   EXPECT_EQ(tables.processes().error().code, EACCES) << "process 1 is hidden";
   system.make_folder("proc/1");
   system.write("proc/uptime", "1");
-  EXPECT_THAT(tables.processes().value(), SizeIs(3));
+  EXPECT_THAT(tables.processes().value(), ElementsAre(getpid(), 1, child.pid()))
+      << "who is protected must have room in any map";
   EXPECT_TRUE(tables.open(getpid())->spared);
   std::vector<PageTables::Run> runs;
   EXPECT_FALSE(tables.read(runs));
