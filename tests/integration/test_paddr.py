@@ -230,3 +230,37 @@ def test_lru_actions_are_applied(start_daemon, make_target, no_huge_pages, actio
         marked = [flags for flags in flags_of(target) if flags & (1 << 6 | 1 << 2)]
         assert len(marked) >= 8 * MIB // PAGE
     daemon.tree.clear()
+
+
+def on_node(target, node):
+    """Bytes of a target's memory that are on a node."""
+    for line in pathlib.Path("/proc/%d/numa_maps" % target.pid).read_text().splitlines():
+        words = line.split()
+        if int(words[0], 16) <= target.range[0] and ("N%d=" % node) in line and "anon=" in line:
+            found = sum(int(word.split("=")[1]) for word in words if word.startswith("N%d=" % node)) * PAGE
+            size = next((int(word.split("=")[1]) for word in words if word.startswith("anon=")), 0) * PAGE
+            if size >= target.range[1] - target.range[0]:
+                return found
+    return 0
+
+
+@pytest.mark.skipif(not pathlib.Path("/sys/devices/system/node/node1").exists(), reason="wants two nodes (--numa 2)")
+def test_migrate_moves_hot_and_cold_frames_to_a_node(start_daemon, make_target, no_huge_pages):
+    hot, cold = make_target(16 * MIB), make_target(16 * MIB)
+    hot.hot(0, 16 * MIB)
+    cold.tell("fill")
+    assert on_node(hot, 0) >= 16 * MIB and on_node(cold, 0) >= 16 * MIB  # all processors are there
+    daemon = start_daemon()
+    ranges = sorted(frames(hot)[:400] + frames(cold)[:400])
+    # The cold go, the hot stay.
+    start(daemon.tree, ranges, {"action": "migrate_cold", "target_nid": 1, **NOT_ACCESSED}, max=2000)
+    assert wait_until(lambda: on_node(cold, 1) >= 14 * MIB), (on_node(cold, 1), stats(daemon.tree), daemon.said())
+    assert on_node(hot, 1) <= 4 * MIB
+    assert stats(daemon.tree)["sz_applied"] >= 14 * MIB
+    daemon.tree.clear()
+    assert cold.tell("check")["wrong"] == "0"
+    # And the hot follow.
+    start(daemon.tree, sorted(frames(hot)[:800]),
+          {"action": "migrate_hot", "target_nid": 1, "nr_accesses": (1, (1 << 32) - 1)}, max=2000)
+    assert wait_until(lambda: on_node(hot, 1) >= 14 * MIB), (on_node(hot, 1), stats(daemon.tree), daemon.said())
+    daemon.tree.clear()

@@ -14,7 +14,7 @@
 namespace damonfs {
 namespace {
 
-constexpr std::chrono::seconds kSoon{60};  // a second scan rests nine tenths of the time
+constexpr std::chrono::seconds kSoon{200};  // a second scan rests nine tenths of the time
 
 class PteFramesTest : public testing::Test {
  protected:
