@@ -1,7 +1,8 @@
 // What it costs to act on many regions: time and system calls a region.
 //
 // All system calls, those that look at the process included:
-//   strace -c -f BUILD/tests/bench_actions --benchmark_filter='cold/1/1024' --benchmark_min_time=...
+//   strace -c -f BUILD/tests/bench_actions --benchmark_filter='cold/1/1024'
+//   --benchmark_min_time=...
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
