@@ -199,7 +199,8 @@ Result<void> apply_config_file(const std::string& file, TreeWriter& writer, Impl
       [&](const std::string& text) { return apply_config(text, file, writer, implied); });
 }
 
-Result<void> add_protected(std::string_view text, const std::string& name, ProtectedList& list) {
+Result<void> read_protected(std::string_view text, const std::string& name,
+                            const AddProtectedFn& add) {
   const auto root = load(text, name);
   if (!root) return tl::unexpected(root.error());
   // What is no mapping is told by apply_config().
@@ -210,16 +211,16 @@ Result<void> add_protected(std::string_view text, const std::string& name, Prote
     return fault_at(name, named.Mark(), path, {EINVAL, "a list of who is protected is wanted"});
   }
   for (const YAML::Node& who : named) {
-    if (auto added = list.add(who.IsScalar() ? who.Scalar() : ""); !added) {
+    if (auto added = add(who.IsScalar() ? who.Scalar() : ""); !added) {
       return fault_at(name, who.Mark(), path, added.error());
     }
   }
   return {};
 }
 
-Result<void> add_protected_of_file(const std::string& file, ProtectedList& list) {
+Result<void> read_protected_of_file(const std::string& file, const AddProtectedFn& add) {
   return read_file(file).and_then(
-      [&](const std::string& text) { return add_protected(text, file, list); });
+      [&](const std::string& text) { return read_protected(text, file, add); });
 }
 
 }  // namespace damonfs

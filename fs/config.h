@@ -5,16 +5,16 @@
 // core_filters into nr_filters). Names are paths below the mount; `kdamonds` at the top stands for
 // kernel/mm/damon/admin/kdamonds. What is for a file `state`, or for `enabled` of a module, is
 // written last, when all else is there. `protect` at the top is no file: who is protected has to be
-// known before there is a tree, see add_protected().
+// known before there is a tree, see read_protected().
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "core/result.h"
 #include "fs/node.h"
-#include "ops/protection.h"
 
 namespace damonfs {
 
@@ -62,10 +62,12 @@ Result<void> apply_config(std::string_view text, const std::string& name, TreeWr
 Result<void> apply_config_file(const std::string& file, TreeWriter& writer,
                                ImpliedState implied = ImpliedState::none);
 
-// Adds to `list` what the configuration `file` names in the sequence `protect`, if it has one.
-// Errors as apply_config_file().
-Result<void> add_protected_of_file(const std::string& file, ProtectedList& list);
+// Tells `add` what the configuration `file` names in the sequence `protect`, if it has one, until
+// that fails. Errors as apply_config_file().
+using AddProtectedFn = std::function<Result<void>(std::string_view words)>;
+Result<void> read_protected_of_file(const std::string& file, const AddProtectedFn& add);
 // The same for the text of one.
-Result<void> add_protected(std::string_view text, const std::string& name, ProtectedList& list);
+Result<void> read_protected(std::string_view text, const std::string& name,
+                            const AddProtectedFn& add);
 
 }  // namespace damonfs

@@ -62,11 +62,12 @@ Result<void> configure(Tree& tree, const MountOptions& options) {
 
 Result<ProtectedList> protected_of(const MountOptions& options) {
   ProtectedList list = ProtectedList::own();
+  const auto add = [&](std::string_view words) { return list.add(words); };
   for (const std::string& words : options.protect) {
-    if (auto added = list.add(words); !added) return tl::unexpected(added.error());
+    if (auto added = add(words); !added) return tl::unexpected(added.error());
   }
   if (!options.config.empty()) {
-    if (auto added = add_protected_of_file(options.config, list); !added) {
+    if (auto added = read_protected_of_file(options.config, add); !added) {
       return tl::unexpected(added.error());
     }
   }

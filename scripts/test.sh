@@ -57,7 +57,8 @@ step() {
     [ $((p + f + s)) = 0 ] || printf '  %d passed, %d failed, %d skipped' "$p" "$f" "$s"
     echo
     if [ "$f" != 0 ]; then
-        tail -n 120 "$log" | sed 's/^/  | /'
+        # Of units those that passed are not what is looked for.
+        grep -vE '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test.* Passed )|\[ *(RUN|OK) *\]' "$log" | tail -n 120 | cut -c1-300 | sed 's/^/  | /'
         return 1
     fi
 }

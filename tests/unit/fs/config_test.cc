@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/protection.h"
 #include "tests/unit/fs/fake_machine.h"
 
 namespace damonfs {
@@ -160,7 +161,8 @@ TEST(ConfigTest, WhoIsProtectedIsNoFileOfTheTree) {
   EXPECT_THAT(recorder.written, ElementsAre("a=1"));
 
   ProtectedList list;
-  ASSERT_TRUE(add_protected(text, "f", list));
+  const auto add = [&](std::string_view words) { return list.add(words); };
+  ASSERT_TRUE(read_protected(text, "f", add));
   EXPECT_THAT(list.comms, ElementsAre("sshd"));
   EXPECT_THAT(list.cgroups, ElementsAre("/system.slice"));
   EXPECT_THAT(list.pids, ElementsAre(17));
@@ -168,17 +170,18 @@ TEST(ConfigTest, WhoIsProtectedIsNoFileOfTheTree) {
 
 TEST(ConfigTest, WhoIsProtectedNeedNotBeSaidAndIsRefusedWhenWrong) {
   ProtectedList list;
-  EXPECT_TRUE(add_protected("a: 1\nb: {protect: [nobody]}\n", "f", list));
-  EXPECT_TRUE(add_protected("protect: []\n", "f", list));
-  EXPECT_TRUE(add_protected("protect:\n", "f", list));
+  const auto add = [&](std::string_view words) { return list.add(words); };
+  EXPECT_TRUE(read_protected("a: 1\nb: {protect: [nobody]}\n", "f", add));
+  EXPECT_TRUE(read_protected("protect: []\n", "f", add));
+  EXPECT_TRUE(read_protected("protect:\n", "f", add));
   EXPECT_TRUE(list.comms.empty());
 
-  const auto wrong = add_protected("a: 1\nprotect:\n - comm=sshd\n - sshd\n", "f", list);
+  const auto wrong = read_protected("a: 1\nprotect:\n - comm=sshd\n - sshd\n", "f", add);
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().code, EINVAL);
   EXPECT_THAT(wrong.error().message, HasSubstr("f:4: protect: "));
   for (const char* text : {"protect: comm=sshd", "protect: {comm: sshd}", "protect: [[comm=a]]"}) {
-    const auto refused = add_protected(text, "f", list);
+    const auto refused = read_protected(text, "f", add);
     ASSERT_FALSE(refused) << text;
     EXPECT_EQ(refused.error().code, EINVAL) << text;
   }
