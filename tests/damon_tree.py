@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import time
@@ -12,6 +13,11 @@ BUILD = pathlib.Path(os.environ.get("DAMONFS_BUILD") or
                      pathlib.Path(__file__).resolve().parent.parent / "build")
 DAMONFS = str(BUILD / "damonfs")
 WORKLOAD = str(BUILD / "tests" / "workload")
+
+# What runs in the background (`&`, nohup) ignores these, and so would all that tests start and signal.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 DEFAULTS = {"sample_us": 5000, "aggr_us": 100000, "update_us": 1000000, "min": 10, "max": 1000}
 
