@@ -55,7 +55,7 @@ Result<std::vector<pid_t>> ProcfsPageTables::processes() {
   std::ranges::sort(pids);
   std::erase_if(held_,
                 [&](const auto& held) { return !std::ranges::binary_search(pids, held.first); });
-  std::ranges::stable_partition(pids, [&](pid_t pid) {
+  std::stable_partition(pids.begin(), pids.end(), [&](pid_t pid) {
     const auto process = hold(pid);
     return process && spared_.covers(**process);
   });
