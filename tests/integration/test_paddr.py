@@ -18,11 +18,12 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from conftest import needs_swap  # noqa: E402
+from conftest import found_by_samples, needs_swap  # noqa: E402
 from damon_tree import DAMONFS, Daemon, comes_true  # noqa: E402
 from toucher_client import pagemap, resident  # noqa: E402
 
-pytestmark = pytest.mark.skipif("DAMONFS_LAB" not in os.environ, reason="acts on the whole machine: in guests only")
+pytestmark = [pytest.mark.skipif("DAMONFS_LAB" not in os.environ, reason="acts on the whole machine: in guests only"),
+              found_by_samples]
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
 MIB = 1 << 20

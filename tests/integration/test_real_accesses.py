@@ -17,9 +17,11 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 import score  # noqa: E402
+from conftest import found_by_samples  # noqa: E402
 from damon_tree import DEFAULTS, Daemon, WORKLOAD, comes_true  # noqa: E402
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
+pytestmark = found_by_samples
 # With soft-dirty each sampling costs time for all of a process's memory, and a fault for each page written
 # to: in small pages more than an emulated processor can do.
 SOFT_DIRTY = BACKEND == "soft-dirty"

@@ -13,11 +13,12 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from conftest import has_swap, needs_swap  # noqa: E402
+from conftest import found_by_samples, has_swap, needs_swap  # noqa: E402
 from damon_tree import Daemon, comes_true  # noqa: E402
 from toucher_client import resident, smaps_bytes  # noqa: E402
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
+pytestmark = found_by_samples
 MIB = 1 << 20
 # Seconds within which what is cold is paged out; an emulated processor compresses for zram many times slower.
 SOON = 30.0 if "DAMONFS_LAB" in os.environ else 10.0
