@@ -24,31 +24,35 @@ namespace {
 constexpr size_t kPages = 64;
 constexpr int kTrials = 3;  // another observer, or reclaim, may interfere once
 
-// Anonymous memory, unmapped with this.
+// Anonymous memory, unmapped with this. Between two pages without access, so that no new mapping is
+// joined to it: all of that would be soft-dirty.
 class Memory {
  public:
   explicit Memory(size_t pages)
       : size_(pages * kPageSize),
-        data_(::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
-    if (valid()) ::madvise(data_, size_, MADV_NOHUGEPAGE);
+        all_(
+            ::mmap(nullptr, size_ + 2 * kPageSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+    if (!valid()) return;
+    ::mprotect(data(), size_, PROT_READ | PROT_WRITE);
+    ::madvise(data(), size_, MADV_NOHUGEPAGE);
   }
   ~Memory() {
-    if (valid()) ::munmap(data_, size_);
+    if (valid()) ::munmap(all_, size_ + 2 * kPageSize);
   }
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
-  [[nodiscard]] bool valid() const { return data_ != MAP_FAILED; }
-  [[nodiscard]] volatile char* page(size_t i) const {
-    return static_cast<volatile char*>(data_) + i * kPageSize;
-  }
+  [[nodiscard]] bool valid() const { return all_ != MAP_FAILED; }
+  [[nodiscard]] volatile char* page(size_t i) const { return data() + i * kPageSize; }
   void touch(size_t step) const {
     for (size_t i = 0; i < size_ / kPageSize; i += step) *page(i) = 1;
   }
 
  private:
+  [[nodiscard]] char* data() const { return static_cast<char*>(all_) + kPageSize; }
+
   size_t size_;
-  void* data_;
+  void* all_;
 };
 
 // A child of this process with memory of its own, that touches every other page when told to. It is

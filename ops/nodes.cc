@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -28,16 +29,69 @@ bool parse(std::string_view text, int base, uint64_t& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-Result<uint64_t> block_size(const Paths& paths) {
-  const std::string path = paths.sys + "/devices/system/memory/block_size_bytes";
+Result<std::string> read_file(const std::string& path) {
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return fail(errno, "{}: {}", path, std::strerror(errno));
-  const auto text = read_whole(file);
+  return read_whole(file);
+}
+
+Result<uint64_t> block_size(const Paths& paths) {
+  const std::string path = paths.sys + "/devices/system/memory/block_size_bytes";
+  const auto text = read_file(path);
   if (!text) return tl::unexpected(text.error());
   const std::string_view digits = std::string_view(*text).substr(0, text->find('\n'));
   uint64_t size = 0;
   if (!parse(digits, 16, size) || size == 0) return fail(EINVAL, "{}: '{}'", path, digits);
   return size;
+}
+
+// The memory blocks of a node's directory; none where that has none.
+Result<RangeList> blocks_in(const std::string& directory, const Paths& paths) {
+  constexpr std::string_view kMemory = "memory";
+  std::vector<uint64_t> blocks;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    uint64_t block = 0;
+    if (name.starts_with(kMemory) &&
+        parse(std::string_view(name).substr(kMemory.size()), 10, block)) {
+      blocks.push_back(block);
+    }
+  }
+  if (error) return fail(error.value(), "{}: {}", directory, error.message());
+  if (blocks.empty()) return {};
+  const auto size = block_size(paths);
+  if (!size) return tl::unexpected(size.error());
+  std::ranges::sort(blocks);
+  RangeList memory;
+  for (const uint64_t block : blocks) append_joined(memory, {block * *size, (block + 1) * *size});
+  return memory;
+}
+
+// What /proc/zoneinfo says of a node: for each zone a line "Node N, zone NAME", below it, each on a
+// line of its own, "spanned PAGES" and "start_pfn: FRAME".
+RangeList zones_of(int nid, const std::string& zoneinfo) {
+  std::istringstream lines(zoneinfo);
+  RangeList memory;
+  std::string word;
+  bool ours = false;
+  uint64_t spanned = 0;
+  while (lines >> word) {
+    if (word == "Node") {
+      lines >> word;
+      ours = word == std::to_string(nid) + ",";
+    } else if (word == "spanned") {
+      lines >> spanned;
+    } else if (word == "start_pfn:") {
+      uint64_t start = 0;
+      lines >> start;
+      if (ours) memory.push_back({start * kPageSize, (start + spanned) * kPageSize});
+    }
+  }
+  std::erase_if(memory, [](const AddrRange& range) { return range.size() == 0; });
+  std::ranges::sort(memory, {}, &AddrRange::start);
+  return join(memory);
 }
 
 uint64_t users_pages(std::span<const AddrRange> memory, PageFrames& frames) {
@@ -58,25 +112,12 @@ uint64_t users_pages(std::span<const AddrRange> memory, PageFrames& frames) {
 }  // namespace
 
 Result<RangeList> node_memory(const Paths& paths, int nid) {
-  const auto size = block_size(paths);
-  if (!size) return tl::unexpected(size.error());
   const std::string directory = paths.sys + "/devices/system/node/node" + std::to_string(nid);
-  constexpr std::string_view kMemory = "memory";
-  RangeList blocks;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::string name = entry->path().filename();
-    uint64_t block = 0;
-    if (!name.starts_with(kMemory) ||
-        !parse(std::string_view(name).substr(kMemory.size()), 10, block))
-      continue;
-    blocks.push_back({block * *size, (block + 1) * *size});
-  }
-  if (error) return fail(error.value(), "{}: {}", directory, error.message());
-  if (blocks.empty()) return fail(ENOENT, "{} names no memory", directory);
-  std::ranges::sort(blocks, {}, &AddrRange::start);
-  return join(blocks);
+  auto blocks = blocks_in(directory, paths);
+  if (!blocks || !blocks->empty()) return blocks;
+  return read_file(paths.proc + "/zoneinfo").map([&](const std::string& zoneinfo) {
+    return zones_of(nid, zoneinfo);
+  });
 }
 
 NodeShare pages_on_node(std::span<const AddrRange> memory, int nid, PageFrames& frames,

@@ -11,9 +11,10 @@
 
 namespace damonfs {
 
-// The physical memory of node `nid`, in bytes, by the memory blocks that sysfs has for it
-// (Documentation/ABI/stable/sysfs-devices-node). ENOENT when there is no such node or its memory
-// is not told of; otherwise what open(2) and read(2) say. Any thread.
+// The physical memory of node `nid`, in bytes: by the memory blocks that sysfs has for it
+// (Documentation/ABI/stable/sysfs-devices-node) or, of a kernel without memory hotplug, by the
+// spans of its zones in /proc/zoneinfo, which may have another node's memory in them. ENOENT when
+// there is no such node; otherwise what open(2) and read(2) say. Any thread.
 [[nodiscard]] Result<RangeList> node_memory(const Paths& paths, int nid);
 
 // How much of the users' pages (those on reclaim's lists) in `memory`, physical and in bytes, lies

@@ -44,8 +44,23 @@ TEST_F(NodesTest, ANodeHasItsMemoryBlocks) {
   EXPECT_THAT(node_memory(system_.paths(), 1).value(), ElementsAre(blocks(2, 3)));
 }
 
+TEST_F(NodesTest, WithoutMemoryBlocksItHasItsZones) {
+  system_.write("proc/zoneinfo",
+                "Node 0, zone      DMA\n  pages free     2814\n        spanned  4095\n"
+                "  start_pfn:           1\n"
+                "Node 2, zone   Normal\n  pages free     1\n        spanned  1024\n"
+                "        present  1024\n  start_pfn:           8192\n"
+                "Node 2, zone    DMA32\n        spanned  4096\n  start_pfn:           4096\n"
+                "Node 2, zone  Movable\n        spanned  0\n  start_pfn:           0\n"
+                "Node 2, zone   Device\n        spanned  16\n  start_pfn:           65536\n");
+  EXPECT_THAT(node_memory(system_.paths(), 2).value(),
+              ElementsAre(AddrRange{4096 * kPageSize, 9216 * kPageSize},
+                          AddrRange{65536 * kPageSize, 65552 * kPageSize}));
+  EXPECT_THAT(node_memory(system_.paths(), 0).value(), ElementsAre(blocks(0, 2), blocks(3, 4)));
+}
+
 TEST_F(NodesTest, WhatIsNotThereIsAnError) {
-  EXPECT_EQ(node_memory(system_.paths(), 2).error().code, ENOENT) << "without memory";
+  EXPECT_EQ(node_memory(system_.paths(), 2).error().code, ENOENT) << "without zoneinfo";
   EXPECT_EQ(node_memory(system_.paths(), 3).error().code, ENOENT);
   EXPECT_EQ(node_memory(system_.paths(), -1).error().code, ENOENT);
   for (const char* size : {"", "0\n", "some\n", "10x\n"}) {
