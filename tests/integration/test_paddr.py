@@ -34,6 +34,14 @@ ATTRS = {"sample_us": 50000, "aggr_us": 500000, "update_us": 1000000}
 NOT_ACCESSED = {"nr_accesses": (0, 0), "age": (1, 1 << 31)}
 
 
+@pytest.fixture(autouse=True)
+def memory_in_one_piece():
+    """The tests before leave it scattered, and so many pieces no regions tell apart."""
+    for name, value in (("drop_caches", "3"), ("compact_memory", "1")):
+        with contextlib.suppress(OSError):
+            (pathlib.Path("/proc/sys/vm") / name).write_text(value)
+
+
 @pytest.fixture
 def start_daemon():
     with contextlib.ExitStack() as stack:
