@@ -29,7 +29,7 @@ from forked import Forked  # noqa: E402
 PATIENCE = 400
 # damo's words for what a kernel has not; and damo 3.4.3 ends with a TypeError where one does not tell how many bytes
 # passed filters (before 6.14).
-NOT_THERE = re.compile(r"is passed but \S+ DAMON feature is not available|"
+NOT_THERE = re.compile(r"is passed but \S+ DAMON feature is not available|kernel is not supporting \S+|"
                        r"TypeError: float\(\) argument must be a string or a real number, not 'NoneType'")
 # What else a kernel of 6.12 has not, or not yet.
 KNOWN = [
