@@ -49,14 +49,15 @@ uint64_t SchemeRound::node_eligible_mem_bp(int nid) const {
 }
 
 void SchemeRound::begin_window() {
-  if (scheme_.quota.window_over(clock_.now_ns())) {
+  const uint64_t now_ns = clock_.now_ns();
+  if (scheme_.quota.window_over(now_ns)) {
     for (QuotaGoal& goal : scheme_.quota.params.goals) {
       if (goal.metric != GoalMetric::node_eligible_mem_bp) continue;
       goal.current_value = node_eligible_mem_bp(goal.nid);
     }
   }
-  const bool rolled = scheme_.quota.roll_window(clock_.now_ns(), context_.min_region_sz,
-                                                context_.metrics, scheme_.stat.qt_exceeds);
+  const bool rolled = scheme_.quota.roll_window(now_ns, context_.min_region_sz, context_.metrics,
+                                                scheme_.stat.qt_exceeds);
   if (rolled && context_.traced()) {
     context_.trace->emit(clock_.now_ns(), EszEvent{0, scheme_idx_, scheme_.quota.esz()});
   }

@@ -489,6 +489,26 @@ TEST_F(NodeGoalTest, IsMeasuredOnceAWindow) {
   EXPECT_EQ(nr_asked_, 2);
 }
 
+TEST_F(NodeGoalTest, NoWindowOpensUnmeasured) {
+  // So hasty that windows end between two looks at it.
+  class HastyClock final : public Clock {
+   public:
+    uint64_t now_ns() const override { return now_ns_ += 2 * kWindowNs / 5; }
+    void sleep_us(uint64_t, const std::stop_token&) override {}
+
+   private:
+    mutable uint64_t now_ns_ = 0;
+  };
+  const HastyClock clock;
+  add_regions(context_->add_target(nullptr), {pages(0, 50)}, 5);
+  for (int i = 0; i < 20; ++i) {
+    tried_.clear();
+    scheme_->quota.params.goals.front().current_value = 10000;  // as if all were on the node
+    SchemeRound(*context_, clock, *scheme_, 0, {}).run();
+    EXPECT_THAT(tried_, ElementsAre(pages(0, 50))) << i;
+  }
+}
+
 TEST_F(NodeGoalTest, WithoutSuchMemoryThereIsNone) {
   add_regions(context_->add_target(nullptr), {pages(100, 150)}, 4);
   scheme_->quota.params.goals.front().current_value = 7;
