@@ -1,5 +1,6 @@
 #include "core/read_whole.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +21,14 @@ Result<std::string> read_whole(const Fd& file) {
     if (size == 0) return text;
     if (size < 0 && error != EINTR) return fail(error, "cannot read: {}", std::strerror(error));
   }
+}
+
+Result<std::string> read_whole(const std::string& path) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return fail(errno, "{}: {}", path, std::strerror(errno));
+  auto text = read_whole(file);
+  if (!text) return fail(text.error().code, "{}: {}", path, std::strerror(text.error().code));
+  return text;
 }
 
 }  // namespace damonfs

@@ -11,4 +11,7 @@ namespace damonfs {
 // All of `file` from where it stands to its end, in big pieces. What read(2) says when it fails.
 [[nodiscard]] Result<std::string> read_whole(const Fd& file);
 
+// All of the file at `path`. What open(2) or read(2) says when it fails, with the path.
+[[nodiscard]] Result<std::string> read_whole(const std::string& path);
+
 }  // namespace damonfs

@@ -1,3 +1,4 @@
+// Names in paths.
 #pragma once
 
 #include <string_view>

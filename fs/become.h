@@ -1,3 +1,4 @@
+// Handing this process over to another program.
 #pragma once
 
 #include <span>

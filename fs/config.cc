@@ -1,6 +1,5 @@
 #include "fs/config.h"
 
-#include <fcntl.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -46,14 +45,6 @@ Result<YAML::Node> load(std::string_view text, const std::string& name) {
   } catch (const YAML::ParserException& error) {
     return fail(EINVAL, "{}:{}: {}", name, error.mark.line + 1, error.msg);
   }
-}
-
-Result<std::string> read_file(const std::string& file) {
-  const Fd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!opened.valid()) return fail(errno, "{}: {}", file, strerror(errno));
-  auto text = read_whole(opened);
-  if (!text) return fail(text.error().code, "{}: {}", file, strerror(text.error().code));
-  return text;
 }
 
 // One configuration on its way to a writer.
@@ -195,7 +186,7 @@ Result<void> apply_config(std::string_view text, const std::string& name, TreeWr
 }
 
 Result<void> apply_config_file(const std::string& file, TreeWriter& writer, ImpliedState implied) {
-  return read_file(file).and_then(
+  return read_whole(file).and_then(
       [&](const std::string& text) { return apply_config(text, file, writer, implied); });
 }
 
@@ -219,7 +210,7 @@ Result<void> read_protected(std::string_view text, const std::string& name,
 }
 
 Result<void> read_protected_of_file(const std::string& file, const AddProtectedFn& add) {
-  return read_file(file).and_then(
+  return read_whole(file).and_then(
       [&](const std::string& text) { return read_protected(text, file, add); });
 }
 

@@ -1,6 +1,7 @@
 #include "ops/idle_frames.h"
 
 namespace damonfs {
+
 Result<std::unique_ptr<IdleFrames>> IdleFrames::open(const Paths& paths) {
   auto marks = IdleMarks::open(paths);
   if (!marks) return tl::unexpected(marks.error());

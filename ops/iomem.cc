@@ -1,14 +1,10 @@
 #include "ops/iomem.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <string>
 
-#include "core/fd.h"
 #include "core/read_whole.h"
 
 namespace damonfs {
@@ -60,10 +56,9 @@ Result<RangeList> parse_iomem(std::string_view text) {
 }
 
 Result<RangeList> system_ram(const Paths& paths) {
-  const std::string path = paths.proc + "/iomem";
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) return fail(errno, "{}: {}", path, std::strerror(errno));
-  return read_whole(file).and_then([](const std::string& text) { return parse_iomem(text); });
+  return read_whole(paths.proc + "/iomem").and_then([](const std::string& text) {
+    return parse_iomem(text);
+  });
 }
 
 Result<AddrRange> biggest_system_ram(const Paths& paths) {

@@ -1,11 +1,8 @@
 #include "ops/nodes.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <filesystem>
 #include <sstream>
 #include <string>
@@ -13,15 +10,14 @@
 #include <system_error>
 #include <vector>
 
-#include "core/fd.h"
 #include "core/read_whole.h"
 #include "ops/page_size.h"
 
 namespace damonfs {
 namespace {
 
-constexpr uint64_t kCountWindow = uint64_t{128}
-                                  << 20;  // bytes of memory whose frames are read at once
+// Memory whose frames are read at once.
+constexpr uint64_t kCountWindow = uint64_t{128} << 20;
 
 // The whole of `text` as a number.
 bool parse(std::string_view text, int base, uint64_t& number) {
@@ -29,15 +25,9 @@ bool parse(std::string_view text, int base, uint64_t& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-Result<std::string> read_file(const std::string& path) {
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) return fail(errno, "{}: {}", path, std::strerror(errno));
-  return read_whole(file);
-}
-
 Result<uint64_t> block_size(const Paths& paths) {
   const std::string path = paths.sys + "/devices/system/memory/block_size_bytes";
-  const auto text = read_file(path);
+  const auto text = read_whole(path);
   if (!text) return tl::unexpected(text.error());
   const std::string_view digits = std::string_view(*text).substr(0, text->find('\n'));
   uint64_t size = 0;
@@ -102,7 +92,7 @@ uint64_t users_pages(std::span<const AddrRange> memory, PageFrames& frames) {
       folios.clear();
       if (frames.folios_in(range.start / kPageSize, range.end / kPageSize, folios) != 0) return 0;
       for (const Folio& folio : folios) {
-        if ((folio.flags & frame_flags::kLru) != 0) bytes += folio.nr_pages * kPageSize;
+        if ((folio.flags & frame_flags::kLru) != 0) bytes += folio.size();
       }
     }
   }
@@ -115,7 +105,7 @@ Result<RangeList> node_memory(const Paths& paths, int nid) {
   const std::string directory = paths.sys + "/devices/system/node/node" + std::to_string(nid);
   auto blocks = blocks_in(directory, paths);
   if (!blocks || !blocks->empty()) return blocks;
-  return read_file(paths.proc + "/zoneinfo").map([&](const std::string& zoneinfo) {
+  return read_whole(paths.proc + "/zoneinfo").map([&](const std::string& zoneinfo) {
     return zones_of(nid, zoneinfo);
   });
 }

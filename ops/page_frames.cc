@@ -13,8 +13,7 @@ namespace damonfs {
 namespace {
 
 constexpr uint64_t kMostFrames = 8192;
-// Frames of the largest folio but for hugetlb's gigantic one.
-constexpr uint64_t kLargestFolio = 512;
+// Frames of hugetlb's gigantic folio; no other has more than a huge page.
 constexpr uint64_t kGiganticFrames = uint64_t{1} << 18;
 constexpr uint64_t kMostEnd = uint64_t{1} << 40;  // 4 PiB
 
@@ -87,7 +86,7 @@ int PageFrames::folios(std::span<const uint64_t> frames, std::span<Folio> folios
 int PageFrames::folios_in(uint64_t first, uint64_t last, std::vector<Folio>& folios) {
   if (first >= last) return 0;
   // The last folio may end behind them.
-  std::vector<uint64_t> flags(align_up(last, kLargestFolio) - first);
+  std::vector<uint64_t> flags(align_up(last, kHugeFrames) - first);
   if (const int error = flags_.read_run(first, flags); error != 0) return error;
   const auto is_tail = [&](uint64_t i) { return (flags[i] & frame_flags::kCompoundTail) != 0; };
   for (uint64_t i = 0; i < last - first;) {
@@ -109,11 +108,11 @@ uint64_t PageFrames::end() {
 }
 
 int PageFrames::find_folio(uint64_t frame, uint64_t flags, Folio& folio) {
-  const uint64_t first = align_down(frame, kLargestFolio);
+  const uint64_t first = align_down(frame, kHugeFrames);
   if (window_first_ != first) {
-    std::vector<uint64_t> frames(kLargestFolio);
+    std::vector<uint64_t> frames(kHugeFrames);
     std::iota(frames.begin(), frames.end(), first);
-    window_.resize(kLargestFolio);
+    window_.resize(kHugeFrames);
     if (const int error = flags_.read(frames, window_); error != 0) return error;
     window_first_ = first;
   }
@@ -121,10 +120,10 @@ int PageFrames::find_folio(uint64_t frame, uint64_t flags, Folio& folio) {
   uint64_t head = frame - first;
   while (head > 0 && is_tail(head)) --head;
   uint64_t end = head + 1;
-  while (end < kLargestFolio && is_tail(end)) ++end;
+  while (end < kHugeFrames && is_tail(end)) ++end;
   bool gigantic = is_tail(head);
-  if (end == kLargestFolio && (window_[head] & frame_flags::kHugetlb) != 0) {
-    const uint64_t behind = first + kLargestFolio;
+  if (end == kHugeFrames && (window_[head] & frame_flags::kHugetlb) != 0) {
+    const uint64_t behind = first + kHugeFrames;
     uint64_t behind_flags = 0;
     if (const int error = flags_.read({&behind, 1}, {&behind_flags, 1}); error != 0) return error;
     gigantic = gigantic || (behind_flags & frame_flags::kCompoundTail) != 0;

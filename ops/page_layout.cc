@@ -1,15 +1,11 @@
 #include "ops/page_layout.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <optional>
 #include <string>
 
-#include "core/fd.h"
 #include "core/read_whole.h"
 #include "ops/page_size.h"
 
@@ -28,12 +24,6 @@ constexpr uint64_t kVmemmap5 = 0xffd4'0000'0000'0000;
 
 uint64_t round_down(uint64_t value, uint64_t unit) { return value & ~(unit - 1); }
 uint64_t round_up(uint64_t value, uint64_t unit) { return round_down(value + unit - 1, unit); }
-
-Result<std::string> read_text(const std::string& path) {
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) return fail(errno, "{}: {}", path, std::strerror(errno));
-  return read_whole(file);
-}
 
 // The number that follows `key` and blanks at or after `from`; `from` moves behind it.
 std::optional<uint64_t> number_after(std::string_view text, std::string_view key, size_t& from) {
@@ -82,9 +72,9 @@ Result<MachineMemory> MachineMemory::parse(std::string_view zoneinfo, std::strin
 }
 
 Result<MachineMemory> MachineMemory::read(const Paths& paths) {
-  const auto zoneinfo = read_text(paths.proc + "/zoneinfo");
+  const auto zoneinfo = read_whole(paths.proc + "/zoneinfo");
   if (!zoneinfo) return tl::unexpected(zoneinfo.error());
-  const auto cpuinfo = read_text(paths.proc + "/cpuinfo");
+  const auto cpuinfo = read_whole(paths.proc + "/cpuinfo");
   if (!cpuinfo) return tl::unexpected(cpuinfo.error());
   return parse(*zoneinfo, *cpuinfo);
 }
