@@ -196,6 +196,13 @@ class Daemon:
         self.close()
 
 
+def biggest_system_ram():
+    """What a module watches unless told otherwise: [start, end) of the biggest System RAM resource."""
+    lines = [line.split(" : ") for line in pathlib.Path("/proc/iomem").read_text().splitlines()]
+    ranges = [[int(word, 16) for word in where.split("-")] for where, what in lines if what == "System RAM"]
+    return max(((start, last + 1) for start, last in ranges), key=lambda r: r[1] - r[0])
+
+
 def cpu_seconds(task):
     """Processor time of `task`, a directory of procfs such as "/proc/12" or "/proc/12/task/13". From
     schedstat where the kernel keeps it, else from stat, in ticks of 10 ms."""

@@ -19,7 +19,7 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 from conftest import found_by_samples, needs_swap  # noqa: E402
-from damon_tree import DAMONFS, Daemon, comes_true  # noqa: E402
+from damon_tree import DAMONFS, Daemon, biggest_system_ram, comes_true  # noqa: E402
 from toucher_client import pagemap, resident  # noqa: E402
 
 pytestmark = [pytest.mark.skipif("DAMONFS_LAB" not in os.environ, reason="acts on the whole machine: in guests only"),
@@ -61,14 +61,6 @@ def frames(target, part=None):
         else:
             ranges.append([frame * PAGE, (frame + 1) * PAGE])
     return ranges
-
-
-def system_ram():
-    """The biggest System RAM resource."""
-    lines = [line.split(" : ") for line in pathlib.Path("/proc/iomem").read_text().splitlines()]
-    ram = [[int(word, 16) for word in span.split("-")] for span, name in lines if name == "System RAM"]
-    start, last = max(ram, key=lambda span: span[1] - span[0])
-    return start, last + 1
 
 
 def start(tree, ranges, *schemes, unit=1, **attrs):
@@ -130,7 +122,7 @@ def test_what_is_hot_is_found_by_its_frames(start_daemon, make_target):
 
 def test_the_whole_machine_and_no_memory_at_all(start_daemon, make_target):
     daemon = start_daemon()
-    start(daemon.tree, [(0, MIB), system_ram(), (1 << 42, (1 << 42) + (1 << 40))], {"action": "stat"})
+    start(daemon.tree, [(0, MIB), biggest_system_ram(), (1 << 42, (1 << 42) + (1 << 40))], {"action": "stat"})
     time.sleep(3)
     assert daemon.tree.running()
     assert heat(daemon.tree, [(1 << 42, (1 << 42) + (1 << 40))]) == 0
@@ -149,7 +141,7 @@ def test_pageout_takes_cold_frames_and_loses_no_byte(start_daemon, make_target, 
     cold = (hot[1], target.range[1])
     other = make_target(16 * MIB)
     daemon = start_daemon()
-    start(daemon.tree, [system_ram()], {"action": "pageout", **NOT_ACCESSED,
+    start(daemon.tree, [biggest_system_ram()], {"action": "pageout", **NOT_ACCESSED,
                                         "filters": [{"type": "young", "matching": "Y", "allow": "N"}]}, unit=unit)
     assert wait_until(lambda: resident(target, cold) <= 0.2 * (cold[1] - cold[0])), (
         resident(target, cold), stats(daemon.tree), daemon.said())
@@ -188,7 +180,7 @@ def test_protected_processes_and_dry_runs_are_left_alone(start_daemon, make_targ
     assert resident(taken) == taken.range[1] - taken.range[0]
     dry.close()
     daemon = start_daemon("--protect", "pid=%d" % spared.pid)
-    start(daemon.tree, [system_ram()], scheme)
+    start(daemon.tree, [biggest_system_ram()], scheme)
     assert wait_until(lambda: resident(taken) <= 4 * MIB), (resident(taken), stats(daemon.tree), daemon.said())
     assert resident(spared) == spared.range[1] - spared.range[0]
     daemon.tree.clear()
@@ -199,7 +191,7 @@ def test_a_memcg_filter_by_frames(start_daemon, make_cgroup, make_target):
     inside = make_target(24 * MIB, None, str(make_cgroup("damonfs-paddr") / "cgroup.procs"))
     outside = make_target(24 * MIB)
     daemon = start_daemon()
-    start(daemon.tree, [system_ram()],
+    start(daemon.tree, [biggest_system_ram()],
           {"action": "pageout", "filters": [{"type": "memcg", "matching": "Y", "allow": "Y",
                                              "memcg_path": "/damonfs-paddr"}]})
     assert wait_until(lambda: resident(inside) <= 4 * MIB), (resident(inside), stats(daemon.tree), daemon.said())

@@ -17,7 +17,7 @@ import time
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from damon_tree import Daemon, KernelTree, cpu_seconds  # noqa: E402
+from damon_tree import Daemon, KernelTree, biggest_system_ram, cpu_seconds  # noqa: E402
 from toucher import PAGE, labelled  # noqa: E402
 from toucher_client import Target, smaps_bytes  # noqa: E402
 
@@ -99,12 +99,6 @@ class Kernels:
     def cpu(self):
         pid = self.tree.read("0/pid")
         return cpu_seconds("/proc/%s/task/%s" % (pid, pid))
-
-
-def biggest_system_ram():
-    lines = [line.split(" : ") for line in pathlib.Path("/proc/iomem").read_text().splitlines()]
-    ranges = [[int(word, 16) for word in where.split("-")] for where, what in lines if what == "System RAM"]
-    return max(((start, last + 1) for start, last in ranges), key=lambda r: r[1] - r[0])
 
 
 @contextlib.contextmanager
