@@ -23,6 +23,8 @@ against() {
 against against_kernel damon pte "$@"
 against against_kernel idle pte "$@"
 against against_kernel idle idle "$@"
+against against_kernel damon pte --paddr "$@"
+against against_kernel idle idle --paddr "$@"
 against actions_against_kernel damon pte
 against damo_start_against_kernel damon pte
 

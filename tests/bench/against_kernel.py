@@ -4,6 +4,7 @@
 Runs in a guest of the laboratory (it switches the kernel's DAMON on): see scripts/bench.sh.
 Prints, for each number of regions, the precision and recall of either side and the processor time
 that its kdamond takes for a region and sample, each the median of several runs with the spread.
+With --paddr both watch the machine's memory instead, and there is no precision nor recall to it.
 """
 
 import argparse
@@ -17,7 +18,7 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 import score  # noqa: E402
-from damon_tree import Daemon, KernelTree, WORKLOAD, cpu_seconds  # noqa: E402
+from damon_tree import Daemon, KernelTree, WORKLOAD, biggest_system_ram, cpu_seconds  # noqa: E402
 
 SIZE, HOT = "256M", "16M"
 
@@ -26,8 +27,8 @@ class Run:
     """What one side reached in one run."""
 
     def __init__(self, scores, regions, thread_ns, process_ns):
-        self.precision = score.median([s.precision for s in scores])
-        self.recall = score.median([s.recall for s in scores])
+        self.precision = score.median([s.precision for s in scores]) if scores else None
+        self.recall = score.median([s.recall for s in scores]) if scores else None
         self.regions = regions
         self.thread_ns = thread_ns  # of the kdamond's thread, for a region and sample
         self.process_ns = process_ns  # of the whole daemon; None for the kernel
@@ -55,11 +56,15 @@ def measure(tree, daemon, pid, truth, whole, options, nr_regions):
     least = nr_regions * 9 // 10 if options.forced else 10
     tree.set_up([pid], sample_us=options.sample_us, aggr_us=options.aggr_us, update_us=60000000,
                 min=least, max=nr_regions)
+    if options.paddr:
+        tree.write("0/contexts/0/operations", "paddr")
+        tree.set_regions(0, [biggest_system_ram()])
     tree.command("on")
     try:
         time.sleep(options.settle)
         scores = []
-        for _ in range(options.snapshots):
+        snapshot(tree)
+        for _ in range(0 if options.paddr else options.snapshots):
             found = score.hot_ranges(snapshot(tree), options.share, whole)
             scores.append(score.score(truth, found))
             time.sleep(0.2)
@@ -85,9 +90,11 @@ def spread(values, form):
 
 
 def report(side, runs):
-    print("  %-8s precision %s  recall %s  regions %s\n           kdamond %s ns a region and sample" % (
-        side, spread((r.precision for r in runs), "%.2f"), spread((r.recall for r in runs), "%.2f"),
-        spread((r.regions for r in runs), "%.0f"), spread((r.thread_ns for r in runs), "%.0f")))
+    if runs[0].precision is not None:
+        print("  %-8s precision %s  recall %s" % (side, spread((r.precision for r in runs), "%.2f"),
+                                                  spread((r.recall for r in runs), "%.2f")))
+    print("  %-8s regions %s\n           kdamond %s ns a region and sample" % (
+        side, spread((r.regions for r in runs), "%.0f"), spread((r.thread_ns for r in runs), "%.0f")))
     if runs[0].process_ns is not None:
         print("           whole daemon %s ns" % spread((r.process_ns for r in runs), "%.0f"))
 
@@ -100,6 +107,7 @@ def parse():
     add("--regions", default="100,1000", help="the largest numbers of regions to compare at")
     add("--free", dest="forced", action="store_false",
         help="leave the least number of regions at 10, so that there are fewer than the largest")
+    add("--paddr", action="store_true", help="watch physical memory")
     add("--sample-us", type=int, default=5000)
     add("--aggr-us", type=int, default=100000)
     add("--snapshots", type=int, default=3, help="that precision and recall are the median of")
@@ -126,9 +134,9 @@ def main():
         whole, truths = score.read_workload([workload.stdout.readline(), workload.stdout.readline()])
         truth = truths[0].ranges
         with Daemon(options.backend) as daemon:
-            print("%s, %s hot of %s, sampling %d us, aggregation %d us, backend %s, %d runs" % (
-                os.uname().release, HOT, SIZE, options.sample_us, options.aggr_us, options.backend,
-                options.runs), flush=True)
+            print("%s, %s, %s hot of %s, sampling %d us, aggregation %d us, backend %s, %d runs" % (
+                os.uname().release, "paddr" if options.paddr else "vaddr", HOT, SIZE, options.sample_us,
+                options.aggr_us, options.backend, options.runs), flush=True)
             for nr_regions in map(int, options.regions.split(",")):
                 ours, theirs = [], []
                 for _ in range(options.runs):
