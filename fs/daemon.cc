@@ -1,6 +1,7 @@
 #include "fs/daemon.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <spdlog/sinks/basic_file_sink.h>
@@ -92,6 +93,9 @@ void keep_only(int one, int other) {
 }
 
 int serve(const MountOptions& options, StartReport report, int life = -1) {
+  // What one thread frees another one uses again: thousands of regions are built by whichever
+  // thread serves the command, and would else stay behind in the arena of each.
+  ::mallopt(M_ARENA_MAX, 1);
   StopSignals signals;
   if (auto log = start_log(options); !log) return report.failed(log.error());
   const auto failed = [&](const Error& error) {
