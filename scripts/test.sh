@@ -85,6 +85,10 @@ damo() {
     DAMONFS_BUILD=$PWD/build $python -m pytest -p no:cacheprovider -q -rs tests/damo --junitxml "$results/damo/junit.xml"
 }
 
+demo() {
+    $python -m pytest -p no:cacheprovider -q -rA tests/test_demo.py --junitxml "$results/demo/junit.xml"
+}
+
 # build_and_test SUFFIX DIR CMAKE-ARGS...
 build_and_test() {
     local suffix=$1 dir=$2
@@ -100,6 +104,7 @@ built=''
 # Not with sanitizers: instrumented, GCC warns of what is not so.
 # Where nobody builds twice, what makes one build quick.
 if build_and_test '' build -DDAMONFS_WERROR=ON ${CI:+-DDAMONFS_WHOLE=ON}; then built=yes; elif [ -x build/damonfs ]; then built=yes; fi
+if [ -n "$built" ]; then step demo demo; fi
 if [ -n "$built" ]; then step damo damo; fi
 if [ -n "$tidy" ]; then step tidy scripts/tidy build; fi
 if [ -n "$sanitize" ]; then

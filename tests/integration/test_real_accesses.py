@@ -7,6 +7,7 @@ Used on the developers' machines and, with every backend in turn, in the laborat
 import contextlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ sys.path.insert(0, str(TESTS))
 
 import score  # noqa: E402
 from conftest import found_by_samples  # noqa: E402
-from damon_tree import DEFAULTS, Daemon, WORKLOAD, comes_true  # noqa: E402
+from damon_tree import DAMONFS, DEFAULTS, Daemon, WORKLOAD, comes_true  # noqa: E402
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
 pytestmark = found_by_samples
@@ -70,6 +71,17 @@ def make_target(make_target):
 
 def wait_until(condition, seconds=WHILE):
     return comes_true(condition, seconds, POLL)
+
+
+def test_doctor_says_what_works():
+    def doctor(*how):
+        done = subprocess.run([*how, DAMONFS, "doctor"], capture_output=True, text=True, check=False)
+        return done.returncode, re.findall(r"(?m)^(pte|idle|soft-dirty) +works$", done.stdout)
+
+    status, works = doctor()
+    assert status == (0 if works else 1)
+    assert BACKEND in ("auto", *works)
+    assert doctor("setpriv", "--bounding-set=-all", "--inh-caps=-all") == (1, [])
 
 
 def is_good(found):

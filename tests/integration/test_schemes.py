@@ -32,6 +32,8 @@ def daemon():
     try:
         started = Daemon(BACKEND)
     except RuntimeError as error:
+        if BACKEND != "auto":
+            raise
         pytest.skip("no real backend here: %s" % error)
     yield started
     assert started.close() == 0

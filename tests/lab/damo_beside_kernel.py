@@ -36,7 +36,7 @@ KNOWN = [
     "ours only: damon_stat: off",  # a module since 6.17
 ]
 COLOURS = re.compile("\x1b\\[[0-9;]*m")
-NUMBER = re.compile(r"-?\b(0x)?\d[\d,.]*( ?([KMGT]?i?B|[num]?s|[dhm]|hz)\b| ?%)?")
+NUMBER = re.compile(r"-?\b(0x)?\d[\d,.]*( ?([KMGT]?i?B|[num]?s|[dhm]|hz|K)\b| ?%)?")
 PROFILE = re.compile(r" \[[k.]\] ")  # a line of what processors were busy with
 HEAT = re.compile(r"^(heatmap: )?[\s\d\[\].|*#]{20,}$")
 
@@ -54,7 +54,10 @@ def shape(words, text):
     text = COLOURS.sub("", text)
     if "json" in words or "--json" in words:
         begin = re.search(r"(?m)^[\[{]", text)
-        return paths(json.loads(text[begin.start():])) if begin else {text}
+        try:
+            return paths(json.loads(text[begin.start():])) if begin else {text}
+        except json.JSONDecodeError as error:
+            return {"no JSON (%s): %s" % (error, text)}
     lines = set()
     for line in text.splitlines():
         if "[ perf record: " in line or PROFILE.search(line):
@@ -85,8 +88,8 @@ class Kernel:
 
     def run(self, words):
         words = [{"{pid}": self.target.pid, "{other}": self.other.pid}.get(word, word) for word in words]
-        if "--timeout" in words:
-            words[words.index("--timeout") + 1] = self.seconds
+        for option in {"--timeout", "--delay"} & set(words):
+            words[words.index(option) + 1] = self.seconds
         status, out, _ = self.damo(words, PATIENCE)
         return status, out
 

@@ -1,6 +1,6 @@
-"""What the parameters of damon_reclaim change, on real memory: for the laboratory's guests only, as this reclaims from
-all processes. What it does as a whole and beside the kernel's is in tests/lab/reclaim_beside_kernel.py; what needs no
-memory, on a described machine in test_modules.py.
+"""The modules on real memory: for the laboratory's guests only, as they act on all processes. What damon_reclaim does
+as a whole, beside the kernel's, is in tests/lab/reclaim_beside_kernel.py; all that a described machine can show is in
+test_modules.py.
 
 The guest `idle` with swap (scripts/lab/run idle --swap 512). The file of one test is made in $DAMONFS_FILES.
 """
@@ -8,6 +8,7 @@ The guest `idle` with swap (scripts/lab/run idle --swap 512). The file of one te
 import mmap
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 from conftest import found_by_samples, needs_swap  # noqa: E402
-from damon_tree import Daemon, biggest_system_ram, comes_true  # noqa: E402
+from damon_tree import DAMONFS, Daemon, biggest_system_ram, comes_true  # noqa: E402
 from toucher import labelled  # noqa: E402
 from toucher_client import Target, pagemap, resident  # noqa: E402
 
@@ -35,18 +36,18 @@ HASTY = {"sample_interval": 20000, "aggr_interval": 200000, "min_age": 1000000, 
          "wmarks_interval": 100000, "wmarks_high": 1000, "wmarks_mid": 999, "wmarks_low": 0}
 
 
-class Reclaim:
-    """damon_reclaim of a daemon."""
+class Module:
+    """One of a daemon's."""
 
-    def __init__(self, daemon):
-        self.parameters = pathlib.Path(daemon.directory) / "module/damon_reclaim/parameters"
+    def __init__(self, daemon, name):
+        self.parameters = pathlib.Path(daemon.directory) / "module" / name / "parameters"
 
     def set(self, **values):
         for name, value in values.items():
             (self.parameters / name).write_text(str(value))
 
     def on(self, **values):
-        self.set(**HASTY | values, enabled="Y")
+        self.set(**values, enabled="Y")
 
     def commit(self, **values):
         self.set(**values, commit_inputs="Y")
@@ -57,9 +58,19 @@ class Reclaim:
 
 
 @pytest.fixture
-def reclaim():
-    with Daemon(BACKEND) as daemon:
-        yield Reclaim(daemon)
+def daemon():
+    with Daemon(BACKEND) as started:
+        yield started
+
+
+class Reclaim(Module):
+    def on(self, **values):
+        super().on(**HASTY | values)
+
+
+@pytest.fixture
+def reclaim(daemon):
+    return Reclaim(daemon, "damon_reclaim")
 
 
 @pytest.fixture
@@ -129,3 +140,48 @@ def test_nothing_changes_before_commit_inputs(reclaim, cold):
     assert gone(cold) < 0.01
     reclaim.commit()
     assert goes(cold), gone(cold)
+
+
+def test_pressure_below_its_goal_lets_the_quota_grow(reclaim, cold):
+    """It begins with next to nothing, and is tuned once a window."""
+    reclaim.on(quota_mem_pressure_us=500000, quota_sz=1 << 40, quota_reset_interval_ms=200)
+    assert goes(cold), gone(cold)
+
+
+def test_a_daemon_killed_at_work_leaves_nothing_undone(daemon, reclaim, cold):
+    reclaim.on()
+    assert comes_true(lambda: gone(cold) > 0.05, SOON, 0.01)
+    daemon.process.kill()
+    daemon.process.wait()
+    subprocess.run([DAMONFS, "umount", daemon.directory], check=True)
+    assert cold.tell("labels")["wrong"] == "0"
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in pathlib.Path("/proc").glob("[0-9]*/stat")]
+    assert not {"T", "t"} & set(states)
+
+
+def test_lru_sort_tells_hot_from_cold(daemon, cold):
+    lru_sort = Module(daemon, "damon_lru_sort")
+    with Target(SIZE) as hot:
+        hot.tell("rest", 20)
+        hot.hot(0, SIZE)
+        lru_sort.on(sample_interval=20000, aggr_interval=200000, hot_thres_access_freq=300, cold_min_age=2000000,
+                    wmarks_high=1000, wmarks_mid=999, wmarks_low=0, quota_ms=0)
+        for kind in ("hot", "cold"):
+            name = "bytes_lru_sorted_%s_regions" % kind
+            assert comes_true(lambda: int(lru_sort.get(name)) > SIZE // 4, SOON), (name, lru_sort.get(name))  # noqa: B023
+
+
+def test_stat_tells_of_idle_and_of_accessed_memory(daemon, cold):
+    stat = Module(daemon, "damon_stat")
+    with Target(SIZE) as hot:
+        hot.tell("rest", 20)
+        hot.hot(0, SIZE)
+        stat.on()
+        assert comes_true(lambda: int(stat.get("aggr_interval_us")) > 0, 30)
+
+        def percentiles():
+            return [int(ms) for ms in stat.get("memory_idle_ms_percentiles").split(",")]
+
+        assert comes_true(lambda: percentiles()[50] > 10000, SOON)  # most of 2 GiB
+        assert percentiles() == sorted(percentiles()) and len(percentiles()) == 101
+        assert comes_true(lambda: int(stat.get("estimated_memory_bandwidth")) > 0, SOON)
