@@ -50,7 +50,6 @@ class Forked:
     drives the kernel's DAMON) in `directory`, where damo finds its home, too. Ends with its owner."""
 
     def __init__(self, program, prefix, directory):
-        self.output = tempfile.NamedTemporaryFile("r")
         environment = dict(os.environ, HOME=str(directory), PATH=os.path.dirname(program) + ":" + os.environ["PATH"])
         environment.pop("PYTHONPATH", None)
         self.process = subprocess.Popen([*prefix, os.path.join(os.path.dirname(program), "python3"),
@@ -59,18 +58,17 @@ class Forked:
 
     def __call__(self, words, timeout=0, fresh=False):
         """(exit status, what it printed, seconds); killed, status -9, after `timeout` seconds if there is one."""
-        request = {"words": [str(word) for word in words], "output": self.output.name, "timeout": timeout,
-                   "fresh": fresh}
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        status, seconds = self.process.stdout.readline().split()
-        self.output.seek(0)
-        return int(status), self.output.read(), float(seconds)
+        # A file of its own: what a command leaves running, such as a perf that ends late, may write on to its own.
+        with tempfile.NamedTemporaryFile("r") as output:
+            request = {"words": [str(word) for word in words], "output": output.name, "timeout": timeout, "fresh": fresh}
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+            status, seconds = self.process.stdout.readline().split()
+            return int(status), output.read(), float(seconds)
 
     def close(self):
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
-        self.output.close()
 
     def __enter__(self):
         return self
