@@ -4,6 +4,7 @@
 //   perf script [--force] [--ns] [-i FILE]
 //   perf trace [--libtraceevent_print] [-o FILE] -e damon:EVENT... [[--] COMMAND...]
 //   perf list [...]
+// On a machine without perf `perf report` and `perf --version` tell so; all else fails with 127.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,8 @@ packages=(
     clang libclang-rt-dev llvm bpftool libbpf-dev libelf-dev zlib1g-dev
     libfuse3-dev fuse3 libspdlog-dev libfmt-dev libboost-dev libexpected-dev
     libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libsystemd-dev
-    libgtest-dev libgmock-dev libbenchmark-dev python3 python3-pytest python3-pytest-rerunfailures python3-venv attr util-linux procps
+    libgtest-dev libgmock-dev libbenchmark-dev python3 python3-pytest python3-pytest-rerunfailures python3-venv
+    attr util-linux procps file linux-perf gnuplot-nox  # the last three for damo
     clang-format clang-tidy
 )
 

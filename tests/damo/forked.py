@@ -60,7 +60,8 @@ class Forked:
         """(exit status, what it printed, seconds); killed, status -9, after `timeout` seconds if there is one."""
         # A file of its own: what a command leaves running, such as a perf that ends late, may write on to its own.
         with tempfile.NamedTemporaryFile("r") as output:
-            request = {"words": [str(word) for word in words], "output": output.name, "timeout": timeout, "fresh": fresh}
+            request = {"words": [str(word) for word in words], "output": output.name, "timeout": timeout,
+                       "fresh": fresh}
             print(json.dumps(request), file=self.process.stdin, flush=True)
             status, seconds = self.process.stdout.readline().split()
             return int(status), output.read(), float(seconds)

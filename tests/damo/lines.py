@@ -63,6 +63,13 @@ START = {
                    "--probe_filter allow hugepage_size 2M 2M --probe_filter reject anon", {
                        "monitoring_attrs/probes/nr_probes": "2", "monitoring_attrs/probes/1/filters/nr_filters": "2",
                        "monitoring_attrs/probes/1/filters/1/type": "anon"}),
+    # Physical addresses, which are only watched.
+    "paddr-default": ("", {
+        "operations": "paddr", "targets/nr_targets": "1", "targets/0/pid_target": "0",
+        "targets/0/regions/nr_regions": "1", "schemes/nr_schemes": "0"}),
+    "paddr-regions": ("--ops paddr --regions 1048576-67108864", {
+        "operations": "paddr", "targets/0/regions/nr_regions": "1", "targets/0/regions/0/start": "1048576",
+        "targets/0/regions/0/end": "67108864"}),
     "all-accesses": ("--target_pid {pid}", {
         "monitoring_attrs/sample/primitives/page_table": "Y", "monitoring_attrs/sample/primitives/page_fault": "N",
         "monitoring_attrs/sample/filters/nr_filters": "0", "operations_attrs/use_reports": "N",
@@ -78,6 +85,10 @@ START = {
     "two-schemes": ("{pid} --damos_action stat --damos_age 1s max --damos_action cold --damos_age 5s max", {
         "schemes/nr_schemes": "2", S + "action": "stat", "schemes/1/action": "cold",
         "schemes/1/access_pattern/age/min": "50"}),
+    "damos_scheme": ("{pid} --damos_scheme --damos_action stat --damos_sz_region 4K max "
+                     "--damos_scheme --damos_action cold --damos_sz_region 1 2", {
+        "schemes/nr_schemes": "2", S + "action": "stat", S + "access_pattern/sz/max": MAX64,
+        "schemes/1/action": "cold", "schemes/1/access_pattern/sz/max": "2"}),
     "max_nr_snapshots": ("{pid} --damos_action stat --damos_max_nr_snapshots 7", {S + "stats/max_nr_snapshots": "7"}),
     # Quotas and goals
     "quotas": ("{pid} --damos_action stat --damos_quotas 10ms 1M 1s 1 2 3", {
@@ -151,6 +162,11 @@ for _metric, _words, _files in (
         "{pid} --damos_action stat --damos_quota_interval 1s --damos_quota_goal %s %s" % (_metric, _words), {
             Q + "goals/nr_goals": "1", Q + "goals/0/target_metric": _metric,
             **{Q + "goals/0/" + _file: _value for _file, _value in _files.items()}})
+# damo 3.4.3 takes no percentage and no node for it.
+START["goal-node_eligible_mem_bp"] = (
+    "--ops paddr --damos_action stat --damos_quota_interval 1s --damos_quota_goal node_eligible_mem_bp 5000", {
+        "operations": "paddr", Q + "goals/0/target_metric": "node_eligible_mem_bp", Q + "goals/0/target_value": "5000",
+        Q + "goals/0/nid": "0"})
 
 # `damo start LINE` that cannot be honoured: who accessed, and how, a backend that reads accessed bits does not know.
 # (damo 3.4.3 takes the N that --sample_primitives page_table stands for as a yes.)
@@ -160,6 +176,7 @@ REFUSED = {
     "write_only": "--target_pid {pid} --exp_ops_write_only Y",
     "cpus": "--target_pid {pid} --exp_ops_cpus 0",
     "tids": "--target_pid {pid} --exp_ops_tids 1",
+    "obsolete": "--target_pid {pid} --obsolete_targets 0",  # of a target that is not watched yet
 }
 
 # `damo tune LINE` on what `damo start {pid} --damos_action stat` has started.
@@ -172,35 +189,41 @@ TUNE = {
     "target": ("{other}", {"targets/0/pid_target": "{other}"}),
     "pause": ("--pause_ctx 0 --target_pid {pid}", {"pause": "Y"}),
     "probe": ("--target_pid {pid} --probe_filter allow anon --probe_weight 100", {PROBE + "weight": "100"}),
+    "obsolete": ("--target_pid {pid} --damon_target --target_pid {other} --obsolete_targets 0", {
+        "targets/nr_targets": "1", "targets/0/pid_target": "{other}"}),
 }
+
+REGIONS = r"(?m)^0 +addr [\d.]+ \w+ +size [\d.]+ \w+ +access [\d.,]+ hz +age [^/]*^total size: [\d.]+ [MG]iB"
 
 # `damo report LINE` of a running context with a stat scheme, and what is printed.
 REPORT_RUNNING = {
-    "access": ("access", "access .* age "),
+    "access": ("access", REGIONS),
     "access-json": ("access --json", '"nr_accesses"'),
     "access-raw": ("access --raw_number", r"\d{6,}"),
-    "access-total": ("access --total_sz_only", r"(?m)^[\d.]+ MiB|^total size|\d"),
-    "access-filter": ("access --snapshot_damos_filter allow anon", "access"),
-    "access-hot": ("access --access_rate 50% 100%", r"access"),
-    "access-tried": ("access --input tried_regions_of 0 0 0", "access"),
-    "access-repeat": ("access --repeat 0.3s 2", "access"),
+    "access-total": ("access --total_sz_only", r"\A[\d.]+ [MG]iB\n"),
+    # Of the target its 64 MiB, which are all there, and little else.
+    "access-filter": ("access --snapshot_damos_filter allow anon", r"total size: .* +df-passed 6[4-6]\.\d+ MiB"),
+    "access-tried": ("access --input tried_regions_of 0 0 0", REGIONS),
+    "access-repeat": ("access --repeat 0.3s 2", r"(?s)\ntotal size: .*\n0 +addr .*\ntotal size: "),
     "damon": ("damon", "state: on"),
     "damon-json": ("damon --format json", '"state"'),
-    "damon-summary": ("damon --kdamonds_summary", "."),
+    "damon-summary": ("damon --kdamonds_summary", r"\A0\tstate: on, pid: \d+\n\Z"),
     "damon-stats": ("damon --damos_stats", "tried"),
     "damon-fields": ("damon --damos_stat_fields nr_tried sz_tried", r"\d"),
     "damon-params": ("damon --damon_params", "intervals"),
     "damon-cpu": ("damon --show_cpu_usage", "cpu"),
     "sysinfo": ("sysinfo", "damo version: 3.4.3|3.4.3"),
     "sysinfo-features": ("sysinfo --print sysfs_features", "schemes_tried_regions"),
-    "pa_layout": ("pa_layout", "."),
+    "pa_layout": ("pa_layout",
+                  r"\tSystem RAM\t[^!]*\nDefault paddr monitoring range: \[.*\(size [\d.]+ [MG]iB\)"),
 }
 
 # `damo report LINE` of a record, {r}.
 REPORT_RECORD = {
     "access": ("access --input {r}", "access"),
     "access-json": ("access --input {r} --json", '"snapshots"'),
-    "access-style": ("access --input {r} --style recency-sz-hist", "."),
+    "access-style": ("access --input {r} --style recency-sz-hist",
+                     r"<idle time \(us\)> <total size>\n(\[.*\) +[\d.]+ \w+ +\|[* ]+\|\n)+"),
     "heatmap": ("heatmap --input {r} --stdout_skip_colorset_example", "(?m)^[0-9]{20,}"),
     "heatmap-resol": ("heatmap --input {r} --resol 5 40", "(?m)^[0-9]{40}$"),
     "heatmap-guide": ("heatmap --input {r} --guide", r"target_id|region"),
@@ -214,7 +237,10 @@ REPORT_RECORD = {
     "footprints": ("footprints all --input {r}.mem_footprint", r"\d"),
     "footprints-rss": ("footprints rss --input {r}.mem_footprint --range 0 101 25", r"(?m)^ *25"),
     "profile": ("profile --inputs {r} {r}.profile", r"%"),
-    "times": ("times --inputs {r} {r}", "."),
-    "holistic": ("holistic --access_pattern {r} --footprints {r}.mem_footprint --profile {r}.profile", "."),
+    "times": ("times --inputs {r} {r}", r"\A\d+\.\d{6}-\d+\.\d{6}\n# \(seconds\)\n"),
+    "holistic": ("holistic --access_pattern {r} --footprints {r}.mem_footprint --profile {r}.profile",
+                 # The maps themselves damo 3.4.3 leaves out.
+                 r"(?s)# Heatmap\n# target \d+, address range \d+-\d+\n.*\n +wss( +[\d.]+ \w+){5} *\n"
+                 r" +rss( +6\d\.\d+ MiB){5} *\n.*\n# Hotspot functions\n.*\S"),
     "record_info": ("record_info --input {r}", r"\d"),
 }

@@ -27,6 +27,15 @@ def damo(damo_program, tmp_path):
         yield Damo(damo_program, daemon, tmp_path, 1)
 
 
+@pytest.fixture
+def unhurried(damo_program, tmp_path):
+    """The same at the pace of the machine's clock: monitoring goes on for as long as somebody looks."""
+    pattern = tmp_path / "pattern"
+    pattern.write_text(PATTERN.removeprefix("clock virtual\n"))
+    with Daemon("synthetic:%s" % pattern) as daemon:
+        yield Damo(damo_program, daemon, tmp_path, 1)
+
+
 def status(damo, module):
     """What `damo MODULE status` prints, as numbers where it is some."""
     done = damo("%s status" % module)
@@ -77,6 +86,24 @@ def test_stat(damo):
     assert len(read("idle_time_percentiles --raw_number")) == 22
     done = damo("module stat write enabled N")
     assert done.returncode == 0, done.stdout
+
+
+def test_stat_as_the_source(unhurried):
+    """With no kdamond of the tree on, damo records and reports what DAMON_STAT finds."""
+    damo = unhurried
+    done = damo("module stat write enabled Y")
+    assert done.returncode == 0, done.stdout
+    done = damo("record --timeout 2 --do_record access -o stat.record ongoing")
+    assert done.returncode == 0, done.stdout
+    done = damo("report access --input stat.record")
+    assert done.returncode == 0 and "\ntotal size: " in done.stdout, done.stdout
+    wait_until(lambda: damo("module stat read aggr_interval_us").stdout.strip() not in ("", "0"), "for a report")
+    done = damo("report access")
+    assert done.returncode == 0 and "# data source: damon_stat" in done.stdout, done.stdout
+    done = damo("record --snapshot 0.3s 2 --do_record access -o snapshot.record ongoing")
+    assert done.returncode == 0, done.stdout
+    done = damo("report access --input snapshot.record")
+    assert done.returncode == 0 and "# data source: damon_stat" in done.stdout, done.stdout
 
 
 def test_features(damo):

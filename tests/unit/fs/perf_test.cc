@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+
 namespace damonfs {
 namespace {
 
@@ -47,6 +49,20 @@ TEST(Perf, OtherEventsAreNotOurs) {
 TEST(Perf, RefusesWhatItCannotDo) {
   EXPECT_EQ(parse({"-e", "damon:a,cycles"}).error().code, EINVAL);
   EXPECT_EQ(parse({"-e", "damon:a", "-p", "1"}).error().code, EINVAL);
+}
+
+TEST(Perf, WithoutOneThereIsNothingToReport) {
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", "/no/such/directory", 1);
+  std::string perf = "perf";
+  std::string report = "report";
+  std::string stat = "stat";
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(run_perf(std::vector<char*>{perf.data(), report.data()}), 0);
+  EXPECT_THAT(testing::internal::GetCapturedStdout(),
+              testing::HasSubstr("this machine has no perf"));
+  EXPECT_EQ(run_perf(std::vector<char*>{perf.data(), stat.data()}), 127);
+  ::setenv("PATH", path.c_str(), 1);
 }
 
 TEST(Perf, ScriptHasTheLineOfPerf) {
