@@ -1,4 +1,5 @@
-// Carrying how often a region is accessed over to new intervals.
+// Carrying how often a region is accessed over to new intervals (mm/damon's
+// damon_update_monitoring_results in its observable rule, rounding included).
 #pragma once
 
 #include "core/attrs.h"

@@ -27,8 +27,8 @@ enum class Action {
   stat,
 };
 
-// The regions a scheme is for; all bounds inclusive. Sizes in bytes, accesses in samples an
-// aggregation interval, age in aggregation intervals.
+// The regions a scheme is for; all bounds inclusive. Sizes in units of address
+// (Context::addr_unit), accesses in samples an aggregation interval, age in aggregation intervals.
 struct AccessPattern {
   uint64_t min_sz = 0;
   uint64_t max_sz = 0;

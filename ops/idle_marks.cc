@@ -66,10 +66,18 @@ void IdleMarks::set() {
       const uint64_t pfn = frame(at);
       words_[pfn / kWordBits - run.word] |= uint64_t{1} << pfn % kWordBits;
     }
-    const ssize_t size = words_.size() * sizeof(uint64_t);
-    const bool marked = ::pwrite(bitmap_.get(), words_.data(), size,
-                                 static_cast<off_t>(run.word * sizeof(uint64_t))) == size;
-    for (size_t at = run.first; at < run.end && !marked; ++at) marks_[by_frame_[at]].pfn = 0;
+    const ssize_t written = ::pwrite(bitmap_.get(), words_.data(), words_.size() * sizeof(uint64_t),
+                                     static_cast<off_t>(run.word * sizeof(uint64_t)));
+    if (written < 0) {
+      warn_(std::to_string(errno),
+            "page frames cannot be marked idle and will not be seen as accessed: {}",
+            std::strerror(errno));
+    }
+    // A short write, at the end of memory, has still set what came before.
+    const uint64_t words_set = std::max<ssize_t>(written, 0) / sizeof(uint64_t);
+    for (size_t at = run.first; at < run.end; ++at) {
+      if (frame(at) / kWordBits - run.word >= words_set) marks_[by_frame_[at]].pfn = 0;
+    }
     first = run.end;
   }
 }

@@ -9,6 +9,7 @@
 #include "core/result.h"
 #include "ops/page_flags.h"
 #include "ops/paths.h"
+#include "ops/warn_once.h"
 
 namespace damonfs {
 
@@ -34,7 +35,8 @@ class IdleMarks {
   std::span<Mark> renew(size_t count);
   // Takes the marks as set before, by whomever, for the next read().
   void take();
-  // Opens a sampling interval: sets all of them. A mark that cannot be set becomes none.
+  // Opens a sampling interval: sets all of them. A mark that cannot be set becomes none, with one
+  // warning an errno.
   void set();
   [[nodiscard]] const std::vector<Mark>& marks() const { return marks_; }
 
@@ -86,6 +88,7 @@ class IdleMarks {
   std::vector<Mark> marks_;
   std::vector<uint32_t> by_frame_;  // marks that were set, in the order of their frames
   std::vector<uint64_t> words_;     // of the bitmap, of one run
+  WarnOnce warn_;
 };
 
 }  // namespace damonfs

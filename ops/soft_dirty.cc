@@ -15,11 +15,13 @@
 namespace damonfs {
 namespace {
 
-// Has the kernel forget what `process` has written so far. A process that is gone has written
-// nothing.
-void clear_soft_dirty(const Process& process) {
+// Has the kernel forget what `process` has written so far.
+Result<> clear_soft_dirty(const Process& process) {
   const Result<Fd> file = process.open_file("clear_refs", O_WRONLY);
-  if (file && ::write(file->get(), "4", 1) != 1) return;
+  if (!file) return tl::unexpected(file.error());
+  if (::write(file->get(), "4", 1) != 1)
+    return fail(errno, "clear_refs of process {}: {}", process.pid(), std::strerror(errno));
+  return {};
 }
 
 }  // namespace
@@ -42,12 +44,28 @@ Result<std::unique_ptr<SoftDirty>> SoftDirty::open(const Paths& paths) {
 }
 
 void SoftDirty::prepare(std::span<Sample> samples) {
-  for_each_stretch(samples, &Sample::target, [](std::span<const Sample> of_one) {
-    clear_soft_dirty(static_cast<const Process&>(*of_one.front().target->handle));
+  not_cleared_.clear();
+  for_each_stretch(samples, &Sample::target, [this](std::span<const Sample> of_one) {
+    const Target* target = of_one.front().target;
+    const auto cleared = clear_soft_dirty(static_cast<const Process&>(*target->handle));
+    if (cleared) return;
+    not_cleared_.insert(target);
+    const int code = cleared.error().code;
+    if (code == ESRCH || code == ENOENT) return;  // it is gone
+    warn_("clear" + std::to_string(code),
+          "what processes write cannot be cleared and will not be seen as accessed: {}",
+          cleared.error().message);
   });
 }
 
 void SoftDirty::check(std::span<Sample> samples) {
+  look(samples);
+  for (Sample& sample : samples) {
+    sample.accessed = sample.accessed && !not_cleared_.contains(sample.target);
+  }
+}
+
+void SoftDirty::look(std::span<Sample> samples) {
   const std::span<const PagemapEntry> entries = pagemap_.read(samples);
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].leaf_sz = entries[i].present() ? kPageSize : 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <span>
 #include <string_view>
 
@@ -9,6 +10,7 @@
 #include "ops/accessed_bits.h"
 #include "ops/pagemap.h"
 #include "ops/paths.h"
+#include "ops/warn_once.h"
 
 namespace damonfs {
 
@@ -19,7 +21,8 @@ namespace damonfs {
 //    write-protect every page, and the process then takes a fault for each page that it writes to,
 //    each sampling interval. Use long intervals.
 //  - Others that use soft-dirty bits of the same process (CRIU) are disturbed.
-// A huge page counts as a whole. Same ownership and thread rule as AccessedBits.
+// A process whose bits cannot be cleared is not accessed, with one warning an errno. A huge page
+// counts as a whole. Same ownership and thread rule as AccessedBits.
 class SoftDirty final : public AccessedBits {
  public:
   // ENOSYS when the kernel keeps no soft-dirty bits, which is tried on our own memory; EPERM and
@@ -31,11 +34,13 @@ class SoftDirty final : public AccessedBits {
 
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
-  void look(std::span<Sample> samples) override { check(samples); }
+  void look(std::span<Sample> samples) override;
   [[nodiscard]] std::string_view name() const override { return "soft-dirty"; }
 
  private:
   PagemapReader pagemap_;
+  std::set<const Target*> not_cleared_;  // by the last prepare()
+  WarnOnce warn_;
 };
 
 }  // namespace damonfs

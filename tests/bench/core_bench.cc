@@ -1,12 +1,18 @@
-// What monitoring itself costs, without any backend: adjusting regions, one sampling interval, and
-// memory. Run: core_bench [--benchmark_filter=...]; see BigO for how costs grow with regions.
+// What monitoring itself costs, without any backend of the kernel's: adjusting regions, one
+// sampling interval, and memory. Run: bench_core [--benchmark_filter=...]; see BigO for how costs
+// grow with regions.
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 #include <malloc.h>
 
+#include <cstdio>
+#include <fstream>
 #include <memory>
+#include <string>
 
 #include "core/adjust.h"
 #include "core/kdamond_loop.h"
+#include "ops/synthetic.h"
 
 namespace damonfs {
 namespace {
@@ -27,15 +33,35 @@ class StillOperations final : public Operations {
   void apply(const Scheme&, std::span<Application>) override {}
 };
 
+void add_equal_regions(Target& target, uint64_t start, uint64_t size, uint64_t nr_regions) {
+  const uint64_t step = size / nr_regions / kPage * kPage;
+  for (uint64_t i = 0; i < nr_regions; ++i) {
+    target.add_region({start + i * step, start + (i + 1) * step});
+  }
+}
+
 // One target of `size` bytes in `nr_regions` equal regions, which are as many as there may be.
 std::unique_ptr<Context> context_with(uint64_t size, uint64_t nr_regions) {
   auto context =
       std::make_unique<Context>(OpsId::vaddr, std::make_unique<StillOperations>(), /*seed=*/1);
   context->attrs.min_nr_regions = 3;
   context->attrs.max_nr_regions = 2 * nr_regions;
-  Target& target = context->add_target(nullptr);
-  const uint64_t step = size / nr_regions / kPage * kPage;
-  for (uint64_t i = 0; i < nr_regions; ++i) target.add_region({i * step, (i + 1) * step});
+  add_equal_regions(context->add_target(nullptr), 0, size, nr_regions);
+  return context;
+}
+
+// The same of a described process, a quarter of whose memory is accessed at random times.
+std::unique_ptr<Context> synthetic_context(uint64_t gib, uint64_t nr_regions, const Clock& clock) {
+  const auto pattern = std::make_shared<const Pattern>(
+      parse_pattern(fmt::format("process 1\nmap heap 0x100000000 {}G\nphase 1h\n"
+                                "access heap 0 {}M 200/s\nend loop\n",
+                                gib, gib * 256))
+          .value());
+  auto context = std::make_unique<Context>(
+      OpsId::fvaddr, std::make_unique<SyntheticOperations>(OpsId::fvaddr, pattern, clock),
+      /*seed=*/1);
+  add_equal_regions(context->add_target(SyntheticProcess::open(1, pattern).value()), 4 * kGiB,
+                    gib * kGiB, nr_regions);
   return context;
 }
 
@@ -83,19 +109,23 @@ BENCHMARK(BM_MergeAndSplit1TiB)->Arg(1000)->Arg(10000)->Unit(benchmark::kMicrose
 
 // One turn of the kdamond's loop with a number of regions that cannot change: sampling, counting,
 // and every 20th time the end of an aggregation.
-void sampling_interval(benchmark::State& state, uint64_t size) {
+void run_intervals(benchmark::State& state, Context& context, Clock& clock) {
   const auto nr_regions = static_cast<uint64_t>(state.range(0));
-  const auto context = context_with(size, nr_regions);
-  context->attrs.min_nr_regions = nr_regions;
-  context->attrs.max_nr_regions = nr_regions;
-  VirtualClock clock;
+  context.attrs.min_nr_regions = nr_regions;
+  context.attrs.max_nr_regions = nr_regions;
   RequestQueue requests;
-  KdamondLoop loop(*context, clock, requests);
+  KdamondLoop loop(context, clock, requests);
   loop.start();
   for ([[maybe_unused]] auto _ : state) loop.run_once({});
-  if (context->nr_regions() != nr_regions) state.SkipWithError("the number of regions changed");
+  if (context.nr_regions() != nr_regions) state.SkipWithError("the number of regions changed");
   state.SetItemsProcessed(state.iterations() * state.range(0));
   state.SetComplexityN(state.range(0));
+}
+
+void sampling_interval(benchmark::State& state, uint64_t size) {
+  VirtualClock clock;
+  const auto context = context_with(size, static_cast<uint64_t>(state.range(0)));
+  run_intervals(state, *context, clock);
 }
 
 void BM_SamplingInterval(benchmark::State& state) { sampling_interval(state, 64 * kGiB); }
@@ -109,6 +139,18 @@ void BM_SamplingInterval1GiB(benchmark::State& state) { sampling_interval(state,
 BENCHMARK(BM_SamplingInterval1GiB)->Arg(1000)->Unit(benchmark::kMicrosecond);
 void BM_SamplingInterval1TiB(benchmark::State& state) { sampling_interval(state, 1024 * kGiB); }
 BENCHMARK(BM_SamplingInterval1TiB)->Arg(1000)->Unit(benchmark::kMicrosecond);
+
+// 1 GiB and 1 TiB in equally many regions, with the backend `synthetic`: the same again.
+void BM_SyntheticInterval(benchmark::State& state) {
+  VirtualClock clock;
+  const auto context = synthetic_context(static_cast<uint64_t>(state.range(1)),
+                                         static_cast<uint64_t>(state.range(0)), clock);
+  run_intervals(state, *context, clock);
+}
+BENCHMARK(BM_SyntheticInterval)
+    ->ArgNames({"regions", "GiB"})
+    ->ArgsProduct({{1000, 10000}, {1, 1024}})
+    ->Unit(benchmark::kMicrosecond);
 
 // Bytes a region takes, pool and allocator included.
 void BM_MemoryOfRegions(benchmark::State& state) {
@@ -128,6 +170,42 @@ BENCHMARK(BM_MemoryOfRegions)
     ->RangeMultiplier(10)
     ->Range(1000, 1000000)
     ->Unit(benchmark::kMicrosecond);
+
+// VmRSS of this process.
+double resident_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    double kib = 0;
+    if (std::sscanf(line.c_str(), "VmRSS: %lf", &kib) == 1) return kib;
+  }
+  return 0;
+}
+
+// Resident memory of the whole process while a context of 10,000 regions is watched (its samples
+// and what an aggregation takes included), and how much more that is than without the context. Run
+// it alone (--benchmark_filter=Resident): other benchmarks leave memory behind.
+void BM_ResidentMemoryOf10000Regions(benchmark::State& state) {
+  constexpr uint64_t kRegions = 10000;
+  double before = 0;
+  double with = 0;
+  for ([[maybe_unused]] auto _ : state) {
+    malloc_trim(0);
+    before = resident_kib();
+    VirtualClock clock;
+    const auto context = synthetic_context(1024, kRegions, clock);
+    context->attrs.min_nr_regions = kRegions;
+    context->attrs.max_nr_regions = kRegions;
+    RequestQueue requests;
+    KdamondLoop loop(*context, clock, requests);
+    loop.start();
+    for (int i = 0; i < 100; ++i) loop.run_once({});
+    with = resident_kib();
+    if (context->nr_regions() != kRegions) state.SkipWithError("the number of regions changed");
+  }
+  state.counters["VmRSS_KiB"] = with;
+  state.counters["more_than_without_KiB"] = with - before;
+}
+BENCHMARK(BM_ResidentMemoryOf10000Regions)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace damonfs

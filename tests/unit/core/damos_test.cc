@@ -126,6 +126,23 @@ TEST_F(DamosTest, ActionsRestartTheAge) {
   EXPECT_THAT(known_of(target_), ElementsAre(Known{pages(0, 1), 3, 0}));
 }
 
+// So that what cannot be done (swap is full, say) is not tried again at once.
+TEST_F(DamosTest, TriesThatDidNothingRestartTheAgeToo) {
+  add_region(target_, {pages(0, 1), 0, 4});
+  AccessPattern old = kEverything;
+  old.min_age = 4;
+  Scheme& scheme = add_scheme(Action::pageout, old);
+  sz_applied_ = 0;
+  EXPECT_THAT(apply(), ElementsAre(pages(0, 1)));
+  EXPECT_EQ(scheme.stat.nr_applied, 0);
+  EXPECT_THAT(known_of(target_), ElementsAre(Known{pages(0, 1), 0, 0}));
+  scheme.next_apply = 100;
+  EXPECT_THAT(apply(), IsEmpty());
+  target_.regions().front().age = 4;
+  scheme.next_apply = 100;
+  EXPECT_THAT(apply(), ElementsAre(pages(0, 1))) << "once it is old again";
+}
+
 TEST_F(DamosTest, StatKeepsTheAge) {
   add_region(target_, {pages(0, 1), 3, 4});
   add_scheme(Action::stat);

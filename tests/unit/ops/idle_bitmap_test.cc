@@ -1,9 +1,11 @@
 #include "ops/idle_bitmap.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <memory>
 #include <random>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "core/context.h"
 #include "ops/page_frames.h"
 #include "ops/process.h"
+#include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/temp_tree.h"
 
@@ -18,6 +21,8 @@ namespace damonfs {
 namespace {
 
 using namespace frame_flags;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 constexpr uint64_t kExclusive = uint64_t{1} << 56;
 constexpr uint64_t kIdle = uint64_t{1} << 25;
@@ -112,6 +117,28 @@ TEST_F(IdleBitmapTest, PageThatCannotBeMarkedIsNotAccessed) {
   bits_->check(samples);
   EXPECT_FALSE(samples[0].accessed);
   EXPECT_EQ(kPageSize, samples[0].leaf_sz);
+}
+
+// A bitmap that takes no mark, and reads as if everything was accessed.
+TEST_F(IdleBitmapTest, MarksThatAreRefusedAreNotAccessedAndSaidOnce) {
+  const LogCapture log;
+  std::filesystem::remove(tree_.path(kIdleBitmapFile));
+  std::filesystem::create_symlink("/dev/full", tree_.path(kIdleBitmapFile));
+  bits_ = std::move(*IdleBitmap::open(tree_.paths(), {}));
+  constexpr uint64_t kHuge = 8 * 512;
+  back(100, 1001);
+  back(101, 5003);
+  back(512, kHuge, kCompoundHead | kLru);  // known to be on a list before it is marked
+  std::vector<Sample> samples{sample(100), sample(101), sample(512)};
+  for (int round = 0; round < 3; ++round) {
+    bits_->prepare(samples);
+    bits_->check(samples);
+    for (const Sample& each : samples) {
+      EXPECT_FALSE(each.accessed) << each.addr;
+      EXPECT_EQ(0U, each.leaf_sz);
+    }
+  }
+  EXPECT_THAT(log.lines(), ElementsAre(HasSubstr("No space left on device")));
 }
 
 TEST_F(IdleBitmapTest, ALookMarksNothing) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "ops/page_size.h"
 #include "tests/unit/ops/temp_tree.h"
@@ -97,6 +98,40 @@ TEST_F(IdleFramesTest, FoliosAreOneByTheirFirstFrame) {
   set_flags(1300, kLru);
   bits_->prepare(samples);
   EXPECT_TRUE(is_marked(1300));
+}
+
+// Memory was taken out of the machine: its frames have no flags any more and their bits read 0, or
+// the files end before them.
+TEST_F(IdleFramesTest, FramesThatAreGoneAreNotAccessed) {
+  set_flags(1001, kLru);
+  add_huge(1024);
+  add_huge(2048);
+  std::vector<FrameSample> samples{{.frame = 1001}, {.frame = 1300}, {.frame = 2050}};
+  const auto expect_accessed = [&](const std::vector<bool>& accessed) {
+    for (size_t i = 0; i < samples.size(); ++i) {
+      EXPECT_EQ(samples[i].accessed, accessed[i]) << i;
+      EXPECT_EQ(samples[i].leaf_sz != 0, accessed[i]) << i;
+    }
+  };
+  bits_->prepare(samples);  // from now on the huge pages are remembered
+  for (const uint64_t frame : {1001, 1024, 2048}) access(frame);
+  bits_->check(samples);
+  expect_accessed({true, true, true});
+  std::filesystem::resize_file(tree_.path(kPageFlagsFile), 1900 * 8);
+  set_flags(1001, 0);
+  for (int round = 0; round < 2; ++round) {
+    bits_->prepare(samples);
+    for (const uint64_t frame : {1001, 1024, 2048}) access(frame);
+    bits_->check(samples);
+    expect_accessed({false, true, false});
+  }
+  bits_->prepare(samples);
+  std::filesystem::resize_file(tree_.path(kPageFlagsFile), 0);
+  std::filesystem::resize_file(tree_.path(kIdleBitmapFile), 0);
+  bits_->check(samples);
+  for (const FrameSample& sample : samples) EXPECT_FALSE(sample.accessed);
+  bits_->look(samples);
+  for (const FrameSample& sample : samples) EXPECT_FALSE(sample.accessed);
 }
 
 TEST_F(IdleFramesTest, ALookMarksNothing) {

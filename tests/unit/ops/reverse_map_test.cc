@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <chrono>
 #include <random>
+#include <thread>
 
 #include "ops/reverse_map_scan.h"
 #include "tests/unit/ops/action_fixtures.h"
@@ -199,6 +201,31 @@ TEST_F(ReverseMapTest, KeeperScansWhenItsMapIsOld) {
   keeper.report(100, 26);
   EXPECT_TRUE(keeper.wait(10s));
   EXPECT_EQ(keeper.nr_scans(), 2U);
+}
+
+TEST_F(ReverseMapTest, KeeperRestsNineTenthsOfTheTimeFromTheSecondScanOn) {
+  using Clock = std::chrono::steady_clock;
+  add(10, {{{0x10000, 100, 1}}, {{0x20000, 110, 1}}});
+  add(20, {{{0x30000, 120, 1}}});
+  Clock::duration worked{};
+  world_->on_read = [&](FakePageTables::World&) {
+    const auto began = Clock::now();
+    std::this_thread::sleep_for(2ms);
+    worked += Clock::now() - began;
+  };
+  ReverseMapKeeper keeper(std::make_unique<FakePageTables>(world_), kMany);
+  keeper.refresh();
+  ASSERT_TRUE(keeper.wait(200s));
+  for (size_t scans = 2; scans < 4; ++scans) {
+    worked = {};
+    const auto began = Clock::now();
+    keeper.refresh();
+    ASSERT_TRUE(keeper.wait(200s));
+    EXPECT_EQ(keeper.nr_scans(), scans);
+    // A slow machine makes it longer, never shorter.
+    EXPECT_GE(Clock::now() - began, 9 * worked);
+    EXPECT_GE(worked, 3 * 2ms);
+  }
 }
 
 TEST_F(ReverseMapTest, KeeperWarnsOnceOfEach) {

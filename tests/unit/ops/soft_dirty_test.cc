@@ -1,22 +1,29 @@
 #include "ops/soft_dirty.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/context.h"
 #include "ops/process.h"
+#include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/temp_tree.h"
 
 namespace damonfs {
 namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
 
 class SoftDirtyTest : public testing::Test {
  protected:
@@ -71,6 +78,7 @@ TEST_F(SoftDirtyTest, ProcessThatIsGoneIsNotAccessed) {
   Child child;
   const Target& target = context_.add_target(*Process::open(child.pid(), Paths()));
   std::vector<Sample> samples{{.target = &target, .addr = 0x1000, .accessed = true}};
+  const LogCapture log;
   child.kill();
   bits_.prepare(samples);
   bits_.check(samples);
@@ -80,6 +88,43 @@ TEST_F(SoftDirtyTest, ProcessThatIsGoneIsNotAccessed) {
   bits_.prepare(samples);
   bits_.check(samples);
   EXPECT_FALSE(samples[0].accessed);
+  EXPECT_THAT(log.lines(), IsEmpty());
+}
+
+// Three processes with the bit set: one that is cleared, one that refuses to be opened for it, one
+// that refuses to be written to.
+TEST_F(SoftDirtyTest, WhatCannotBeClearedIsNotAccessedAndSaidOnce) {
+  const LogCapture log;
+  const Child unopened;
+  const Child unwritten;
+  std::vector<Sample> samples;
+  for (const pid_t pid : {::getpid(), unopened.pid(), unwritten.pid()}) {
+    samples.push_back({.target = &add_target(pid), .addr = 0});
+    tree_.put_number(TempTree::of_process(pid, "pagemap"), 0, kPresent | kSoftDirty | 7);
+  }
+  const auto clear_refs = [&](pid_t pid) {
+    return tree_.path(TempTree::of_process(pid, "clear_refs"));
+  };
+  std::filesystem::remove(clear_refs(unopened.pid()));
+  std::filesystem::create_directory(clear_refs(unopened.pid()));
+  std::filesystem::remove(clear_refs(unwritten.pid()));
+  std::filesystem::create_symlink("/dev/full", clear_refs(unwritten.pid()));
+  for (int round = 0; round < 3; ++round) {
+    bits_.prepare(samples);
+    bits_.check(samples);
+    EXPECT_TRUE(samples[0].accessed);
+    EXPECT_FALSE(samples[1].accessed || samples[2].accessed);
+    EXPECT_EQ(kPageSize, samples[1].leaf_sz);
+  }
+  EXPECT_THAT(log.lines(),
+              ElementsAre(HasSubstr("Is a directory"), HasSubstr("No space left on device")));
+  bits_.look(samples);
+  EXPECT_TRUE(samples[1].accessed) << "as whoever cleared it last has left it";
+  std::filesystem::remove(clear_refs(unopened.pid()));
+  tree_.write(TempTree::of_process(unopened.pid(), "clear_refs"), "");
+  bits_.prepare(samples);
+  bits_.check(samples);
+  EXPECT_TRUE(samples[1].accessed) << "it can be cleared again";
 }
 
 TEST_F(SoftDirtyTest, SaysWhatTheKernelLacks) {
