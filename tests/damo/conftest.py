@@ -110,8 +110,11 @@ class Damo:
         return self.daemon.tree.read(name[1:] if name[0] == "/" else "0/contexts/0/" + name)
 
     def on(self):
-        """Whether the first kdamond is there and on."""
-        return self.read("/nr_kdamonds") != "0" and self.read("/0/state") == "on"
+        """Whether the first kdamond is there and on. damo makes them anew as it starts."""
+        try:
+            return self.read("/0/state") == "on"
+        except FileNotFoundError:
+            return False
 
 
 def check_schemes(damo):
