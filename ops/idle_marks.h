@@ -36,7 +36,7 @@ class IdleMarks {
   // Takes the marks as set before, by whomever, for the next read().
   void take();
   // Opens a sampling interval: sets all of them. A mark that cannot be set becomes none, with one
-  // warning an errno.
+  // warning an errno; silently so where RAM ends within a word, which the kernel does not read out.
   void set();
   [[nodiscard]] const std::vector<Mark>& marks() const { return marks_; }
 

@@ -328,10 +328,12 @@ TEST_P(IdleBitmapRealTest, SeesReadsAndWritesExactly) {
       }
     });
     size_t wrong = 0;
+    size_t unseen = 0;
     for (size_t page = 0; page < samples.size(); ++page) {
       if (samples[page].accessed != (page % step == 0)) ++wrong;
-      EXPECT_EQ(kPageSize, samples[page].leaf_sz);
+      if (samples[page].leaf_sz != kPageSize) ++unseen;
     }
+    EXPECT_LT(unseen, 64U) << "more than frames in the bitmap's last word";
     // Pages that wait for a place on the lists, a handful per processor, cannot be marked.
     EXPECT_LE(wrong, 64U) << "of " << samples.size();
   }
