@@ -4,6 +4,7 @@ With DAMO_IN_GUEST only what guests.py names runs, in forks of one damo; with DA
 what they printed are written to that file, for tests/lab/damo_beside_kernel.py.
 """
 
+import errno
 import functools
 import json
 import os
@@ -113,7 +114,9 @@ class Damo:
         """Whether the first kdamond is there and on. damo makes them anew as it starts."""
         try:
             return self.read("/0/state") == "on"
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENODEV):
+                raise
             return False
 
 
