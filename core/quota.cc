@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 #include "core/feedback.h"
 
 namespace damonfs {

@@ -6,10 +6,10 @@
 #include <mutex>
 #include <vector>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
+#include "core/base/result.h"
 #include "core/context.h"
 #include "core/kdamond.h"
-#include "core/result.h"
 
 namespace damonfs {
 

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 #include "core/priority.h"
 #include "core/ranges.h"
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/context.h"
 #include "core/requests.h"
 

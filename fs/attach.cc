@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/fd.h"
+#include "core/base/fd.h"
 #include "fs/commands.h"
 #include "fs/failures.h"
 #include "fs/mounts.h"

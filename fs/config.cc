@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/read_whole.h"
+#include "core/base/read_whole.h"
 #include "fs/base_name.h"
 
 namespace damonfs {

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cerrno>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 #include "fs/damon_keywords.h"
 #include "fs/sample_files.h"
 #include "fs/values.h"

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/operations.h"
 #include "core/region.h"
 #include "core/running_kdamonds.h"

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 #include "core/ranges.h"
 
 namespace damonfs {

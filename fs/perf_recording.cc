@@ -19,7 +19,7 @@
 #include <optional>
 #include <vector>
 
-#include "core/fd.h"
+#include "core/base/fd.h"
 #include "fs/failures.h"
 #include "fs/sys_view.h"
 #include "fs/watch_children.h"

@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "core/result.h"
+#include "core/base/result.h"
 #include "fs/damon_files.h"
 #include "fs/damon_tree.h"
 #include "fs/node.h"

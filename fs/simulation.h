@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/context.h"
 #include "core/kdamond_loop.h"
 #include "core/requests.h"

@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "core/attrs.h"
-#include "core/fd.h"
-#include "core/result.h"
+#include "core/base/fd.h"
+#include "core/base/result.h"
 #include "fs/snapshot.h"
 
 namespace damonfs {

@@ -4,7 +4,7 @@
 // run_watch() itself is declared in fs/commands.h, with the other commands.
 #pragma once
 
-#include "core/result.h"
+#include "core/base/result.h"
 #include "fs/commands.h"
 
 namespace damonfs {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/fd.h"
-#include "core/result.h"
+#include "core/base/fd.h"
+#include "core/base/result.h"
 
 namespace damonfs {
 

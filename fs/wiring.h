@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
+#include "core/base/result.h"
 #include "core/ranges.h"
-#include "core/result.h"
 #include "fs/damon_tree.h"
 #include "ops/metrics.h"
 #include "ops/paths.h"

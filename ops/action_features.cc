@@ -10,8 +10,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "core/fd.h"
-#include "core/read_whole.h"
+#include "core/base/fd.h"
+#include "core/base/read_whole.h"
 #include "ops/action_calls.h"
 
 namespace damonfs {

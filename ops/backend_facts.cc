@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "core/read_whole.h"
+#include "core/base/read_whole.h"
 #include "ops/backend_trial.h"
 #include "ops/features.h"
 #include "ops/idle_bitmap.h"

@@ -13,9 +13,9 @@
 #include <memory>
 #include <vector>
 
-#include "core/fd.h"
+#include "core/base/fd.h"
+#include "core/base/page_size.h"
 #include "core/target.h"
-#include "ops/page_size.h"
 #include "ops/process.h"
 
 namespace damonfs {

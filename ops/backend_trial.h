@@ -1,7 +1,7 @@
 // Finding out whether a backend really sees accesses.
 #pragma once
 
-#include "core/result.h"
+#include "core/base/result.h"
 #include "ops/accessed_bits.h"
 #include "ops/paths.h"
 

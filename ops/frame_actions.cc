@@ -12,8 +12,8 @@
 #include <string>
 #include <utility>
 
-#include "core/arithmetic.h"
-#include "core/stretches.h"
+#include "core/base/arithmetic.h"
+#include "core/base/stretches.h"
 #include "ops/iomem.h"
 #include "ops/maps.h"
 #include "ops/nodes.h"

@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "core/fd.h"
-#include "core/result.h"
+#include "core/base/fd.h"
+#include "core/base/result.h"
 #include "ops/page_ages.h"
 #include "ops/page_frames.h"
 #include "ops/paths.h"

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/result.h"
+#include "core/base/result.h"
 #include "ops/accessed_bits.h"
 #include "ops/idle_marks.h"
 #include "ops/page_entries.h"

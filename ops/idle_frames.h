@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/result.h"
+#include "core/base/result.h"
 #include "ops/idle_ages.h"
 #include "ops/idle_marks.h"
 #include "ops/page_frames.h"

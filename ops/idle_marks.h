@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "core/fd.h"
-#include "core/result.h"
+#include "core/base/fd.h"
+#include "core/base/result.h"
 #include "ops/page_flags.h"
 #include "ops/paths.h"
 #include "ops/warn_once.h"

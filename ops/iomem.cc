@@ -5,7 +5,7 @@
 #include <charconv>
 #include <string>
 
-#include "core/read_whole.h"
+#include "core/base/read_whole.h"
 
 namespace damonfs {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <string_view>
 
+#include "core/base/result.h"
 #include "core/ranges.h"
-#include "core/result.h"
 #include "ops/paths.h"
 
 namespace damonfs {

@@ -16,7 +16,7 @@
 #include <cstring>
 #include <string>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 #include "ops/pagemap.h"
 
 namespace damonfs {

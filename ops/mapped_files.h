@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/result.h"
 #include "core/ranges.h"
-#include "core/result.h"
 #include "ops/process.h"
 
 namespace damonfs {

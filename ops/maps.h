@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/result.h"
 #include "core/region.h"
-#include "core/result.h"
 #include "ops/process.h"
 
 namespace damonfs {

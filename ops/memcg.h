@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "core/result.h"
+#include "core/base/result.h"
 #include "ops/paths.h"
 
 namespace damonfs {

@@ -9,7 +9,7 @@
 #include <charconv>
 #include <cstring>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 
 namespace damonfs {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/fd.h"
+#include "core/base/fd.h"
 #include "core/metrics.h"
 #include "ops/paths.h"
 #include "ops/warn_once.h"

@@ -10,8 +10,8 @@
 #include <system_error>
 #include <vector>
 
-#include "core/read_whole.h"
-#include "ops/page_size.h"
+#include "core/base/page_size.h"
+#include "core/base/read_whole.h"
 
 namespace damonfs {
 namespace {

@@ -3,9 +3,9 @@
 
 #include <span>
 
+#include "core/base/result.h"
 #include "core/operations.h"
 #include "core/ranges.h"
-#include "core/result.h"
 #include "ops/page_frames.h"
 #include "ops/paths.h"
 

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 #include "core/context.h"
 #include "ops/page_frames.h"
 #include "ops/pagemap.h"

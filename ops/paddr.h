@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/result.h"
 #include "core/metrics.h"
 #include "core/operations.h"
-#include "core/result.h"
 #include "ops/frame_actions.h"
 #include "ops/page_prober.h"
 #include "ops/paths.h"

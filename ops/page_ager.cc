@@ -5,10 +5,10 @@
 #include <cerrno>
 #include <chrono>
 
-#include "core/stretches.h"
+#include "core/base/page_size.h"
+#include "core/base/stretches.h"
 #include "core/target.h"
 #include "ops/capabilities.h"
-#include "ops/page_size.h"
 
 namespace damonfs {
 namespace {

@@ -9,9 +9,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
+#include "core/base/result.h"
 #include "core/operations.h"
-#include "core/result.h"
 #include "ops/cold_advice.h"
 #include "ops/held_space.h"
 #include "ops/page_walker.h"

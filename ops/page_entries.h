@@ -5,8 +5,8 @@
 #include <functional>
 #include <span>
 
+#include "core/base/result.h"
 #include "core/operations.h"
-#include "core/result.h"
 #include "ops/paths.h"
 
 namespace damonfs {

@@ -8,8 +8,8 @@
 #include <cstring>
 #include <string>
 
+#include "core/base/page_size.h"
 #include "ops/page_frames.h"
-#include "ops/page_size.h"
 
 namespace damonfs {
 namespace {

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <unordered_map>
 
-#include "core/fd.h"
-#include "core/result.h"
+#include "core/base/fd.h"
+#include "core/base/result.h"
 #include "ops/paths.h"
 
 namespace damonfs {

@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <numeric>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 
 namespace damonfs {
 

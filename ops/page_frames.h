@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/fd.h"
-#include "ops/page_size.h"
+#include "core/base/fd.h"
+#include "core/base/page_size.h"
 #include "ops/paths.h"
 
 namespace damonfs {

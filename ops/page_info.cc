@@ -9,7 +9,7 @@
 #include <array>
 #include <cerrno>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 
 namespace damonfs {
 

@@ -5,9 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "core/fd.h"
+#include "core/base/fd.h"
+#include "core/base/result.h"
 #include "core/ranges.h"
-#include "core/result.h"
 #include "ops/page_frames.h"
 #include "ops/pagemap.h"
 #include "ops/process.h"

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "core/read_whole.h"
-#include "ops/page_size.h"
+#include "core/base/page_size.h"
+#include "core/base/read_whole.h"
 
 namespace damonfs {
 namespace {

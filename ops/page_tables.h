@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "core/base/result.h"
 #include "core/ranges.h"
-#include "core/result.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
 #include "ops/paths.h"

@@ -19,9 +19,9 @@
 #include <random>
 #include <string_view>
 
-#include "core/fd.h"
+#include "core/base/fd.h"
+#include "core/base/page_size.h"
 #include "ops/page_layout.h"
-#include "ops/page_size.h"
 #include "pte_walk.skel.h"
 
 namespace damonfs {

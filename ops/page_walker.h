@@ -6,7 +6,7 @@
 #include <memory>
 #include <span>
 
-#include "core/result.h"
+#include "core/base/result.h"
 #include "ops/paths.h"
 #include "ops/pte_walk.h"
 

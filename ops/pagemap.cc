@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/stretches.h"
+#include "core/base/stretches.h"
 
 namespace damonfs {
 namespace {

@@ -6,10 +6,10 @@
 #include <span>
 #include <vector>
 
-#include "core/fd.h"
+#include "core/base/fd.h"
+#include "core/base/page_size.h"
 #include "core/operations.h"
 #include "core/target.h"
-#include "ops/page_size.h"
 #include "ops/process.h"
 
 namespace damonfs {

@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "core/read_whole.h"
-#include "ops/page_size.h"
+#include "core/base/page_size.h"
+#include "core/base/read_whole.h"
 #include "ops/pattern_words.h"
 
 namespace damonfs {

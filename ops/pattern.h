@@ -30,8 +30,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/result.h"
 #include "core/region.h"
-#include "core/result.h"
 
 namespace damonfs {
 

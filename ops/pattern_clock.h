@@ -5,7 +5,7 @@
 #include <mutex>
 #include <stop_token>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 
 namespace damonfs {
 

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "core/arithmetic.h"
-#include "ops/page_size.h"
+#include "core/base/arithmetic.h"
+#include "core/base/page_size.h"
 
 namespace damonfs {
 namespace {

@@ -7,7 +7,7 @@
 #include <map>
 #include <memory>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "ops/pattern.h"
 #include "ops/pattern_clock.h"
 #include "ops/pattern_parts.h"

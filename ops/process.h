@@ -5,8 +5,8 @@
 
 #include <memory>
 
-#include "core/fd.h"
-#include "core/result.h"
+#include "core/base/fd.h"
+#include "core/base/result.h"
 #include "core/target.h"
 #include "ops/paths.h"
 

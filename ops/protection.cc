@@ -8,7 +8,7 @@
 #include <charconv>
 #include <optional>
 
-#include "core/read_whole.h"
+#include "core/base/read_whole.h"
 
 namespace damonfs {
 namespace {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/result.h"
+#include "core/base/result.h"
 #include "ops/accessed_bits.h"
 #include "ops/page_ager.h"
 #include "ops/page_ages.h"

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/clock.h"
-#include "core/result.h"
+#include "core/base/clock.h"
+#include "core/base/result.h"
 #include "ops/page_ager.h"
 #include "ops/paths.h"
 #include "ops/physical_bits.h"

@@ -6,8 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "core/base/page_size.h"
 #include "ops/page_info.h"
-#include "ops/page_size.h"
 #include "ops/pattern_player.h"
 
 namespace damonfs {

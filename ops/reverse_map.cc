@@ -1,6 +1,6 @@
 #include "ops/reverse_map.h"
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 
 namespace damonfs {
 

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "ops/page_size.h"
+#include "core/base/page_size.h"
 #include "ops/process.h"
 
 namespace damonfs {

@@ -10,7 +10,7 @@
 #include <stop_token>
 #include <thread>
 
-#include "core/result.h"
+#include "core/base/result.h"
 #include "ops/page_tables.h"
 #include "ops/paths.h"
 #include "ops/reverse_map.h"

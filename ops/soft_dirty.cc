@@ -8,7 +8,7 @@
 #include <cstring>
 #include <string>
 
-#include "core/stretches.h"
+#include "core/base/stretches.h"
 #include "core/target.h"
 #include "ops/process.h"
 

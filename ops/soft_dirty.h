@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "core/result.h"
+#include "core/base/result.h"
 #include "ops/accessed_bits.h"
 #include "ops/pagemap.h"
 #include "ops/paths.h"

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <stop_token>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 
 namespace damonfs {
 

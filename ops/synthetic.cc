@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
+#include "core/base/page_size.h"
+#include "core/base/stretches.h"
 #include "core/context.h"
-#include "core/stretches.h"
-#include "ops/page_size.h"
 #include "ops/pattern_player.h"
 
 namespace damonfs {

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/target.h"
 #include "ops/pattern.h"
 #include "ops/pattern_clock.h"

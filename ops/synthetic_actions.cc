@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/base/page_size.h"
 #include "core/ranges.h"
 #include "ops/page_info.h"
-#include "ops/page_size.h"
 
 namespace damonfs {
 namespace {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 #include "core/context.h"
 
 namespace damonfs {

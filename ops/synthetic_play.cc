@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "core/arithmetic.h"
-#include "ops/page_size.h"
+#include "core/base/arithmetic.h"
+#include "core/base/page_size.h"
 
 namespace damonfs {
 namespace {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <span>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/context.h"
 #include "core/probes.h"
 #include "ops/pattern.h"

@@ -5,8 +5,8 @@
 #include <array>
 #include <span>
 
+#include "core/base/result.h"
 #include "core/region.h"
-#include "core/result.h"
 
 namespace damonfs {
 

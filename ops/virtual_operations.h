@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/result.h"
 #include "core/operations.h"
 #include "core/region.h"
-#include "core/result.h"
 #include "core/scheme.h"
 
 namespace damonfs {

@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "core/fd.h"
+#include "core/base/fd.h"
 #include "fs/attributes.h"
 #include "fs/session.h"
 

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "ops/page_size.h"
+#include "core/base/page_size.h"
 #include "tests/unit/ops/temp_tree.h"
 
 namespace damonfs {

@@ -5,7 +5,7 @@
 
 #include <cerrno>
 
-#include "ops/page_size.h"
+#include "core/base/page_size.h"
 #include "tests/unit/ops/action_fixtures.h"
 
 namespace damonfs {

@@ -5,9 +5,9 @@
 
 #include <cerrno>
 
+#include "core/base/page_size.h"
 #include "core/context.h"
 #include "ops/metrics.h"
-#include "ops/page_size.h"
 #include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/fake_page_tables.h"
 

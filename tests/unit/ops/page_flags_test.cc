@@ -4,8 +4,8 @@
 
 #include <cerrno>
 
+#include "core/base/page_size.h"
 #include "ops/page_frames.h"
-#include "ops/page_size.h"
 #include "tests/unit/ops/temp_tree.h"
 
 namespace damonfs {

@@ -13,8 +13,8 @@
 #include <string>
 #include <thread>
 
-#include "core/fd.h"
-#include "ops/page_size.h"
+#include "core/base/fd.h"
+#include "core/base/page_size.h"
 #include "tests/unit/ops/pte_fixture.h"
 
 namespace damonfs {

@@ -16,9 +16,9 @@
 #include <string>
 #include <vector>
 
+#include "core/base/page_size.h"
 #include "core/operations.h"
 #include "core/target.h"
-#include "ops/page_size.h"
 #include "ops/process.h"
 #include "tests/unit/ops/child.h"
 

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "ops/pte_bits.h"
 #include "tests/unit/ops/pte_child.h"
 

@@ -11,8 +11,8 @@
 #include <cstdlib>
 #include <string>
 
-#include "core/fd.h"
-#include "ops/page_size.h"
+#include "core/base/fd.h"
+#include "core/base/page_size.h"
 #include "ops/pte_bits.h"
 #include "tests/unit/ops/pte_fixture.h"
 

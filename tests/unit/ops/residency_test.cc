@@ -7,7 +7,7 @@
 #include <random>
 #include <string>
 
-#include "ops/page_size.h"
+#include "core/base/page_size.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/page_size.h"
 #include "core/context.h"
-#include "ops/page_size.h"
 #include "ops/pattern_memory.h"
 #include "ops/synthetic.h"
 #include "tests/unit/units.h"

@@ -12,9 +12,9 @@
 #include <thread>
 #include <vector>
 
+#include "core/base/page_size.h"
 #include "core/context.h"
 #include "core/kdamond_loop.h"
-#include "ops/page_size.h"
 #include "ops/steady_clock.h"
 #include "tests/unit/units.h"
 

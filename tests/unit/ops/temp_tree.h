@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "core/fd.h"
+#include "core/base/fd.h"
 #include "ops/paths.h"
 
 namespace damonfs {

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "core/fd.h"
-#include "core/result.h"
+#include "core/base/fd.h"
+#include "core/base/result.h"
 
 namespace damonfs {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <random>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 
 namespace damonfs {
 

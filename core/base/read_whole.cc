@@ -1,4 +1,4 @@
-#include "core/read_whole.h"
+#include "core/base/read_whole.h"
 
 #include <fcntl.h>
 #include <unistd.h>

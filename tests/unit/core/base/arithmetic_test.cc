@@ -1,4 +1,4 @@
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
-#include "core/clock.h"
+#include "core/base/clock.h"
 
 #include <algorithm>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 
 namespace damonfs {
 
