@@ -12,7 +12,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/read_whole.h"
-#include "ops/action_calls.h"
+#include "ops/actions/action_calls.h"
 
 namespace damonfs {
 namespace {

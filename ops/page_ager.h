@@ -12,7 +12,7 @@
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/operations.h"
-#include "ops/cold_advice.h"
+#include "ops/actions/cold_advice.h"
 #include "ops/held_space.h"
 #include "ops/page_walker.h"
 #include "ops/paths.h"

@@ -23,7 +23,7 @@
 #include "core/operations.h"
 #include "core/scheme.h"
 #include "core/target.h"
-#include "ops/action_calls.h"
+#include "ops/actions/action_calls.h"
 #include "ops/page_info.h"
 #include "ops/process.h"
 #include "tests/unit/ops/temp_tree.h"

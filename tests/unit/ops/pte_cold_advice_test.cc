@@ -8,7 +8,7 @@
 #include <set>
 
 #include "core/base/page_size.h"
-#include "ops/cold_advice.h"
+#include "ops/actions/cold_advice.h"
 #include "ops/time_share.h"
 
 namespace damonfs {

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "ops/action_calls.h"
+#include "ops/actions/action_calls.h"
 #include "ops/page_info.h"
 #include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/fake_page_tables.h"

@@ -1,4 +1,4 @@
-#include "ops/action_calls.h"
+#include "ops/actions/action_calls.h"
 
 #include <linux/mempolicy.h>
 #include <sys/syscall.h>

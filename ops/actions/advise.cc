@@ -1,4 +1,4 @@
-#include "ops/advise.h"
+#include "ops/actions/advise.h"
 
 #include <sys/mman.h>
 

@@ -1,4 +1,4 @@
-#include "ops/mapped_files.h"
+#include "ops/actions/mapped_files.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "core/ranges.h"
-#include "ops/action_calls.h"
+#include "ops/actions/action_calls.h"
 #include "ops/process.h"
 #include "ops/warn_once.h"
 

@@ -1,4 +1,4 @@
-#include "ops/cold_advice.h"
+#include "ops/actions/cold_advice.h"
 
 #include <sys/mman.h>
 #include <sys/syscall.h>

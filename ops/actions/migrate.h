@@ -6,8 +6,8 @@
 
 #include "core/ranges.h"
 #include "core/scheme.h"
-#include "ops/action_calls.h"
-#include "ops/mapped_files.h"
+#include "ops/actions/action_calls.h"
+#include "ops/actions/mapped_files.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
 #include "ops/process.h"

@@ -1,4 +1,4 @@
-#include "ops/migrate.h"
+#include "ops/actions/migrate.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
