@@ -11,7 +11,7 @@
 #include "ops/actions/action_calls.h"
 #include "ops/actions/advise.h"
 #include "ops/actions/migrate.h"
-#include "ops/page_ages.h"
+#include "ops/backend/page_ages.h"
 #include "ops/page_filters.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"

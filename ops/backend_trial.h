@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/base/result.h"
-#include "ops/accessed_bits.h"
+#include "ops/backend/accessed_bits.h"
 #include "ops/paths.h"
 
 namespace damonfs {

@@ -14,11 +14,11 @@
 #include "ops/actions/action_calls.h"
 #include "ops/actions/advise.h"
 #include "ops/actions/migrate.h"
+#include "ops/backend/physical_bits.h"
 #include "ops/frame_filters.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
 #include "ops/paths.h"
-#include "ops/physical_bits.h"
 #include "ops/reverse_map_scan.h"
 #include "ops/warn_once.h"
 

@@ -4,10 +4,10 @@
 #include <span>
 
 #include "core/filters.h"
+#include "ops/backend/physical_bits.h"
 #include "ops/folio_filters.h"
 #include "ops/page_frames.h"
 #include "ops/paths.h"
-#include "ops/physical_bits.h"
 
 namespace damonfs {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/accessed_bits.h"
+#include "ops/backend/accessed_bits.h"
 #include "ops/idle_marks.h"
 #include "ops/page_entries.h"
 #include "ops/pagemap.h"

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "ops/backend/physical_bits.h"
 #include "ops/idle_ages.h"
 #include "ops/idle_marks.h"
 #include "ops/page_frames.h"
 #include "ops/paths.h"
-#include "ops/physical_bits.h"
 
 namespace damonfs {
 

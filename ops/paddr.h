@@ -9,10 +9,10 @@
 #include "core/base/result.h"
 #include "core/metrics.h"
 #include "core/operations.h"
+#include "ops/backend/physical_bits.h"
 #include "ops/frame_actions.h"
 #include "ops/page_prober.h"
 #include "ops/paths.h"
-#include "ops/physical_bits.h"
 #include "ops/reverse_map_scan.h"
 
 namespace damonfs {

@@ -5,8 +5,8 @@
 
 #include "core/filters.h"
 #include "core/ranges.h"
+#include "ops/backend/page_ages.h"
 #include "ops/folio_filters.h"
-#include "ops/page_ages.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
 #include "ops/warn_once.h"

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/accessed_bits.h"
+#include "ops/backend/accessed_bits.h"
+#include "ops/backend/page_ages.h"
 #include "ops/page_ager.h"
-#include "ops/page_ages.h"
 #include "ops/paths.h"
 
 namespace damonfs {

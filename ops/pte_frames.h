@@ -8,9 +8,9 @@
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "ops/backend/physical_bits.h"
 #include "ops/page_ager.h"
 #include "ops/paths.h"
-#include "ops/physical_bits.h"
 #include "ops/reverse_map_scan.h"
 
 namespace damonfs {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "core/base/result.h"
-#include "ops/accessed_bits.h"
+#include "ops/backend/accessed_bits.h"
 #include "ops/pagemap.h"
 #include "ops/paths.h"
 #include "ops/warn_once.h"

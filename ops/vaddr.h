@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "ops/accessed_bits.h"
+#include "ops/backend/accessed_bits.h"
 #include "ops/page_prober.h"
 #include "ops/paths.h"
 #include "ops/virtual_operations.h"
