@@ -11,6 +11,7 @@
 
 #include "core/context.h"
 #include "ops/actions.h"
+#include "ops/base/steady_clock.h"
 #include "ops/features.h"
 #include "ops/frame_actions.h"
 #include "ops/idle_ages.h"
@@ -28,7 +29,6 @@
 #include "ops/pte_bits.h"
 #include "ops/pte_frames.h"
 #include "ops/soft_dirty.h"
-#include "ops/steady_clock.h"
 #include "ops/synthetic.h"
 #include "ops/synthetic_paddr.h"
 #include "ops/vaddr.h"

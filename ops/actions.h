@@ -12,12 +12,12 @@
 #include "ops/actions/advise.h"
 #include "ops/actions/migrate.h"
 #include "ops/backend/page_ages.h"
+#include "ops/base/warn_once.h"
 #include "ops/page_filters.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
 #include "ops/paths.h"
 #include "ops/process.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

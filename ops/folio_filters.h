@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "core/filters.h"
+#include "ops/base/warn_once.h"
 #include "ops/page_frames.h"
 #include "ops/paths.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

@@ -15,12 +15,12 @@
 #include "ops/actions/advise.h"
 #include "ops/actions/migrate.h"
 #include "ops/backend/physical_bits.h"
+#include "ops/base/warn_once.h"
 #include "ops/frame_filters.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
 #include "ops/paths.h"
 #include "ops/reverse_map_scan.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

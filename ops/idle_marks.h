@@ -7,9 +7,9 @@
 
 #include "core/base/fd.h"
 #include "core/base/result.h"
+#include "ops/base/warn_once.h"
 #include "ops/page_flags.h"
 #include "ops/paths.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

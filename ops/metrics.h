@@ -9,8 +9,8 @@
 
 #include "core/base/fd.h"
 #include "core/metrics.h"
+#include "ops/base/warn_once.h"
 #include "ops/paths.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

@@ -13,11 +13,11 @@
 #include "core/base/result.h"
 #include "core/operations.h"
 #include "ops/actions/cold_advice.h"
+#include "ops/base/time_share.h"
+#include "ops/base/warn_once.h"
 #include "ops/held_space.h"
 #include "ops/page_walker.h"
 #include "ops/paths.h"
-#include "ops/time_share.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

@@ -3,8 +3,8 @@
 #include <memory>
 #include <vector>
 
+#include "ops/base/steady_clock.h"
 #include "ops/page_ager.h"
-#include "ops/steady_clock.h"
 
 namespace damonfs {
 namespace {

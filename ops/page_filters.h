@@ -6,10 +6,10 @@
 #include "core/filters.h"
 #include "core/ranges.h"
 #include "ops/backend/page_ages.h"
+#include "ops/base/warn_once.h"
 #include "ops/folio_filters.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

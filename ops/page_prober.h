@@ -10,10 +10,10 @@
 #include "core/operations.h"
 #include "core/probes.h"
 #include "ops/backend/physical_bits.h"
+#include "ops/base/warn_once.h"
 #include "ops/page_frames.h"
 #include "ops/pagemap.h"
 #include "ops/paths.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/steady_clock.h"
+#include "ops/base/steady_clock.h"
 
 namespace damonfs {
 

@@ -11,10 +11,10 @@
 #include <thread>
 
 #include "core/base/result.h"
+#include "ops/base/warn_once.h"
 #include "ops/page_tables.h"
 #include "ops/paths.h"
 #include "ops/reverse_map.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

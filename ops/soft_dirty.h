@@ -8,9 +8,9 @@
 
 #include "core/base/result.h"
 #include "ops/backend/accessed_bits.h"
+#include "ops/base/warn_once.h"
 #include "ops/pagemap.h"
 #include "ops/paths.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

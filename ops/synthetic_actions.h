@@ -7,8 +7,8 @@
 
 #include "core/operations.h"
 #include "core/scheme.h"
+#include "ops/base/warn_once.h"
 #include "ops/residency.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

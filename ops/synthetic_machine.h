@@ -10,9 +10,9 @@
 #include <string>
 
 #include "core/metrics.h"
+#include "ops/base/warn_once.h"
 #include "ops/pattern.h"
 #include "ops/residency.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

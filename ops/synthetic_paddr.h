@@ -6,9 +6,9 @@
 #include <span>
 
 #include "core/operations.h"
+#include "ops/base/warn_once.h"
 #include "ops/pattern_memory.h"
 #include "ops/synthetic_play.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

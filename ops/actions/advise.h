@@ -6,8 +6,8 @@
 
 #include "core/ranges.h"
 #include "ops/actions/action_calls.h"
+#include "ops/base/warn_once.h"
 #include "ops/process.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

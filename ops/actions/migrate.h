@@ -8,10 +8,10 @@
 #include "core/scheme.h"
 #include "ops/actions/action_calls.h"
 #include "ops/actions/mapped_files.h"
+#include "ops/base/warn_once.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
 #include "ops/process.h"
-#include "ops/warn_once.h"
 
 namespace damonfs {
 

@@ -9,7 +9,7 @@
 
 #include "core/base/page_size.h"
 #include "ops/actions/cold_advice.h"
-#include "ops/time_share.h"
+#include "ops/base/time_share.h"
 
 namespace damonfs {
 namespace {

@@ -15,7 +15,7 @@
 #include "core/base/page_size.h"
 #include "core/context.h"
 #include "core/kdamond_loop.h"
-#include "ops/steady_clock.h"
+#include "ops/base/steady_clock.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {

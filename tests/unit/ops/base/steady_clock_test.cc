@@ -1,4 +1,4 @@
-#include "ops/steady_clock.h"
+#include "ops/base/steady_clock.h"
 
 #include <gtest/gtest.h>
 #include <time.h>

@@ -1,4 +1,4 @@
-#include "ops/steady_clock.h"
+#include "ops/base/steady_clock.h"
 
 #include <sys/prctl.h>
 
