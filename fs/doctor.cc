@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "fs/commands.h"
-#include "ops/action_features.h"
-#include "ops/features.h"
+#include "ops/doctor/action_features.h"
+#include "ops/doctor/features.h"
 #include "ops/paddr.h"
 
 namespace damonfs {

@@ -12,7 +12,7 @@
 #include "core/context.h"
 #include "ops/actions.h"
 #include "ops/base/steady_clock.h"
-#include "ops/features.h"
+#include "ops/doctor/features.h"
 #include "ops/frame_actions.h"
 #include "ops/idle_ages.h"
 #include "ops/idle_bitmap.h"

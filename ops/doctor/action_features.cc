@@ -1,4 +1,4 @@
-#include "ops/action_features.h"
+#include "ops/doctor/action_features.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-#include "ops/features.h"
+#include "ops/doctor/features.h"
 
 #include <cerrno>
 #include <utility>

@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "core/base/read_whole.h"
-#include "ops/backend_trial.h"
-#include "ops/features.h"
+#include "ops/doctor/backend_trial.h"
+#include "ops/doctor/features.h"
 #include "ops/idle_bitmap.h"
 #include "ops/pte_bits.h"
 #include "ops/soft_dirty.h"

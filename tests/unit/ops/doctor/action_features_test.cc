@@ -1,4 +1,4 @@
-#include "ops/action_features.h"
+#include "ops/doctor/action_features.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "ops/features.h"
+#include "ops/doctor/features.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

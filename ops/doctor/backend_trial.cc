@@ -1,4 +1,4 @@
-#include "ops/backend_trial.h"
+#include "ops/doctor/backend_trial.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
