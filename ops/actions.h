@@ -13,7 +13,7 @@
 #include "ops/actions/migrate.h"
 #include "ops/backend/page_ages.h"
 #include "ops/base/warn_once.h"
-#include "ops/page_filters.h"
+#include "ops/filters/vaddr_filters.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
 #include "ops/paths.h"

@@ -16,7 +16,7 @@
 #include "ops/actions/migrate.h"
 #include "ops/backend/physical_bits.h"
 #include "ops/base/warn_once.h"
-#include "ops/frame_filters.h"
+#include "ops/filters/paddr_filters.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
 #include "ops/paths.h"

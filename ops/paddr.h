@@ -10,8 +10,8 @@
 #include "core/metrics.h"
 #include "core/operations.h"
 #include "ops/backend/physical_bits.h"
+#include "ops/filters/probes.h"
 #include "ops/frame_actions.h"
-#include "ops/page_prober.h"
 #include "ops/paths.h"
 #include "ops/reverse_map_scan.h"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "ops/backend/accessed_bits.h"
-#include "ops/page_prober.h"
+#include "ops/filters/probes.h"
 #include "ops/paths.h"
 #include "ops/virtual_operations.h"
 

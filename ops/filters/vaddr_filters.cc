@@ -1,4 +1,4 @@
-#include "ops/page_filters.h"
+#include "ops/filters/vaddr_filters.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -7,7 +7,7 @@
 #include "core/ranges.h"
 #include "ops/backend/page_ages.h"
 #include "ops/base/warn_once.h"
-#include "ops/folio_filters.h"
+#include "ops/filters/folio_filters.h"
 #include "ops/page_frames.h"
 #include "ops/page_info.h"
 

@@ -1,4 +1,4 @@
-#include "ops/page_filters.h"
+#include "ops/filters/vaddr_filters.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

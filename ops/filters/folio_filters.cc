@@ -1,4 +1,4 @@
-#include "ops/folio_filters.h"
+#include "ops/filters/folio_filters.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,5 +1,5 @@
 // Probes of pages of a process, on files that stand for the kernel's.
-#include "ops/page_prober.h"
+#include "ops/filters/probes.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

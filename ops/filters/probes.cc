@@ -1,4 +1,4 @@
-#include "ops/page_prober.h"
+#include "ops/filters/probes.h"
 
 #include <algorithm>
 #include <cerrno>

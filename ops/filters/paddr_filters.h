@@ -5,7 +5,7 @@
 
 #include "core/filters.h"
 #include "ops/backend/physical_bits.h"
-#include "ops/folio_filters.h"
+#include "ops/filters/folio_filters.h"
 #include "ops/page_frames.h"
 #include "ops/paths.h"
 

@@ -1,4 +1,4 @@
-#include "ops/frame_filters.h"
+#include "ops/filters/paddr_filters.h"
 
 #include <algorithm>
 #include <memory>
