@@ -8,7 +8,7 @@
 #include "core/base/read_whole.h"
 #include "ops/doctor/backend_trial.h"
 #include "ops/doctor/features.h"
-#include "ops/idle_bitmap.h"
+#include "ops/idle/idle_backend.h"
 #include "ops/pte_bits.h"
 #include "ops/soft_dirty.h"
 

@@ -14,7 +14,7 @@
 #include <random>
 #include <vector>
 
-#include "ops/idle_frames.h"
+#include "ops/idle/idle_paddr_backend.h"
 #include "ops/page_info.h"
 #include "ops/pte_frames.h"
 #include "ops/reverse_map_scan.h"

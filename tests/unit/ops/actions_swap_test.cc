@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "ops/actions.h"
-#include "ops/idle_ages.h"
+#include "ops/idle/idle_ages.h"
 #include "tests/unit/ops/action_fixtures.h"
 
 namespace damonfs {

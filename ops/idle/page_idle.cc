@@ -1,4 +1,4 @@
-#include "ops/idle_marks.h"
+#include "ops/idle/page_idle.h"
 
 #include <fcntl.h>
 #include <unistd.h>

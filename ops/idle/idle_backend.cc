@@ -1,4 +1,4 @@
-#include "ops/idle_bitmap.h"
+#include "ops/idle/idle_backend.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "ops/idle_ages.h"
+#include "ops/idle/idle_ages.h"
 
 #include <gtest/gtest.h>
 

@@ -10,8 +10,8 @@
 
 #include "core/base/result.h"
 #include "ops/backend/physical_bits.h"
-#include "ops/idle_ages.h"
-#include "ops/idle_marks.h"
+#include "ops/idle/idle_ages.h"
+#include "ops/idle/page_idle.h"
 #include "ops/page_frames.h"
 #include "ops/paths.h"
 

@@ -8,7 +8,7 @@
 
 #include "core/base/result.h"
 #include "ops/backend/accessed_bits.h"
-#include "ops/idle_marks.h"
+#include "ops/idle/page_idle.h"
 #include "ops/page_entries.h"
 #include "ops/pagemap.h"
 #include "ops/paths.h"

@@ -1,4 +1,4 @@
-#include "ops/idle_frames.h"
+#include "ops/idle/idle_paddr_backend.h"
 
 #include <gtest/gtest.h>
 
