@@ -7,7 +7,7 @@
 #include "fs/commands.h"
 #include "ops/doctor/action_features.h"
 #include "ops/doctor/features.h"
-#include "ops/paddr.h"
+#include "ops/paddr/paddr.h"
 
 namespace damonfs {
 

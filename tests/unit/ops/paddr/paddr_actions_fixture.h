@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "ops/frame_actions.h"
+#include "ops/paddr/paddr_actions.h"
 #include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/fake_page_tables.h"

@@ -1,4 +1,4 @@
-#include "ops/nodes.h"
+#include "ops/paddr/numa.h"
 
 #include <algorithm>
 #include <cerrno>

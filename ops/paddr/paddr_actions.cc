@@ -1,4 +1,4 @@
-#include "ops/frame_actions.h"
+#include "ops/paddr/paddr_actions.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -16,7 +16,7 @@
 #include "core/base/stretches.h"
 #include "ops/iomem.h"
 #include "ops/maps.h"
-#include "ops/nodes.h"
+#include "ops/paddr/numa.h"
 
 namespace damonfs {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/paddr.h"
+#include "ops/paddr/paddr.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "ops/nodes.h"
+#include "ops/paddr/numa.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

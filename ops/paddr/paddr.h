@@ -11,7 +11,7 @@
 #include "core/operations.h"
 #include "ops/backend/physical_bits.h"
 #include "ops/filters/probes.h"
-#include "ops/frame_actions.h"
+#include "ops/paddr/paddr_actions.h"
 #include "ops/paths.h"
 #include "ops/reverse_map_scan.h"
 

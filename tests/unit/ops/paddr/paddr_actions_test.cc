@@ -1,6 +1,6 @@
 // Schemes on physical memory of a machine that is made up: two processes, some page cache, frames
 // of the kernel. No real page is touched.
-#include "ops/frame_actions.h"
+#include "ops/paddr/paddr_actions.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 
 #include <filesystem>
 
-#include "tests/unit/ops/frame_actions_fixture.h"
+#include "tests/unit/ops/paddr/paddr_actions_fixture.h"
 
 namespace damonfs {
 namespace {
