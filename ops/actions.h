@@ -14,8 +14,8 @@
 #include "ops/backend/page_ages.h"
 #include "ops/base/warn_once.h"
 #include "ops/filters/vaddr_filters.h"
-#include "ops/page_frames.h"
-#include "ops/page_info.h"
+#include "ops/pages/page_frames.h"
+#include "ops/pages/process_pages.h"
 #include "ops/paths.h"
 #include "ops/process.h"
 

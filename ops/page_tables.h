@@ -10,8 +10,8 @@
 
 #include "core/base/result.h"
 #include "core/ranges.h"
-#include "ops/page_frames.h"
-#include "ops/page_info.h"
+#include "ops/pages/page_frames.h"
+#include "ops/pages/process_pages.h"
 #include "ops/paths.h"
 #include "ops/process.h"
 #include "ops/protection.h"

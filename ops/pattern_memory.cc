@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/base/arithmetic.h"
-#include "ops/page_info.h"
+#include "ops/pages/process_pages.h"
 
 namespace damonfs {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/base/page_size.h"
-#include "ops/page_info.h"
+#include "ops/pages/process_pages.h"
 #include "ops/pattern_player.h"
 
 namespace damonfs {

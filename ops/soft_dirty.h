@@ -9,7 +9,7 @@
 #include "core/base/result.h"
 #include "ops/backend/accessed_bits.h"
 #include "ops/base/warn_once.h"
-#include "ops/pagemap.h"
+#include "ops/pages/pagemap.h"
 #include "ops/paths.h"
 
 namespace damonfs {

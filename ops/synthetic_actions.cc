@@ -5,7 +5,7 @@
 
 #include "core/base/page_size.h"
 #include "core/ranges.h"
-#include "ops/page_info.h"
+#include "ops/pages/process_pages.h"
 
 namespace damonfs {
 namespace {

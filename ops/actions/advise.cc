@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "ops/page_info.h"
+#include "ops/pages/process_pages.h"
 
 namespace damonfs {
 

@@ -17,7 +17,7 @@
 #include <string>
 
 #include "core/base/arithmetic.h"
-#include "ops/pagemap.h"
+#include "ops/pages/pagemap.h"
 
 namespace damonfs {
 

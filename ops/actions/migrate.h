@@ -9,8 +9,8 @@
 #include "ops/actions/action_calls.h"
 #include "ops/actions/mapped_files.h"
 #include "ops/base/warn_once.h"
-#include "ops/page_frames.h"
-#include "ops/page_info.h"
+#include "ops/pages/page_frames.h"
+#include "ops/pages/process_pages.h"
 #include "ops/process.h"
 
 namespace damonfs {

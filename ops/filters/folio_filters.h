@@ -6,7 +6,7 @@
 
 #include "core/filters.h"
 #include "ops/base/warn_once.h"
-#include "ops/page_frames.h"
+#include "ops/pages/page_frames.h"
 #include "ops/paths.h"
 
 namespace damonfs {

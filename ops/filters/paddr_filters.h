@@ -6,7 +6,7 @@
 #include "core/filters.h"
 #include "ops/backend/physical_bits.h"
 #include "ops/filters/folio_filters.h"
-#include "ops/page_frames.h"
+#include "ops/pages/page_frames.h"
 #include "ops/paths.h"
 
 namespace damonfs {

@@ -11,8 +11,8 @@
 #include "core/probes.h"
 #include "ops/backend/physical_bits.h"
 #include "ops/base/warn_once.h"
-#include "ops/page_frames.h"
-#include "ops/pagemap.h"
+#include "ops/pages/page_frames.h"
+#include "ops/pages/pagemap.h"
 #include "ops/paths.h"
 
 namespace damonfs {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <string>
 
-#include "ops/page_info.h"
+#include "ops/pages/process_pages.h"
 
 namespace damonfs {
 

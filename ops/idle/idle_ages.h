@@ -7,7 +7,7 @@
 #include "core/base/fd.h"
 #include "core/base/result.h"
 #include "ops/backend/page_ages.h"
-#include "ops/page_frames.h"
+#include "ops/pages/page_frames.h"
 #include "ops/paths.h"
 
 namespace damonfs {

@@ -10,7 +10,7 @@
 #include "ops/backend/accessed_bits.h"
 #include "ops/idle/page_idle.h"
 #include "ops/page_entries.h"
-#include "ops/pagemap.h"
+#include "ops/pages/pagemap.h"
 #include "ops/paths.h"
 
 namespace damonfs {

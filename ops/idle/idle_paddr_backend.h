@@ -12,7 +12,7 @@
 #include "ops/backend/physical_bits.h"
 #include "ops/idle/idle_ages.h"
 #include "ops/idle/page_idle.h"
-#include "ops/page_frames.h"
+#include "ops/pages/page_frames.h"
 #include "ops/paths.h"
 
 namespace damonfs {

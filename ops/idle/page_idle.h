@@ -8,7 +8,7 @@
 #include "core/base/fd.h"
 #include "core/base/result.h"
 #include "ops/base/warn_once.h"
-#include "ops/page_flags.h"
+#include "ops/pages/page_flags.h"
 #include "ops/paths.h"
 
 namespace damonfs {

@@ -6,7 +6,7 @@
 #include "core/base/result.h"
 #include "core/operations.h"
 #include "core/ranges.h"
-#include "ops/page_frames.h"
+#include "ops/pages/page_frames.h"
 #include "ops/paths.h"
 
 namespace damonfs {

@@ -10,8 +10,8 @@
 
 #include "core/base/arithmetic.h"
 #include "core/context.h"
-#include "ops/page_frames.h"
-#include "ops/pagemap.h"
+#include "ops/pages/page_frames.h"
+#include "ops/pages/pagemap.h"
 
 namespace damonfs {
 namespace {

@@ -17,8 +17,8 @@
 #include "ops/backend/physical_bits.h"
 #include "ops/base/warn_once.h"
 #include "ops/filters/paddr_filters.h"
-#include "ops/page_frames.h"
-#include "ops/page_info.h"
+#include "ops/pages/page_frames.h"
+#include "ops/pages/process_pages.h"
 #include "ops/paths.h"
 #include "ops/reverse_map_scan.h"
 

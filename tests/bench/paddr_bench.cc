@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "ops/idle/idle_paddr_backend.h"
-#include "ops/page_info.h"
+#include "ops/pages/process_pages.h"
 #include "ops/pte_frames.h"
 #include "ops/reverse_map_scan.h"
 

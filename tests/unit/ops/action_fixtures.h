@@ -24,7 +24,7 @@
 #include "core/scheme.h"
 #include "core/target.h"
 #include "ops/actions/action_calls.h"
-#include "ops/page_info.h"
+#include "ops/pages/process_pages.h"
 #include "ops/process.h"
 #include "tests/unit/ops/temp_tree.h"
 

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "ops/actions/action_calls.h"
-#include "ops/page_info.h"
+#include "ops/pages/process_pages.h"
 #include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/fake_page_tables.h"
 #include "tests/unit/ops/pte_fixture.h"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/context.h"
-#include "ops/page_frames.h"
+#include "ops/pages/page_frames.h"
 #include "ops/process.h"
 #include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/child.h"

@@ -1,4 +1,4 @@
-#include "ops/page_info.h"
+#include "ops/pages/process_pages.h"
 
 #include <fcntl.h>
 #include <linux/ioctl.h>

@@ -8,8 +8,8 @@
 #include "core/base/fd.h"
 #include "core/base/result.h"
 #include "core/ranges.h"
-#include "ops/page_frames.h"
-#include "ops/pagemap.h"
+#include "ops/pages/page_frames.h"
+#include "ops/pages/pagemap.h"
 #include "ops/process.h"
 
 namespace damonfs {

@@ -1,4 +1,4 @@
-#include "ops/page_flags.h"
+#include "ops/pages/page_flags.h"
 
 #include <fcntl.h>
 #include <linux/kernel-page-flags.h>
@@ -9,7 +9,7 @@
 #include <string>
 
 #include "core/base/page_size.h"
-#include "ops/page_frames.h"
+#include "ops/pages/page_frames.h"
 
 namespace damonfs {
 namespace {

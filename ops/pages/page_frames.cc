@@ -1,4 +1,4 @@
-#include "ops/page_frames.h"
+#include "ops/pages/page_frames.h"
 
 #include <fcntl.h>
 

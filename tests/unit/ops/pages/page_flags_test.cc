@@ -1,11 +1,11 @@
-#include "ops/page_flags.h"
+#include "ops/pages/page_flags.h"
 
 #include <gtest/gtest.h>
 
 #include <cerrno>
 
 #include "core/base/page_size.h"
-#include "ops/page_frames.h"
+#include "ops/pages/page_frames.h"
 #include "tests/unit/ops/temp_tree.h"
 
 namespace damonfs {

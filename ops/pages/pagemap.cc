@@ -1,4 +1,4 @@
-#include "ops/pagemap.h"
+#include "ops/pages/pagemap.h"
 
 #include <fcntl.h>
 #include <unistd.h>
