@@ -25,11 +25,11 @@ struct Machine {
   std::function<Result<std::unique_ptr<Operations>>(OpsId)> make_operations;
   // Takes hold of a process that is to be watched. EINVAL when there is none of that pid.
   std::function<Result<std::shared_ptr<TargetHandle>>(int pid)> open_target;
-  // The id of the memory cgroup at `path` below the cgroup mount (see ops/memcg.h). Null: there are
-  // none.
+  // The id of the memory cgroup at `path` below the cgroup mount (see ops/procfs/memcg.h). Null:
+  // there are none.
   std::function<Result<uint64_t>(std::string_view path)> find_memcg;
   // The biggest range of RAM, in bytes, which modules watch unless told otherwise; as of
-  // ops/iomem.h. Null: a machine without physical memory.
+  // ops/procfs/iomem.h. Null: a machine without physical memory.
   std::function<Result<AddrRange>()> biggest_system_ram;
   // Of this machine, the tree's and the modules' alike.
   std::shared_ptr<RunningKdamonds> kdamonds = std::make_shared<RunningKdamonds>();

@@ -18,8 +18,8 @@
 #include "fs/tree_client.h"
 #include "fs/watch_children.h"
 #include "fs/watch_view.h"
-#include "ops/maps.h"
-#include "ops/process.h"
+#include "ops/procfs/maps.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 

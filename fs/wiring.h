@@ -12,9 +12,9 @@
 #include "core/base/result.h"
 #include "core/ranges.h"
 #include "fs/damon_tree.h"
-#include "ops/metrics.h"
-#include "ops/paths.h"
 #include "ops/pattern.h"
+#include "ops/procfs/paths.h"
+#include "ops/procfs/system_metrics.h"
 #include "ops/protection.h"
 #include "ops/synthetic_machine.h"
 

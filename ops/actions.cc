@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core/target.h"
-#include "ops/maps.h"
+#include "ops/procfs/maps.h"
 
 namespace damonfs {
 

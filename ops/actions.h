@@ -16,8 +16,8 @@
 #include "ops/filters/vaddr_filters.h"
 #include "ops/pages/page_frames.h"
 #include "ops/pages/process_pages.h"
-#include "ops/paths.h"
-#include "ops/process.h"
+#include "ops/procfs/paths.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 

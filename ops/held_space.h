@@ -5,7 +5,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/result.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 

@@ -8,7 +8,7 @@
 #include "core/base/page_size.h"
 #include "core/base/stretches.h"
 #include "core/target.h"
-#include "ops/capabilities.h"
+#include "ops/procfs/capabilities.h"
 
 namespace damonfs {
 namespace {

@@ -17,7 +17,7 @@
 #include "ops/base/warn_once.h"
 #include "ops/held_space.h"
 #include "ops/page_walker.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

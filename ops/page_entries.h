@@ -7,7 +7,7 @@
 
 #include "core/base/result.h"
 #include "core/operations.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 #include "ops/pte_walk.h"
 
 namespace damonfs {

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "ops/maps.h"
+#include "ops/procfs/maps.h"
 
 namespace damonfs {
 namespace {

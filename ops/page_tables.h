@@ -12,8 +12,8 @@
 #include "core/ranges.h"
 #include "ops/pages/page_frames.h"
 #include "ops/pages/process_pages.h"
-#include "ops/paths.h"
-#include "ops/process.h"
+#include "ops/procfs/paths.h"
+#include "ops/procfs/process.h"
 #include "ops/protection.h"
 #include "ops/reverse_map.h"
 

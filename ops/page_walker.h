@@ -7,7 +7,7 @@
 #include <span>
 
 #include "core/base/result.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 #include "ops/pte_walk.h"
 
 struct pte_walk;

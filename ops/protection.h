@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 

@@ -11,7 +11,7 @@
 #include "ops/backend/accessed_bits.h"
 #include "ops/backend/page_ages.h"
 #include "ops/page_ager.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

@@ -10,7 +10,7 @@
 #include "core/base/result.h"
 #include "ops/backend/physical_bits.h"
 #include "ops/page_ager.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 #include "ops/reverse_map_scan.h"
 
 namespace damonfs {

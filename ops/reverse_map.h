@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/base/page_size.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 

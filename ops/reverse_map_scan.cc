@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "ops/iomem.h"
+#include "ops/procfs/iomem.h"
 
 namespace damonfs {
 namespace {

@@ -13,7 +13,7 @@
 #include "core/base/result.h"
 #include "ops/base/warn_once.h"
 #include "ops/page_tables.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 #include "ops/reverse_map.h"
 
 namespace damonfs {

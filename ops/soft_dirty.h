@@ -10,7 +10,7 @@
 #include "ops/backend/accessed_bits.h"
 #include "ops/base/warn_once.h"
 #include "ops/pages/pagemap.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

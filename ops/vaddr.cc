@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "core/target.h"
-#include "ops/maps.h"
-#include "ops/process.h"
+#include "ops/procfs/maps.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 namespace {

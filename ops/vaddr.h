@@ -6,7 +6,7 @@
 
 #include "ops/backend/accessed_bits.h"
 #include "ops/filters/probes.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 #include "ops/virtual_operations.h"
 
 namespace damonfs {

@@ -7,7 +7,7 @@
 #include "core/ranges.h"
 #include "ops/actions/action_calls.h"
 #include "ops/base/warn_once.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 

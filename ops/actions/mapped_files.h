@@ -7,7 +7,7 @@
 
 #include "core/base/result.h"
 #include "core/ranges.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 

@@ -11,7 +11,7 @@
 #include "ops/base/warn_once.h"
 #include "ops/pages/page_frames.h"
 #include "ops/pages/process_pages.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 

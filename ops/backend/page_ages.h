@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "ops/capabilities.h"
-#include "ops/paths.h"
+#include "ops/procfs/capabilities.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

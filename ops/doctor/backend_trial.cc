@@ -16,7 +16,7 @@
 #include "core/base/fd.h"
 #include "core/base/page_size.h"
 #include "core/target.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "core/base/result.h"
 #include "ops/backend/accessed_bits.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/capabilities.h"
-#include "ops/paths.h"
+#include "ops/procfs/capabilities.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

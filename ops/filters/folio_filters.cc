@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "ops/memcg.h"
+#include "ops/procfs/memcg.h"
 
 namespace damonfs {
 

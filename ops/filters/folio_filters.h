@@ -7,7 +7,7 @@
 #include "core/filters.h"
 #include "ops/base/warn_once.h"
 #include "ops/pages/page_frames.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

@@ -7,7 +7,7 @@
 #include "ops/backend/physical_bits.h"
 #include "ops/filters/folio_filters.h"
 #include "ops/pages/page_frames.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

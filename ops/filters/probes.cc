@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "ops/memcg.h"
+#include "ops/procfs/memcg.h"
 
 namespace damonfs {
 

@@ -13,7 +13,7 @@
 #include "ops/base/warn_once.h"
 #include "ops/pages/page_frames.h"
 #include "ops/pages/pagemap.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

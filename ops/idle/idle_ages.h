@@ -8,7 +8,7 @@
 #include "core/base/result.h"
 #include "ops/backend/page_ages.h"
 #include "ops/pages/page_frames.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

@@ -11,7 +11,7 @@
 #include "ops/idle/page_idle.h"
 #include "ops/page_entries.h"
 #include "ops/pages/pagemap.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

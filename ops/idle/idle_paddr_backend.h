@@ -13,7 +13,7 @@
 #include "ops/idle/idle_ages.h"
 #include "ops/idle/page_idle.h"
 #include "ops/pages/page_frames.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

@@ -9,7 +9,7 @@
 #include "core/base/result.h"
 #include "ops/base/warn_once.h"
 #include "ops/pages/page_flags.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

@@ -7,7 +7,7 @@
 #include "core/operations.h"
 #include "core/ranges.h"
 #include "ops/pages/page_frames.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

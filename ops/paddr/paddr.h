@@ -12,7 +12,7 @@
 #include "ops/backend/physical_bits.h"
 #include "ops/filters/probes.h"
 #include "ops/paddr/paddr_actions.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 #include "ops/reverse_map_scan.h"
 
 namespace damonfs {

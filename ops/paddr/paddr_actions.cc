@@ -14,9 +14,9 @@
 
 #include "core/base/arithmetic.h"
 #include "core/base/stretches.h"
-#include "ops/iomem.h"
-#include "ops/maps.h"
 #include "ops/paddr/numa.h"
+#include "ops/procfs/iomem.h"
+#include "ops/procfs/maps.h"
 
 namespace damonfs {
 namespace {

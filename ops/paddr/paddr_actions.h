@@ -19,7 +19,7 @@
 #include "ops/filters/paddr_filters.h"
 #include "ops/pages/page_frames.h"
 #include "ops/pages/process_pages.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 #include "ops/reverse_map_scan.h"
 
 namespace damonfs {

@@ -6,7 +6,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/result.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

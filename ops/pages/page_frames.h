@@ -8,7 +8,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/page_size.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

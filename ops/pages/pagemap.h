@@ -10,7 +10,7 @@
 #include "core/base/page_size.h"
 #include "core/operations.h"
 #include "core/target.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 

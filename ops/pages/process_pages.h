@@ -10,7 +10,7 @@
 #include "core/ranges.h"
 #include "ops/pages/page_frames.h"
 #include "ops/pages/pagemap.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 

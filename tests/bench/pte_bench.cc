@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "core/target.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 #include "ops/pte_bits.h"
 
 namespace damonfs {

@@ -25,7 +25,7 @@
 #include "core/target.h"
 #include "ops/actions/action_calls.h"
 #include "ops/pages/process_pages.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 #include "tests/unit/ops/temp_tree.h"
 
 namespace damonfs {

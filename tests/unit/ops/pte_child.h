@@ -19,7 +19,7 @@
 #include "core/base/page_size.h"
 #include "core/operations.h"
 #include "core/target.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 #include "tests/unit/ops/child.h"
 
 namespace damonfs {

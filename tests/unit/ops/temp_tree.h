@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "core/base/fd.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

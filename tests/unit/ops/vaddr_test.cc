@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/context.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/temp_tree.h"
 

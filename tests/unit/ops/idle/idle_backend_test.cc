@@ -12,7 +12,7 @@
 
 #include "core/context.h"
 #include "ops/pages/page_frames.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 #include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/temp_tree.h"

@@ -7,7 +7,7 @@
 
 #include "core/base/page_size.h"
 #include "core/context.h"
-#include "ops/metrics.h"
+#include "ops/procfs/system_metrics.h"
 #include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/fake_page_tables.h"
 

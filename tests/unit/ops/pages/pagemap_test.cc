@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/context.h"
-#include "ops/maps.h"
+#include "ops/procfs/maps.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/temp_tree.h"
 

@@ -1,4 +1,4 @@
-#include "ops/maps.h"
+#include "ops/procfs/maps.h"
 
 #include <fcntl.h>
 

@@ -1,4 +1,4 @@
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "ops/iomem.h"
+#include "ops/procfs/iomem.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,4 +1,4 @@
-#include "ops/iomem.h"
+#include "ops/procfs/iomem.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -5,7 +5,7 @@
 
 #include "core/base/result.h"
 #include "core/ranges.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "ops/metrics.h"
+#include "ops/procfs/system_metrics.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -10,7 +10,7 @@
 #include "core/base/fd.h"
 #include "core/metrics.h"
 #include "ops/base/warn_once.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

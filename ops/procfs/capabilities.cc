@@ -1,4 +1,4 @@
-#include "ops/capabilities.h"
+#include "ops/procfs/capabilities.h"
 
 #include <fstream>
 #include <string>

@@ -1,4 +1,4 @@
-#include "ops/metrics.h"
+#include "ops/procfs/system_metrics.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -8,7 +8,7 @@
 #include "core/base/fd.h"
 #include "core/base/result.h"
 #include "core/target.h"
-#include "ops/paths.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

@@ -6,7 +6,7 @@
 
 #include "core/base/result.h"
 #include "core/region.h"
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "ops/memcg.h"
+#include "ops/procfs/memcg.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

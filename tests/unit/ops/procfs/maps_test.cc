@@ -1,4 +1,4 @@
-#include "ops/maps.h"
+#include "ops/procfs/maps.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>

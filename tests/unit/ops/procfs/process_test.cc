@@ -1,4 +1,4 @@
-#include "ops/process.h"
+#include "ops/procfs/process.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 #include <latch>
 #include <thread>
 
-#include "ops/maps.h"
+#include "ops/procfs/maps.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/temp_tree.h"
 
