@@ -9,7 +9,7 @@
 #include "ops/doctor/backend_trial.h"
 #include "ops/doctor/features.h"
 #include "ops/idle/idle_backend.h"
-#include "ops/pte_bits.h"
+#include "ops/pte/pte_backend.h"
 #include "ops/soft_dirty.h"
 
 namespace damonfs {

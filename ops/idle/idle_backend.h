@@ -9,9 +9,9 @@
 #include "core/base/result.h"
 #include "ops/backend/accessed_bits.h"
 #include "ops/idle/page_idle.h"
-#include "ops/page_entries.h"
 #include "ops/pages/pagemap.h"
 #include "ops/procfs/paths.h"
+#include "ops/pte/pte_reader.h"
 
 namespace damonfs {
 

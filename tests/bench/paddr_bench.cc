@@ -16,7 +16,7 @@
 
 #include "ops/idle/idle_paddr_backend.h"
 #include "ops/pages/process_pages.h"
-#include "ops/pte_frames.h"
+#include "ops/pte/pte_paddr_backend.h"
 #include "ops/reverse_map_scan.h"
 
 namespace damonfs {

@@ -16,7 +16,7 @@
 
 #include "core/target.h"
 #include "ops/procfs/process.h"
-#include "ops/pte_bits.h"
+#include "ops/pte/pte_backend.h"
 
 namespace damonfs {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/held_space.h"
+#include "ops/pte/address_space.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -9,8 +9,8 @@
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "ops/backend/physical_bits.h"
-#include "ops/page_ager.h"
 #include "ops/procfs/paths.h"
+#include "ops/pte/accessed_bit_clearer.h"
 #include "ops/reverse_map_scan.h"
 
 namespace damonfs {

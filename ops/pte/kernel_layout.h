@@ -11,7 +11,7 @@
 
 #include "core/base/result.h"
 #include "ops/procfs/paths.h"
-#include "ops/pte_walk.h"
+#include "ops/pte/pte_walk.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "ops/page_walker.h"
+#include "ops/pte/page_walker.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -21,7 +21,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/page_size.h"
-#include "ops/page_layout.h"
+#include "ops/pte/kernel_layout.h"
 #include "pte_walk.skel.h"
 
 namespace damonfs {

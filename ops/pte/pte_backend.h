@@ -10,8 +10,8 @@
 #include "core/base/result.h"
 #include "ops/backend/accessed_bits.h"
 #include "ops/backend/page_ages.h"
-#include "ops/page_ager.h"
 #include "ops/procfs/paths.h"
+#include "ops/pte/accessed_bit_clearer.h"
 
 namespace damonfs {
 

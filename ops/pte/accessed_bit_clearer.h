@@ -15,9 +15,9 @@
 #include "ops/actions/cold_advice.h"
 #include "ops/base/time_share.h"
 #include "ops/base/warn_once.h"
-#include "ops/held_space.h"
-#include "ops/page_walker.h"
 #include "ops/procfs/paths.h"
+#include "ops/pte/address_space.h"
+#include "ops/pte/page_walker.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "ops/pte_frames.h"
+#include "ops/pte/pte_paddr_backend.h"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 // By this machine's kernel, on page frames of children of this test and no others: the reverse map
 // is of them alone.
-#include "ops/pte_frames.h"
+#include "ops/pte/pte_paddr_backend.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include "ops/pages/process_pages.h"
 #include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/fake_page_tables.h"
-#include "tests/unit/ops/pte_fixture.h"
+#include "tests/unit/ops/pte/pte_fixture.h"
 
 namespace damonfs {
 namespace {

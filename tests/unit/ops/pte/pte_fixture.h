@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "core/base/clock.h"
-#include "ops/pte_bits.h"
-#include "tests/unit/ops/pte_child.h"
+#include "ops/pte/pte_backend.h"
+#include "tests/unit/ops/pte/pte_child.h"
 
 namespace damonfs {
 

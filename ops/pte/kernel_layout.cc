@@ -1,4 +1,4 @@
-#include "ops/page_layout.h"
+#include "ops/pte/kernel_layout.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "ops/page_layout.h"
+#include "ops/pte/kernel_layout.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {

@@ -1,4 +1,4 @@
-#include "ops/page_ager.h"
+#include "ops/pte/accessed_bit_clearer.h"
 
 #include <linux/capability.h>
 

@@ -13,8 +13,8 @@
 
 #include "core/base/fd.h"
 #include "core/base/page_size.h"
-#include "ops/pte_bits.h"
-#include "tests/unit/ops/pte_fixture.h"
+#include "ops/pte/pte_backend.h"
+#include "tests/unit/ops/pte/pte_fixture.h"
 
 namespace damonfs {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "core/base/result.h"
 #include "ops/procfs/paths.h"
-#include "ops/pte_walk.h"
+#include "ops/pte/pte_walk.h"
 
 struct pte_walk;
 

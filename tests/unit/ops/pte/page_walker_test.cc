@@ -1,4 +1,4 @@
-#include "ops/page_walker.h"
+#include "ops/pte/page_walker.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The backend `pte` on the real memory of children of this process.
-#include "ops/pte_bits.h"
+#include "ops/pte/pte_backend.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -15,7 +15,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/page_size.h"
-#include "tests/unit/ops/pte_fixture.h"
+#include "tests/unit/ops/pte/pte_fixture.h"
 
 namespace damonfs {
 namespace {

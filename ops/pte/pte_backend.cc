@@ -1,4 +1,4 @@
-#include "ops/pte_bits.h"
+#include "ops/pte/pte_backend.h"
 
 #include <algorithm>
 

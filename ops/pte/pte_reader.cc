@@ -1,10 +1,10 @@
-#include "ops/page_entries.h"
+#include "ops/pte/pte_reader.h"
 
 #include <memory>
 #include <vector>
 
 #include "ops/base/steady_clock.h"
-#include "ops/page_ager.h"
+#include "ops/pte/accessed_bit_clearer.h"
 
 namespace damonfs {
 namespace {
