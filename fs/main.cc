@@ -11,7 +11,7 @@
 #include "fs/perf.h"
 #include "fs/stand_in.h"
 #include "ops/pattern_words.h"
-#include "ops/protection.h"
+#include "ops/rmap/protection.h"
 
 namespace damonfs {
 

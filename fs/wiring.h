@@ -15,7 +15,7 @@
 #include "ops/pattern.h"
 #include "ops/procfs/paths.h"
 #include "ops/procfs/system_metrics.h"
-#include "ops/protection.h"
+#include "ops/rmap/protection.h"
 #include "ops/synthetic_machine.h"
 
 namespace damonfs {

@@ -13,7 +13,7 @@
 #include "ops/filters/probes.h"
 #include "ops/paddr/paddr_actions.h"
 #include "ops/procfs/paths.h"
-#include "ops/reverse_map_scan.h"
+#include "ops/rmap/reverse_map_scan.h"
 
 namespace damonfs {
 

@@ -20,7 +20,7 @@
 #include "ops/pages/page_frames.h"
 #include "ops/pages/process_pages.h"
 #include "ops/procfs/paths.h"
-#include "ops/reverse_map_scan.h"
+#include "ops/rmap/reverse_map_scan.h"
 
 namespace damonfs {
 

@@ -11,7 +11,7 @@
 #include "ops/backend/physical_bits.h"
 #include "ops/procfs/paths.h"
 #include "ops/pte/accessed_bit_clearer.h"
-#include "ops/reverse_map_scan.h"
+#include "ops/rmap/reverse_map_scan.h"
 
 namespace damonfs {
 

@@ -17,7 +17,7 @@
 #include "ops/idle/idle_paddr_backend.h"
 #include "ops/pages/process_pages.h"
 #include "ops/pte/pte_paddr_backend.h"
-#include "ops/reverse_map_scan.h"
+#include "ops/rmap/reverse_map_scan.h"
 
 namespace damonfs {
 namespace {

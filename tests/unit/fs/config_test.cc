@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "ops/protection.h"
+#include "ops/rmap/protection.h"
 #include "tests/unit/fs/fake_machine.h"
 
 namespace damonfs {

@@ -18,7 +18,7 @@
 #include "ops/paddr/paddr_actions.h"
 #include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/child.h"
-#include "tests/unit/ops/fake_page_tables.h"
+#include "tests/unit/ops/rmap/fake_page_tables.h"
 
 namespace damonfs {
 

@@ -9,7 +9,7 @@
 #include "core/context.h"
 #include "ops/procfs/system_metrics.h"
 #include "tests/unit/ops/action_fixtures.h"
-#include "tests/unit/ops/fake_page_tables.h"
+#include "tests/unit/ops/rmap/fake_page_tables.h"
 
 namespace damonfs {
 namespace {

@@ -8,8 +8,8 @@
 #include "ops/actions/action_calls.h"
 #include "ops/pages/process_pages.h"
 #include "tests/unit/ops/action_fixtures.h"
-#include "tests/unit/ops/fake_page_tables.h"
 #include "tests/unit/ops/pte/pte_fixture.h"
+#include "tests/unit/ops/rmap/fake_page_tables.h"
 
 namespace damonfs {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/protection.h"
+#include "ops/rmap/protection.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

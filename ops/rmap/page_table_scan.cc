@@ -1,4 +1,4 @@
-#include "ops/page_tables.h"
+#include "ops/rmap/page_table_scan.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,4 +1,4 @@
-#include "ops/reverse_map.h"
+#include "ops/rmap/reverse_map.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,10 +8,10 @@
 #include <random>
 #include <thread>
 
-#include "ops/reverse_map_scan.h"
+#include "ops/rmap/reverse_map_scan.h"
 #include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/child.h"
-#include "tests/unit/ops/fake_page_tables.h"
+#include "tests/unit/ops/rmap/fake_page_tables.h"
 
 namespace damonfs {
 namespace {

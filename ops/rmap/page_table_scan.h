@@ -14,8 +14,8 @@
 #include "ops/pages/process_pages.h"
 #include "ops/procfs/paths.h"
 #include "ops/procfs/process.h"
-#include "ops/protection.h"
-#include "ops/reverse_map.h"
+#include "ops/rmap/protection.h"
+#include "ops/rmap/reverse_map.h"
 
 namespace damonfs {
 

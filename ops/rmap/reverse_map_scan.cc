@@ -1,4 +1,4 @@
-#include "ops/reverse_map_scan.h"
+#include "ops/rmap/reverse_map_scan.h"
 
 #include <pthread.h>
 #include <spdlog/spdlog.h>

@@ -1,4 +1,4 @@
-#include "ops/reverse_map.h"
+#include "ops/rmap/reverse_map.h"
 
 #include "core/base/arithmetic.h"
 

@@ -12,9 +12,9 @@
 
 #include "core/base/result.h"
 #include "ops/base/warn_once.h"
-#include "ops/page_tables.h"
 #include "ops/procfs/paths.h"
-#include "ops/reverse_map.h"
+#include "ops/rmap/page_table_scan.h"
+#include "ops/rmap/reverse_map.h"
 
 namespace damonfs {
 

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "ops/page_tables.h"
-#include "ops/reverse_map_scan.h"
+#include "ops/rmap/page_table_scan.h"
+#include "ops/rmap/reverse_map_scan.h"
 
 namespace damonfs {
 
