@@ -28,7 +28,7 @@
 #include "ops/pte/pte_backend.h"
 #include "ops/pte/pte_paddr_backend.h"
 #include "ops/pte/pte_reader.h"
-#include "ops/soft_dirty.h"
+#include "ops/soft_dirty/soft_dirty_backend.h"
 #include "ops/synthetic.h"
 #include "ops/synthetic_paddr.h"
 #include "ops/vaddr.h"

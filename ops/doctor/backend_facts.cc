@@ -10,7 +10,7 @@
 #include "ops/doctor/features.h"
 #include "ops/idle/idle_backend.h"
 #include "ops/pte/pte_backend.h"
-#include "ops/soft_dirty.h"
+#include "ops/soft_dirty/soft_dirty_backend.h"
 
 namespace damonfs {
 namespace {

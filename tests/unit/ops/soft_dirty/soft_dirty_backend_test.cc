@@ -1,4 +1,4 @@
-#include "ops/soft_dirty.h"
+#include "ops/soft_dirty/soft_dirty_backend.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
