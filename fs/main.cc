@@ -10,8 +10,8 @@
 #include "fs/commands.h"
 #include "fs/perf.h"
 #include "fs/stand_in.h"
-#include "ops/pattern_words.h"
 #include "ops/rmap/protection.h"
+#include "ops/synthetic/units.h"
 
 namespace damonfs {
 

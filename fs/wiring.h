@@ -12,11 +12,11 @@
 #include "core/base/result.h"
 #include "core/ranges.h"
 #include "fs/damon_tree.h"
-#include "ops/pattern.h"
 #include "ops/procfs/paths.h"
 #include "ops/procfs/system_metrics.h"
 #include "ops/rmap/protection.h"
-#include "ops/synthetic_machine.h"
+#include "ops/synthetic/pattern.h"
+#include "ops/synthetic/synthetic_machine.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "ops/residency.h"
+#include "ops/synthetic/residency.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 
 #include "core/base/page_size.h"
 #include "ops/pages/process_pages.h"
-#include "ops/pattern_player.h"
+#include "ops/synthetic/pattern_player.h"
 
 namespace damonfs {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/pattern_words.h"
+#include "ops/synthetic/units.h"
 
 #include <cerrno>
 #include <charconv>

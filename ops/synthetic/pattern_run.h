@@ -8,9 +8,9 @@
 #include <memory>
 
 #include "core/base/clock.h"
-#include "ops/pattern.h"
-#include "ops/pattern_clock.h"
-#include "ops/pattern_parts.h"
+#include "ops/synthetic/pattern.h"
+#include "ops/synthetic/pattern_clock.h"
+#include "ops/synthetic/pattern_parts.h"
 
 namespace damonfs {
 

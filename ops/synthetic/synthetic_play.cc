@@ -1,4 +1,4 @@
-#include "ops/synthetic_play.h"
+#include "ops/synthetic/synthetic_play.h"
 
 #include <utility>
 

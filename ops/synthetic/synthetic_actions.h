@@ -8,7 +8,7 @@
 #include "core/operations.h"
 #include "core/scheme.h"
 #include "ops/base/warn_once.h"
-#include "ops/residency.h"
+#include "ops/synthetic/residency.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "ops/synthetic.h"
+#include "ops/synthetic/synthetic_vaddr.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -7,10 +7,10 @@
 
 #include "core/base/clock.h"
 #include "core/target.h"
-#include "ops/pattern.h"
-#include "ops/pattern_clock.h"
-#include "ops/synthetic_machine.h"
-#include "ops/synthetic_play.h"
+#include "ops/synthetic/pattern.h"
+#include "ops/synthetic/pattern_clock.h"
+#include "ops/synthetic/synthetic_machine.h"
+#include "ops/synthetic/synthetic_play.h"
 #include "ops/virtual_operations.h"
 
 namespace damonfs {

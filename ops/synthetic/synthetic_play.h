@@ -8,11 +8,11 @@
 #include "core/base/clock.h"
 #include "core/context.h"
 #include "core/probes.h"
-#include "ops/pattern.h"
-#include "ops/pattern_clock.h"
-#include "ops/pattern_run.h"
-#include "ops/synthetic_actions.h"
-#include "ops/synthetic_machine.h"
+#include "ops/synthetic/pattern.h"
+#include "ops/synthetic/pattern_clock.h"
+#include "ops/synthetic/pattern_run.h"
+#include "ops/synthetic/synthetic_actions.h"
+#include "ops/synthetic/synthetic_machine.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "ops/pattern_memory.h"
+#include "ops/synthetic/pattern_memory.h"
 
 #include <algorithm>
 

@@ -1,9 +1,9 @@
-#include "ops/pattern_parts.h"
+#include "ops/synthetic/pattern_parts.h"
 
 #include <algorithm>
 
 #include "core/base/arithmetic.h"
-#include "ops/pattern_player.h"
+#include "ops/synthetic/pattern_player.h"
 
 namespace damonfs {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/pattern_player.h"
+#include "ops/synthetic/pattern_player.h"
 
 #include <algorithm>
 #include <cmath>

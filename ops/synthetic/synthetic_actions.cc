@@ -1,4 +1,4 @@
-#include "ops/synthetic_actions.h"
+#include "ops/synthetic/synthetic_actions.h"
 
 #include <algorithm>
 #include <vector>

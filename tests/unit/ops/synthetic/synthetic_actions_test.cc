@@ -1,5 +1,5 @@
 // What schemes' actions to described processes count as applied, through SyntheticOperations.
-#include "ops/synthetic_actions.h"
+#include "ops/synthetic/synthetic_actions.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 
 #include "core/base/page_size.h"
 #include "core/context.h"
-#include "ops/synthetic.h"
+#include "ops/synthetic/synthetic_vaddr.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {

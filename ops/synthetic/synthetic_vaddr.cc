@@ -1,4 +1,4 @@
-#include "ops/synthetic.h"
+#include "ops/synthetic/synthetic_vaddr.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -7,7 +7,7 @@
 #include "core/base/page_size.h"
 #include "core/base/stretches.h"
 #include "core/context.h"
-#include "ops/pattern_player.h"
+#include "ops/synthetic/pattern_player.h"
 
 namespace damonfs {
 namespace {

@@ -5,8 +5,8 @@
 #include <functional>
 #include <map>
 
-#include "ops/pattern.h"
-#include "ops/pattern_parts.h"
+#include "ops/synthetic/pattern.h"
+#include "ops/synthetic/pattern_parts.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "ops/pattern.h"
+#include "ops/synthetic/pattern.h"
 
 #include <fcntl.h>
 
@@ -8,7 +8,7 @@
 
 #include "core/base/page_size.h"
 #include "core/base/read_whole.h"
-#include "ops/pattern_words.h"
+#include "ops/synthetic/units.h"
 
 namespace damonfs {
 namespace {

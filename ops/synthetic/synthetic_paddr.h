@@ -7,8 +7,8 @@
 
 #include "core/operations.h"
 #include "ops/base/warn_once.h"
-#include "ops/pattern_memory.h"
-#include "ops/synthetic_play.h"
+#include "ops/synthetic/pattern_memory.h"
+#include "ops/synthetic/synthetic_play.h"
 
 namespace damonfs {
 

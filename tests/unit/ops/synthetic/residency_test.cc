@@ -1,4 +1,4 @@
-#include "ops/residency.h"
+#include "ops/synthetic/residency.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "ops/pattern.h"
+#include "ops/synthetic/pattern.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "ops/pattern_words.h"
+#include "ops/synthetic/units.h"
 #include "tests/unit/ops/temp_tree.h"
 
 namespace damonfs {

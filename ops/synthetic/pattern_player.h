@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/pattern.h"
+#include "ops/synthetic/pattern.h"
 
 namespace damonfs {
 

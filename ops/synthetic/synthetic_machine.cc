@@ -1,4 +1,4 @@
-#include "ops/synthetic_machine.h"
+#include "ops/synthetic/synthetic_machine.h"
 
 #include <algorithm>
 

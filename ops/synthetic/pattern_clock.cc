@@ -1,4 +1,4 @@
-#include "ops/pattern_clock.h"
+#include "ops/synthetic/pattern_clock.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "ops/synthetic_paddr.h"
+#include "ops/synthetic/synthetic_paddr.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,8 +9,8 @@
 
 #include "core/base/page_size.h"
 #include "core/context.h"
-#include "ops/pattern_memory.h"
-#include "ops/synthetic.h"
+#include "ops/synthetic/pattern_memory.h"
+#include "ops/synthetic/synthetic_vaddr.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {

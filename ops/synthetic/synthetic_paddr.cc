@@ -1,4 +1,4 @@
-#include "ops/synthetic_paddr.h"
+#include "ops/synthetic/synthetic_paddr.h"
 
 #include <algorithm>
 #include <optional>

@@ -1,4 +1,4 @@
-#include "ops/pattern_run.h"
+#include "ops/synthetic/pattern_run.h"
 
 namespace damonfs {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/pattern.h"
+#include "ops/synthetic/pattern.h"
 
 namespace damonfs {
 

@@ -11,8 +11,8 @@
 
 #include "core/metrics.h"
 #include "ops/base/warn_once.h"
-#include "ops/pattern.h"
-#include "ops/residency.h"
+#include "ops/synthetic/pattern.h"
+#include "ops/synthetic/residency.h"
 
 namespace damonfs {
 
