@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "core/context.h"
-#include "ops/actions.h"
 #include "ops/base/steady_clock.h"
 #include "ops/doctor/features.h"
 #include "ops/idle/idle_ages.h"
@@ -31,7 +30,8 @@
 #include "ops/synthetic/pattern_player.h"
 #include "ops/synthetic/synthetic_paddr.h"
 #include "ops/synthetic/synthetic_vaddr.h"
-#include "ops/vaddr.h"
+#include "ops/vaddr/vaddr.h"
+#include "ops/vaddr/vaddr_actions.h"
 
 namespace damonfs {
 

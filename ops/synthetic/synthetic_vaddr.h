@@ -11,7 +11,7 @@
 #include "ops/synthetic/pattern_clock.h"
 #include "ops/synthetic/synthetic_machine.h"
 #include "ops/synthetic/synthetic_play.h"
-#include "ops/virtual_operations.h"
+#include "ops/vaddr/virtual_operations.h"
 
 namespace damonfs {
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "core/target.h"
-#include "ops/actions.h"
+#include "ops/vaddr/vaddr_actions.h"
 
 namespace damonfs {
 namespace {

@@ -9,7 +9,7 @@
 #include <climits>
 #include <numeric>
 
-#include "tests/unit/ops/action_fixtures.h"
+#include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {

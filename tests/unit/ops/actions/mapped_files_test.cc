@@ -6,7 +6,7 @@
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
-#include "tests/unit/ops/action_fixtures.h"
+#include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {

@@ -6,7 +6,7 @@
 #include <cerrno>
 
 #include "core/base/page_size.h"
-#include "tests/unit/ops/action_fixtures.h"
+#include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {

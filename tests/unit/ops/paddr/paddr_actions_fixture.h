@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "ops/paddr/paddr_actions.h"
-#include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/rmap/fake_page_tables.h"
+#include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 

@@ -8,8 +8,8 @@
 #include "core/base/page_size.h"
 #include "core/context.h"
 #include "ops/procfs/system_metrics.h"
-#include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/rmap/fake_page_tables.h"
+#include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/unit/ops/action_fixtures.h"
+#include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {

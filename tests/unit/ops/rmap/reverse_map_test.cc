@@ -9,9 +9,9 @@
 #include <thread>
 
 #include "ops/rmap/reverse_map_scan.h"
-#include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/rmap/fake_page_tables.h"
+#include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {

@@ -14,9 +14,9 @@
 
 #include "core/context.h"
 #include "ops/procfs/process.h"
-#include "tests/unit/ops/action_fixtures.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/temp_tree.h"
+#include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/vaddr.h"
+#include "ops/vaddr/vaddr.h"
 
 #include <algorithm>
 

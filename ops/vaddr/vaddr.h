@@ -7,7 +7,7 @@
 #include "ops/backend/accessed_bits.h"
 #include "ops/filters/probes.h"
 #include "ops/procfs/paths.h"
-#include "ops/virtual_operations.h"
+#include "ops/vaddr/virtual_operations.h"
 
 namespace damonfs {
 

@@ -1,6 +1,6 @@
 // Actions on children of this test, by this machine's kernel. What needs swap or several nodes is
 // tested in the laboratory's guest, where this program runs too.
-#include "ops/actions.h"
+#include "ops/vaddr/vaddr_actions.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -14,7 +14,7 @@
 #include <chrono>
 #include <thread>
 
-#include "tests/unit/ops/action_fixtures.h"
+#include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {

@@ -12,9 +12,9 @@
 #include <fstream>
 #include <thread>
 
-#include "ops/actions.h"
 #include "ops/idle/idle_ages.h"
-#include "tests/unit/ops/action_fixtures.h"
+#include "ops/vaddr/vaddr_actions.h"
+#include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/three_regions.h"
+#include "ops/vaddr/three_regions.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

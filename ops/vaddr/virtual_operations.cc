@@ -1,9 +1,9 @@
-#include "ops/virtual_operations.h"
+#include "ops/vaddr/virtual_operations.h"
 
 #include <spdlog/spdlog.h>
 
 #include "core/context.h"
-#include "ops/three_regions.h"
+#include "ops/vaddr/three_regions.h"
 
 namespace damonfs {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/actions.h"
+#include "ops/vaddr/vaddr_actions.h"
 
 #include <sys/mman.h>
 

@@ -1,4 +1,4 @@
-#include "ops/vaddr.h"
+#include "ops/vaddr/vaddr.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
