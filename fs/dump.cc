@@ -12,10 +12,10 @@
 #include <system_error>
 #include <vector>
 
+#include "fs/client/tree_client.h"
 #include "fs/commands.h"
 #include "fs/config.h"
 #include "fs/failures.h"
-#include "fs/tree_client.h"
 
 namespace damonfs {
 

@@ -8,9 +8,9 @@
 #include <chrono>
 #include <memory>
 
+#include "fs/client/heatmap.h"
 #include "fs/commands.h"
 #include "fs/failures.h"
-#include "fs/heatmap.h"
 #include "fs/simulate_view.h"
 #include "fs/simulation.h"
 

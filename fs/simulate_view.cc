@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/ranges.h"
+#include "fs/client/heatmap.h"
 #include "fs/damon_keywords.h"
-#include "fs/heatmap.h"
 
 namespace damonfs {
 

@@ -13,10 +13,10 @@
 #include "core/context.h"
 #include "core/kdamond_loop.h"
 #include "core/requests.h"
+#include "fs/client/snapshot.h"
 #include "fs/config.h"
 #include "fs/damon_files.h"
 #include "fs/damon_tree.h"
-#include "fs/snapshot.h"
 #include "fs/wiring.h"
 
 namespace damonfs {

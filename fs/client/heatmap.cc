@@ -1,4 +1,4 @@
-#include "fs/heatmap.h"
+#include "fs/client/heatmap.h"
 
 #include <fmt/format.h>
 

@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "fs/heatmap.h"
-#include "fs/snapshot.h"
+#include "fs/client/heatmap.h"
+#include "fs/client/snapshot.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "fs/watch.h"
+#include "fs/client/watch.h"
 
 #include <fmt/format.h>
 #include <langinfo.h>
@@ -15,9 +15,9 @@
 #include <memory>
 #include <optional>
 
-#include "fs/tree_client.h"
+#include "fs/client/tree_client.h"
+#include "fs/client/watch_view.h"
 #include "fs/watch_children.h"
-#include "fs/watch_view.h"
 #include "ops/procfs/maps.h"
 #include "ops/procfs/process.h"
 

@@ -1,4 +1,4 @@
-#include "fs/snapshot.h"
+#include "fs/client/snapshot.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "fs/watch_view.h"
+#include "fs/client/watch_view.h"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>

@@ -1,4 +1,4 @@
-#include "fs/heatmap.h"
+#include "fs/client/heatmap.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -8,7 +8,7 @@
 #include "core/attrs.h"
 #include "core/base/fd.h"
 #include "core/base/result.h"
-#include "fs/snapshot.h"
+#include "fs/client/snapshot.h"
 
 namespace damonfs {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "fs/snapshot.h"
+#include "fs/client/snapshot.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "fs/tree_client.h"
+#include "fs/client/tree_client.h"
 
 #include <fcntl.h>
 #include <unistd.h>
