@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "core/base/fd.h"
-#include "fs/commands.h"
-#include "fs/failures.h"
+#include "fs/command/commands.h"
+#include "fs/command/failures.h"
 #include "fs/mounts.h"
 #include "fs/sys_view.h"
 

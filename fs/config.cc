@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/base/read_whole.h"
-#include "fs/base_name.h"
+#include "fs/command/base_name.h"
 
 namespace damonfs {
 

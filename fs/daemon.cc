@@ -16,8 +16,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "fs/command/failures.h"
 #include "fs/config.h"
-#include "fs/failures.h"
 #include "fs/module_files.h"
 #include "fs/session.h"
 #include "fs/trace_hub.h"

@@ -9,7 +9,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/result.h"
-#include "fs/commands.h"
+#include "fs/command/commands.h"
 
 namespace damonfs {
 

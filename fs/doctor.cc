@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "fs/commands.h"
+#include "fs/command/commands.h"
 #include "ops/doctor/action_features.h"
 #include "ops/doctor/features.h"
 #include "ops/paddr/paddr.h"

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "fs/client/tree_client.h"
-#include "fs/commands.h"
+#include "fs/command/commands.h"
+#include "fs/command/failures.h"
 #include "fs/config.h"
-#include "fs/failures.h"
 
 namespace damonfs {
 

@@ -10,10 +10,10 @@
 #include <fstream>
 #include <iterator>
 
-#include "fs/become.h"
-#include "fs/commands.h"
+#include "fs/command/commands.h"
+#include "fs/command/exec_program.h"
+#include "fs/command/failures.h"
 #include "fs/daemon.h"
-#include "fs/failures.h"
 #include "fs/mounts.h"
 #include "fs/sys_view.h"
 

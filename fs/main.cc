@@ -6,8 +6,8 @@
 #include <iostream>
 #include <span>
 
-#include "fs/base_name.h"
-#include "fs/commands.h"
+#include "fs/command/base_name.h"
+#include "fs/command/commands.h"
 #include "fs/perf.h"
 #include "fs/stand_in.h"
 #include "ops/rmap/protection.h"

@@ -11,13 +11,13 @@
 #include <iostream>
 #include <sstream>
 
-#include "fs/become.h"
-#include "fs/failures.h"
+#include "fs/command/child.h"
+#include "fs/command/exec_program.h"
+#include "fs/command/failures.h"
 #include "fs/perf_recording.h"
 #include "fs/stand_in.h"
 #include "fs/sys_view.h"
 #include "fs/trace_format.h"
-#include "fs/watch_children.h"
 
 namespace damonfs {
 

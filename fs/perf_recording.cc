@@ -20,9 +20,9 @@
 #include <vector>
 
 #include "core/base/fd.h"
-#include "fs/failures.h"
+#include "fs/command/child.h"
+#include "fs/command/failures.h"
 #include "fs/sys_view.h"
-#include "fs/watch_children.h"
 
 namespace damonfs {
 

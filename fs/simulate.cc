@@ -9,8 +9,8 @@
 #include <memory>
 
 #include "fs/client/heatmap.h"
-#include "fs/commands.h"
-#include "fs/failures.h"
+#include "fs/command/commands.h"
+#include "fs/command/failures.h"
 #include "fs/simulate_view.h"
 #include "fs/simulation.h"
 

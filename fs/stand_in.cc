@@ -11,8 +11,8 @@
 #include <sstream>
 #include <system_error>
 
-#include "fs/base_name.h"
-#include "fs/become.h"
+#include "fs/command/base_name.h"
+#include "fs/command/exec_program.h"
 
 namespace damonfs {
 

@@ -20,7 +20,7 @@
 #include <memory>
 #include <utility>
 
-#include "fs/failures.h"
+#include "fs/command/failures.h"
 #include "fs/mounts.h"
 
 namespace damonfs {

@@ -1,5 +1,5 @@
-#include "fs/commands.h"
-#include "fs/failures.h"
+#include "fs/command/commands.h"
+#include "fs/command/failures.h"
 #include "fs/mounts.h"
 
 namespace damonfs {

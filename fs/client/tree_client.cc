@@ -9,7 +9,7 @@
 #include <span>
 #include <utility>
 
-#include "fs/failures.h"
+#include "fs/command/failures.h"
 #include "fs/values.h"
 
 namespace damonfs {

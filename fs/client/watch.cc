@@ -17,7 +17,7 @@
 
 #include "fs/client/tree_client.h"
 #include "fs/client/watch_view.h"
-#include "fs/watch_children.h"
+#include "fs/command/child.h"
 #include "ops/procfs/maps.h"
 #include "ops/procfs/process.h"
 

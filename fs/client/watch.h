@@ -1,11 +1,11 @@
 // `damonfs watch`: shows the heat of a process's memory over time. A client of the tree like any
 // other: what it knows of accesses it has read from files.
 //
-// run_watch() itself is declared in fs/commands.h, with the other commands.
+// run_watch() itself is declared in fs/command/commands.h, with the other commands.
 #pragma once
 
 #include "core/base/result.h"
-#include "fs/commands.h"
+#include "fs/command/commands.h"
 
 namespace damonfs {
 

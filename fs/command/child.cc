@@ -1,4 +1,4 @@
-#include "fs/watch_children.h"
+#include "fs/command/child.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -22,8 +22,8 @@
 #include <filesystem>
 #include <utility>
 
-#include "fs/become.h"
-#include "fs/failures.h"
+#include "fs/command/exec_program.h"
+#include "fs/command/failures.h"
 
 namespace damonfs {
 

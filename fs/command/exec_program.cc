@@ -1,4 +1,4 @@
-#include "fs/become.h"
+#include "fs/command/exec_program.h"
 
 #include <unistd.h>
 
