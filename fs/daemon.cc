@@ -17,7 +17,7 @@
 #include <cstring>
 
 #include "fs/command/failures.h"
-#include "fs/config.h"
+#include "fs/config/config.h"
 #include "fs/module_files.h"
 #include "fs/session.h"
 #include "fs/trace_hub.h"

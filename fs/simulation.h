@@ -14,7 +14,7 @@
 #include "core/kdamond_loop.h"
 #include "core/requests.h"
 #include "fs/client/snapshot.h"
-#include "fs/config.h"
+#include "fs/config/config.h"
 #include "fs/damon_files.h"
 #include "fs/damon_tree.h"
 #include "fs/wiring.h"

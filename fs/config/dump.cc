@@ -1,4 +1,4 @@
-#include "fs/dump.h"
+#include "fs/config/dump.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -15,7 +15,7 @@
 #include "fs/client/tree_client.h"
 #include "fs/command/commands.h"
 #include "fs/command/failures.h"
-#include "fs/config.h"
+#include "fs/config/config.h"
 
 namespace damonfs {
 

@@ -1,5 +1,5 @@
 // Configurations: which files get what, in which order, and how faults are told.
-#include "fs/config.h"
+#include "fs/config/config.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "fs/config.h"
+#include "fs/config/config.h"
 
 #include <yaml-cpp/yaml.h>
 
