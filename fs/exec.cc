@@ -13,7 +13,7 @@
 #include "fs/command/commands.h"
 #include "fs/command/exec_program.h"
 #include "fs/command/failures.h"
-#include "fs/daemon.h"
+#include "fs/daemon/daemon.h"
 #include "fs/mounts.h"
 #include "fs/sys_view.h"
 

@@ -1,4 +1,4 @@
-#include "fs/daemon.h"
+#include "fs/daemon/daemon.h"
 
 #include <fcntl.h>
 #include <malloc.h>
