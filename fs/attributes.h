@@ -7,7 +7,7 @@
 #include <climits>
 #include <type_traits>
 
-#include "fs/damon_keywords.h"
+#include "fs/damon/keywords.h"
 #include "fs/node.h"
 #include "fs/values.h"
 

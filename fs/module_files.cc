@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <string>
 
-#include "fs/damon_tables.h"
+#include "fs/damon/context_directories.h"
 #include "fs/module_commands.h"
 
 namespace damonfs {

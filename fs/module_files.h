@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "core/context.h"
-#include "fs/damon_tree.h"
+#include "fs/damon/admin_directory.h"
 #include "fs/node.h"
 #include "reclaim/access_stat.h"
 #include "reclaim/lru_sort.h"

@@ -6,7 +6,7 @@
 
 #include "core/ranges.h"
 #include "fs/client/heatmap.h"
-#include "fs/damon_keywords.h"
+#include "fs/damon/keywords.h"
 
 namespace damonfs {
 

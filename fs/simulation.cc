@@ -5,8 +5,8 @@
 #include <charconv>
 
 #include "core/damos.h"
-#include "fs/context_builder.h"
-#include "fs/kdamond_files.h"
+#include "fs/damon/context_builder.h"
+#include "fs/damon/sysfs_kdamond.h"
 #include "fs/module_files.h"
 #include "fs/values.h"
 

@@ -15,8 +15,8 @@
 #include "core/requests.h"
 #include "fs/client/snapshot.h"
 #include "fs/config/config.h"
-#include "fs/damon_files.h"
-#include "fs/damon_tree.h"
+#include "fs/damon/admin_directory.h"
+#include "fs/damon/sysfs_objects.h"
 #include "fs/wiring.h"
 
 namespace damonfs {

@@ -11,7 +11,7 @@
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/ranges.h"
-#include "fs/damon_tree.h"
+#include "fs/damon/admin_directory.h"
 #include "ops/procfs/paths.h"
 #include "ops/procfs/system_metrics.h"
 #include "ops/rmap/protection.h"

@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "core/context.h"
-#include "fs/damon_tree.h"
+#include "fs/damon/admin_directory.h"
 #include "fs/module_files.h"
 #include "fs/node.h"
 #include "tests/unit/core/fast_clock.h"

@@ -10,8 +10,8 @@
 #include <string>
 #include <thread>
 
+#include "tests/unit/fs/damon/state_commands_fixture.h"
 #include "tests/unit/fs/fake_machine.h"
-#include "tests/unit/fs/state_fixture.h"
 
 namespace damonfs {
 namespace {

@@ -1,12 +1,12 @@
 // The file `state`: every command in every state of a kdamond.
-#include "fs/state.h"
+#include "fs/damon/state_commands.h"
 
 #include <gtest/gtest.h>
 
 #include <cerrno>
 #include <string>
 
-#include "tests/unit/fs/state_fixture.h"
+#include "tests/unit/fs/damon/state_commands_fixture.h"
 
 namespace damonfs {
 namespace {

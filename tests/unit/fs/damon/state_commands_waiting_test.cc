@@ -9,8 +9,8 @@
 #include <string>
 #include <thread>
 
-#include "fs/state.h"
-#include "tests/unit/fs/state_fixture.h"
+#include "fs/damon/state_commands.h"
+#include "tests/unit/fs/damon/state_commands_fixture.h"
 
 namespace damonfs {
 namespace {

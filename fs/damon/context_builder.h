@@ -8,8 +8,8 @@
 
 #include "core/context.h"
 #include "core/quota.h"
-#include "fs/damon_files.h"
-#include "fs/damon_tree.h"
+#include "fs/damon/admin_directory.h"
+#include "fs/damon/sysfs_objects.h"
 
 namespace damonfs {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/kdamond.h"
-#include "fs/damon_files.h"
+#include "fs/damon/sysfs_objects.h"
 #include "fs/node.h"
 
 namespace damonfs {

@@ -1,12 +1,12 @@
-#include "fs/context_builder.h"
+#include "fs/damon/context_builder.h"
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
 
 #include "core/base/arithmetic.h"
-#include "fs/damon_keywords.h"
-#include "fs/sample_files.h"
+#include "fs/damon/keywords.h"
+#include "fs/damon/sample_directories.h"
 #include "fs/values.h"
 
 namespace damonfs {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "fs/damon_files.h"
+#include "fs/damon/sysfs_objects.h"
 #include "fs/node.h"
 
 namespace damonfs {

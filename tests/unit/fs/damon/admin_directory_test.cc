@@ -10,7 +10,7 @@
 #include <tuple>
 #include <vector>
 
-#include "tests/unit/fs/state_fixture.h"
+#include "tests/unit/fs/damon/state_commands_fixture.h"
 
 namespace damonfs {
 namespace {
@@ -79,7 +79,7 @@ std::string unquoted(const std::string& text) {
 // tree.tsv, by path with <N> for numbers.
 std::map<std::string, TableRow> read_table() {
   std::map<std::string, TableRow> table;
-  std::ifstream file(DAMONFS_SOURCE "/tests/unit/fs/tree.tsv");
+  std::ifstream file(DAMONFS_SOURCE "/tests/unit/fs/damon/tree.tsv");
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with('#')) continue;
     std::istringstream fields(line);

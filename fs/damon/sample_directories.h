@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "core/base/result.h"
-#include "fs/damon_files.h"
-#include "fs/damon_tree.h"
+#include "fs/damon/admin_directory.h"
+#include "fs/damon/sysfs_objects.h"
 #include "fs/node.h"
 
 namespace damonfs {

@@ -1,4 +1,4 @@
-#include "fs/context_builder.h"
+#include "fs/damon/context_builder.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

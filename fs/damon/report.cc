@@ -1,4 +1,4 @@
-#include "fs/report.h"
+#include "fs/damon/report.h"
 
 #include <algorithm>
 #include <memory>

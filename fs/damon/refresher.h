@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "core/kdamond.h"
-#include "fs/report.h"
+#include "fs/damon/report.h"
 
 namespace damonfs {
 

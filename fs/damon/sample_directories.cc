@@ -1,11 +1,11 @@
-#include "fs/sample_files.h"
+#include "fs/damon/sample_directories.h"
 
 #include <vector>
 
 #include "core/filter_rule.h"
 #include "fs/attributes.h"
-#include "fs/damon_tables.h"
-#include "fs/kdamond_files.h"
+#include "fs/damon/context_directories.h"
+#include "fs/damon/sysfs_kdamond.h"
 
 namespace damonfs {
 

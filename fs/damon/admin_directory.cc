@@ -1,7 +1,7 @@
-#include "fs/damon_tree.h"
+#include "fs/damon/admin_directory.h"
 
-#include "fs/damon_tables.h"
-#include "fs/kdamond_files.h"
+#include "fs/damon/context_directories.h"
+#include "fs/damon/sysfs_kdamond.h"
 
 namespace damonfs {
 

@@ -4,7 +4,7 @@
 #include <array>
 #include <string_view>
 
-#include "fs/damon_files.h"
+#include "fs/damon/sysfs_objects.h"
 
 namespace damonfs {
 

@@ -1,6 +1,6 @@
-#include "fs/tried_regions.h"
+#include "fs/damon/tried_regions.h"
 
-#include "fs/damon_tables.h"
+#include "fs/damon/context_directories.h"
 
 namespace damonfs {
 

@@ -1,8 +1,8 @@
-#include "fs/damon_tables.h"
+#include "fs/damon/context_directories.h"
 
 #include "fs/attributes.h"
-#include "fs/kdamond_files.h"
-#include "fs/sample_files.h"
+#include "fs/damon/sample_directories.h"
+#include "fs/damon/sysfs_kdamond.h"
 
 namespace damonfs {
 

@@ -1,14 +1,14 @@
-#include "fs/state.h"
+#include "fs/damon/state_commands.h"
 
 #include <array>
 #include <cerrno>
 #include <vector>
 
 #include "core/commit.h"
-#include "fs/context_builder.h"
-#include "fs/kdamond_files.h"
-#include "fs/report.h"
-#include "fs/tried_regions.h"
+#include "fs/damon/context_builder.h"
+#include "fs/damon/report.h"
+#include "fs/damon/sysfs_kdamond.h"
+#include "fs/damon/tried_regions.h"
 #include "fs/unlocked.h"
 #include "fs/values.h"
 

@@ -1,4 +1,4 @@
-#include "fs/refresher.h"
+#include "fs/damon/refresher.h"
 
 #include <pthread.h>
 

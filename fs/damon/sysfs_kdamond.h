@@ -5,10 +5,10 @@
 #include <string>
 
 #include "core/kdamond.h"
-#include "fs/damon_files.h"
-#include "fs/damon_tree.h"
+#include "fs/damon/admin_directory.h"
+#include "fs/damon/refresher.h"
+#include "fs/damon/sysfs_objects.h"
 #include "fs/node.h"
-#include "fs/refresher.h"
 
 namespace damonfs {
 

@@ -1,8 +1,8 @@
-#include "fs/kdamond_files.h"
+#include "fs/damon/sysfs_kdamond.h"
 
 #include "fs/attributes.h"
-#include "fs/damon_tables.h"
-#include "fs/state.h"
+#include "fs/damon/context_directories.h"
+#include "fs/damon/state_commands.h"
 
 namespace damonfs {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/kdamond.h"
-#include "fs/damon_files.h"
+#include "fs/damon/sysfs_objects.h"
 
 namespace damonfs {
 
