@@ -8,8 +8,8 @@
 
 #include "fs/command/base_name.h"
 #include "fs/command/commands.h"
-#include "fs/perf.h"
-#include "fs/stand_in.h"
+#include "fs/exec/perf.h"
+#include "fs/exec/process_finders.h"
 #include "ops/rmap/protection.h"
 #include "ops/synthetic/units.h"
 

@@ -1,4 +1,4 @@
-#include "fs/perf.h"
+#include "fs/exec/perf.h"
 
 #include <gmock/gmock.h>
 

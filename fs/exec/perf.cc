@@ -1,4 +1,4 @@
-#include "fs/perf.h"
+#include "fs/exec/perf.h"
 
 #include <fmt/format.h>
 #include <fnmatch.h>
@@ -14,8 +14,8 @@
 #include "fs/command/child.h"
 #include "fs/command/exec_program.h"
 #include "fs/command/failures.h"
-#include "fs/perf_recording.h"
-#include "fs/stand_in.h"
+#include "fs/exec/perf_recording.h"
+#include "fs/exec/process_finders.h"
 #include "fs/sys_view.h"
 #include "fs/trace_format.h"
 

@@ -1,4 +1,4 @@
-#include "fs/perf_recording.h"
+#include "fs/exec/perf_recording.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-#include "fs/stand_in.h"
+#include "fs/exec/process_finders.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
