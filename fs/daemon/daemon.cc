@@ -18,8 +18,8 @@
 
 #include "fs/command/failures.h"
 #include "fs/config/config.h"
+#include "fs/fuse/session.h"
 #include "fs/module_files.h"
-#include "fs/session.h"
 #include "fs/trace_hub.h"
 #include "fs/wiring.h"
 

@@ -20,7 +20,7 @@
 
 #include "core/base/fd.h"
 #include "fs/attributes.h"
-#include "fs/session.h"
+#include "fs/fuse/session.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "fs/session.h"
+#include "fs/fuse/session.h"
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>

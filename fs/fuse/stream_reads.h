@@ -3,9 +3,9 @@
 
 #include <memory>
 
-#include "fs/active_requests.h"
+#include "fs/fuse/interruptible_requests.h"
+#include "fs/fuse/open_file.h"
 #include "fs/node.h"
-#include "fs/open_file.h"
 
 struct fuse_req;
 

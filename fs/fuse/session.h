@@ -8,8 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "fs/fuse/server.h"
 #include "fs/mounts.h"
-#include "fs/server.h"
 
 struct fuse_session;
 

@@ -5,8 +5,8 @@
 #include <atomic>
 #include <string_view>
 
-#include "fs/active_requests.h"
-#include "fs/node_table.h"
+#include "fs/fuse/interruptible_requests.h"
+#include "fs/fuse/node_table.h"
 
 struct fuse_req;
 

@@ -1,4 +1,4 @@
-#include "fs/open_file.h"
+#include "fs/fuse/open_file.h"
 
 #include <cerrno>
 

@@ -9,10 +9,10 @@
 #include <ctime>
 #include <span>
 
-#include "fs/node_table.h"
-#include "fs/open_file.h"
-#include "fs/stores.h"
-#include "fs/streams.h"
+#include "fs/fuse/node_table.h"
+#include "fs/fuse/open_file.h"
+#include "fs/fuse/stream_reads.h"
+#include "fs/fuse/write_requests.h"
 
 struct fuse_conn_info;
 struct fuse_entry_param;

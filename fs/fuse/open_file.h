@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "fs/node_table.h"
+#include "fs/fuse/node_table.h"
 
 namespace damonfs {
 

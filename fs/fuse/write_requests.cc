@@ -1,4 +1,4 @@
-#include "fs/stores.h"
+#include "fs/fuse/write_requests.h"
 
 #include <fuse_lowlevel.h>
 #include <pthread.h>

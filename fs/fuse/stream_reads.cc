@@ -1,4 +1,4 @@
-#include "fs/streams.h"
+#include "fs/fuse/stream_reads.h"
 
 #include <fuse_lowlevel.h>
 #include <pthread.h>

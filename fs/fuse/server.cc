@@ -1,4 +1,4 @@
-#include "fs/server.h"
+#include "fs/fuse/server.h"
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>

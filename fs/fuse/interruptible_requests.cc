@@ -1,4 +1,4 @@
-#include "fs/active_requests.h"
+#include "fs/fuse/interruptible_requests.h"
 
 #include <fuse_lowlevel.h>
 

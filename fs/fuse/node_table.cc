@@ -1,4 +1,4 @@
-#include "fs/node_table.h"
+#include "fs/fuse/node_table.h"
 
 #include <algorithm>
 
