@@ -7,7 +7,7 @@
 #include "core/damos.h"
 #include "fs/damon/context_builder.h"
 #include "fs/damon/sysfs_kdamond.h"
-#include "fs/module_files.h"
+#include "fs/modules/module_files.h"
 #include "fs/values.h"
 
 namespace damonfs {

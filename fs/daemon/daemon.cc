@@ -19,7 +19,7 @@
 #include "fs/command/failures.h"
 #include "fs/config/config.h"
 #include "fs/fuse/session.h"
-#include "fs/module_files.h"
+#include "fs/modules/module_files.h"
 #include "fs/trace_hub.h"
 #include "fs/wiring.h"
 

@@ -14,7 +14,7 @@
 
 #include "core/context.h"
 #include "fs/damon/admin_directory.h"
-#include "fs/module_files.h"
+#include "fs/modules/module_files.h"
 #include "fs/node.h"
 #include "tests/unit/core/fast_clock.h"
 

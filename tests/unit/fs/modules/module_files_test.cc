@@ -1,4 +1,4 @@
-#include "fs/module_files.h"
+#include "fs/modules/module_files.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "fs/module_files.h"
+#include "fs/modules/module_files.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 #include <string>
 
 #include "fs/damon/context_directories.h"
-#include "fs/module_commands.h"
+#include "fs/modules/module_commands.h"
 
 namespace damonfs {
 

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "fs/attributes.h"
-#include "fs/module_files.h"
+#include "fs/modules/module_files.h"
 #include "fs/node.h"
 #include "fs/unlocked.h"
 #include "fs/values.h"
