@@ -9,8 +9,8 @@
 #include "core/base/fd.h"
 #include "fs/command/commands.h"
 #include "fs/command/failures.h"
-#include "fs/mounts.h"
-#include "fs/sys_view.h"
+#include "fs/mount/mounts.h"
+#include "fs/mount/sys_view.h"
 
 namespace damonfs {
 

@@ -14,8 +14,8 @@
 #include "fs/command/exec_program.h"
 #include "fs/command/failures.h"
 #include "fs/daemon/daemon.h"
-#include "fs/mounts.h"
-#include "fs/sys_view.h"
+#include "fs/mount/mounts.h"
+#include "fs/mount/sys_view.h"
 
 namespace damonfs {
 

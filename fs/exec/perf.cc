@@ -16,7 +16,7 @@
 #include "fs/command/failures.h"
 #include "fs/exec/perf_recording.h"
 #include "fs/exec/process_finders.h"
-#include "fs/sys_view.h"
+#include "fs/mount/sys_view.h"
 #include "fs/trace_format.h"
 
 namespace damonfs {

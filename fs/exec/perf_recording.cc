@@ -22,7 +22,7 @@
 #include "core/base/fd.h"
 #include "fs/command/child.h"
 #include "fs/command/failures.h"
-#include "fs/sys_view.h"
+#include "fs/mount/sys_view.h"
 
 namespace damonfs {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "fs/fuse/server.h"
-#include "fs/mounts.h"
+#include "fs/mount/mounts.h"
 
 struct fuse_session;
 

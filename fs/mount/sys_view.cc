@@ -1,4 +1,4 @@
-#include "fs/sys_view.h"
+#include "fs/mount/sys_view.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 #include <utility>
 
 #include "fs/command/failures.h"
-#include "fs/mounts.h"
+#include "fs/mount/mounts.h"
 
 namespace damonfs {
 

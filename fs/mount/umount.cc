@@ -1,6 +1,6 @@
 #include "fs/command/commands.h"
 #include "fs/command/failures.h"
-#include "fs/mounts.h"
+#include "fs/mount/mounts.h"
 
 namespace damonfs {
 

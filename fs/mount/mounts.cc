@@ -1,4 +1,4 @@
-#include "fs/mounts.h"
+#include "fs/mount/mounts.h"
 
 #include <fcntl.h>
 #include <poll.h>
