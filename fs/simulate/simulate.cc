@@ -11,8 +11,8 @@
 #include "fs/client/heatmap.h"
 #include "fs/command/commands.h"
 #include "fs/command/failures.h"
-#include "fs/simulate_view.h"
-#include "fs/simulation.h"
+#include "fs/simulate/simulate_view.h"
+#include "fs/simulate/simulation.h"
 
 namespace damonfs {
 

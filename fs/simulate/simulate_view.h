@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "fs/simulation.h"
+#include "fs/simulate/simulation.h"
 
 namespace damonfs {
 

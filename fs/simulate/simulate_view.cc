@@ -1,4 +1,4 @@
-#include "fs/simulate_view.h"
+#include "fs/simulate/simulate_view.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "fs/simulation.h"
+#include "fs/simulate/simulation.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,5 +1,5 @@
 // Whole simulations, with results that can be worked out by hand.
-#include "fs/simulation.h"
+#include "fs/simulate/simulation.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <fstream>
 #include <string>
 
-#include "fs/simulate_view.h"
+#include "fs/simulate/simulate_view.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {
