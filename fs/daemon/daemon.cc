@@ -20,7 +20,7 @@
 #include "fs/config/config.h"
 #include "fs/fuse/session.h"
 #include "fs/modules/module_files.h"
-#include "fs/trace_hub.h"
+#include "fs/tracing/trace_pipe.h"
 #include "fs/wiring.h"
 
 #ifdef DAMONFS_SYSTEMD

@@ -17,7 +17,7 @@
 #include "fs/exec/perf_recording.h"
 #include "fs/exec/process_finders.h"
 #include "fs/mount/sys_view.h"
-#include "fs/trace_format.h"
+#include "fs/tracing/trace_format.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "fs/trace_hub.h"
+#include "fs/tracing/trace_pipe.h"
 
 #include <gmock/gmock.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include <sstream>
 #include <thread>
 
-#include "fs/trace_format.h"
+#include "fs/tracing/trace_format.h"
 
 namespace damonfs {
 namespace {

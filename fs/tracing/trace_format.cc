@@ -1,4 +1,4 @@
-#include "fs/trace_format.h"
+#include "fs/tracing/trace_format.h"
 
 #include <fmt/format.h>
 

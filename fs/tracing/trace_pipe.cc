@@ -1,4 +1,4 @@
-#include "fs/trace_hub.h"
+#include "fs/tracing/trace_pipe.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "fs/trace_format.h"
+#include "fs/tracing/trace_format.h"
 
 namespace damonfs {
 
