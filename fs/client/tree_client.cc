@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "fs/command/failures.h"
-#include "fs/values.h"
+#include "fs/tree/values.h"
 
 namespace damonfs {
 

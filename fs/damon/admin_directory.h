@@ -12,7 +12,7 @@
 #include "core/running_kdamonds.h"
 #include "core/target.h"
 #include "core/trace.h"
-#include "fs/node.h"
+#include "fs/tree/node.h"
 
 namespace damonfs {
 

@@ -7,7 +7,7 @@
 #include "core/base/arithmetic.h"
 #include "fs/damon/keywords.h"
 #include "fs/damon/sample_directories.h"
-#include "fs/values.h"
+#include "fs/tree/values.h"
 
 namespace damonfs {
 

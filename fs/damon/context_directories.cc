@@ -1,8 +1,8 @@
 #include "fs/damon/context_directories.h"
 
-#include "fs/attributes.h"
 #include "fs/damon/sample_directories.h"
 #include "fs/damon/sysfs_kdamond.h"
+#include "fs/tree/attributes.h"
 
 namespace damonfs {
 

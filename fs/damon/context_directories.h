@@ -7,7 +7,7 @@
 #include <string>
 
 #include "fs/damon/sysfs_objects.h"
-#include "fs/node.h"
+#include "fs/tree/node.h"
 
 namespace damonfs {
 

@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "core/filter_rule.h"
-#include "fs/attributes.h"
 #include "fs/damon/context_directories.h"
 #include "fs/damon/sysfs_kdamond.h"
+#include "fs/tree/attributes.h"
 
 namespace damonfs {
 

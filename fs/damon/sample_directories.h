@@ -9,7 +9,7 @@
 #include "core/base/result.h"
 #include "fs/damon/admin_directory.h"
 #include "fs/damon/sysfs_objects.h"
-#include "fs/node.h"
+#include "fs/tree/node.h"
 
 namespace damonfs {
 

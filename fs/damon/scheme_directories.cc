@@ -1,6 +1,6 @@
 // schemes/S and everything below it.
-#include "fs/attributes.h"
 #include "fs/damon/context_directories.h"
+#include "fs/tree/attributes.h"
 
 namespace damonfs {
 

@@ -9,8 +9,8 @@
 #include "fs/damon/report.h"
 #include "fs/damon/sysfs_kdamond.h"
 #include "fs/damon/tried_regions.h"
-#include "fs/unlocked.h"
-#include "fs/values.h"
+#include "fs/tree/unlocked.h"
+#include "fs/tree/values.h"
 
 namespace damonfs {
 

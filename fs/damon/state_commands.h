@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "core/base/result.h"
-#include "fs/node.h"
+#include "fs/tree/node.h"
 
 namespace damonfs {
 

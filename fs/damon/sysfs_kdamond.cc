@@ -1,8 +1,8 @@
 #include "fs/damon/sysfs_kdamond.h"
 
-#include "fs/attributes.h"
 #include "fs/damon/context_directories.h"
 #include "fs/damon/state_commands.h"
+#include "fs/tree/attributes.h"
 
 namespace damonfs {
 

@@ -8,7 +8,7 @@
 #include "fs/damon/admin_directory.h"
 #include "fs/damon/refresher.h"
 #include "fs/damon/sysfs_objects.h"
-#include "fs/node.h"
+#include "fs/tree/node.h"
 
 namespace damonfs {
 

@@ -6,7 +6,7 @@
 
 #include "core/kdamond.h"
 #include "fs/damon/sysfs_objects.h"
-#include "fs/node.h"
+#include "fs/tree/node.h"
 
 namespace damonfs {
 

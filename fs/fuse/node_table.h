@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "fs/node.h"
+#include "fs/tree/node.h"
 
 namespace damonfs {
 

@@ -5,7 +5,7 @@
 
 #include "fs/fuse/interruptible_requests.h"
 #include "fs/fuse/open_file.h"
-#include "fs/node.h"
+#include "fs/tree/node.h"
 
 struct fuse_req;
 

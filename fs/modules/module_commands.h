@@ -4,11 +4,11 @@
 #include <string>
 #include <string_view>
 
-#include "fs/attributes.h"
 #include "fs/modules/module_files.h"
-#include "fs/node.h"
-#include "fs/unlocked.h"
-#include "fs/values.h"
+#include "fs/tree/attributes.h"
+#include "fs/tree/node.h"
+#include "fs/tree/unlocked.h"
+#include "fs/tree/values.h"
 
 namespace damonfs {
 

@@ -5,7 +5,7 @@
 
 #include "core/context.h"
 #include "fs/damon/admin_directory.h"
-#include "fs/node.h"
+#include "fs/tree/node.h"
 #include "reclaim/access_stat.h"
 #include "reclaim/lru_sort.h"
 #include "reclaim/module.h"

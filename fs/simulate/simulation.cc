@@ -8,7 +8,7 @@
 #include "fs/damon/context_builder.h"
 #include "fs/damon/sysfs_kdamond.h"
 #include "fs/modules/module_files.h"
-#include "fs/values.h"
+#include "fs/tree/values.h"
 
 namespace damonfs {
 

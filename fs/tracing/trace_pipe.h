@@ -17,7 +17,7 @@
 
 #include "core/base/result.h"
 #include "core/trace.h"
-#include "fs/node.h"
+#include "fs/tree/node.h"
 
 namespace damonfs {
 

@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "core/base/fd.h"
-#include "fs/attributes.h"
 #include "fs/fuse/session.h"
+#include "fs/tree/attributes.h"
 
 namespace damonfs {
 

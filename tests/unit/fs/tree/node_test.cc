@@ -1,4 +1,4 @@
-#include "fs/node.h"
+#include "fs/tree/node.h"
 
 #include <gmock/gmock.h>
 
@@ -6,7 +6,7 @@
 #include <condition_variable>
 #include <thread>
 
-#include "fs/unlocked.h"
+#include "fs/tree/unlocked.h"
 
 namespace damonfs {
 

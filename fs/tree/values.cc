@@ -1,4 +1,4 @@
-#include "fs/values.h"
+#include "fs/tree/values.h"
 
 #include <cerrno>
 #include <limits>

@@ -8,8 +8,8 @@
 #include <type_traits>
 
 #include "fs/damon/keywords.h"
-#include "fs/node.h"
-#include "fs/values.h"
+#include "fs/tree/node.h"
+#include "fs/tree/values.h"
 
 namespace damonfs {
 

@@ -1,4 +1,4 @@
-#include "fs/node.h"
+#include "fs/tree/node.h"
 
 #include <spdlog/spdlog.h>
 
