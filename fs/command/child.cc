@@ -70,7 +70,7 @@ std::string own_path() {
   const int err = ::fcntl(options.err, F_DUPFD_CLOEXEC, 3);
   if (out >= 0) ::dup2(out, STDOUT_FILENO);
   if (err >= 0) ::dup2(err, STDERR_FILENO);
-  const int code = become(argv[0], argv);
+  const int code = exec_program(argv[0], argv);
   [[maybe_unused]] const ssize_t written = ::write(complaints, &code, sizeof(code));
   ::_exit(127);
 }

@@ -7,7 +7,7 @@
 
 namespace damonfs {
 
-int become(const std::string& program, std::span<const std::string> words) {
+int exec_program(const std::string& program, std::span<const std::string> words) {
   std::vector<char*> arguments;
   arguments.reserve(words.size() + 1);
   for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));

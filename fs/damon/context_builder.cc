@@ -28,7 +28,7 @@ Error within(const Error& error, int code, fmt::format_string<Args...> place, Ar
           fmt::format(place, std::forward<Args>(args)...) + ": " + error.message};
 }
 
-Result<Probe> build_probe(const ProbeFiles& files, const Machine& machine) {
+Result<Probe> build_probe(const SysfsProbe& files, const Machine& machine) {
   Probe probe;
   probe.weight = files.weight;
   for (const auto& prep : files.preps.items()) probe.preps.push_back(prep->action);
@@ -48,7 +48,7 @@ Result<Probe> build_probe(const ProbeFiles& files, const Machine& machine) {
   return probe;
 }
 
-Result<void> add_probes(Context& context, const ContextFiles& files, const Machine& machine) {
+Result<void> add_probes(Context& context, const SysfsContext& files, const Machine& machine) {
   if (!files.probes.empty() && context.operations && !context.operations->takes_probes()) {
     return fail(EINVAL, "probes are not for operations {}", keyword_of(files.operations));
   }
@@ -88,7 +88,7 @@ Result<std::vector<AddrRange>> build_regions(const Numbered<AddrRange>& files,
   return ranges;
 }
 
-Result<void> add_one_target(Context& context, const TargetFiles& files, const Machine& machine) {
+Result<void> add_one_target(Context& context, const SysfsTarget& files, const Machine& machine) {
   std::shared_ptr<TargetHandle> handle;
   if (context.ops_id != OpsId::paddr) {
     auto opened = machine.open_target(files.pid);
@@ -103,7 +103,7 @@ Result<void> add_one_target(Context& context, const TargetFiles& files, const Ma
   return {};
 }
 
-Result<void> add_targets(Context& context, const ContextFiles& files, const Machine& machine) {
+Result<void> add_targets(Context& context, const SysfsContext& files, const Machine& machine) {
   if (context.ops_id == OpsId::paddr && files.targets.size() > 1) {
     return fail(EINVAL, "{} targets, but there is only one physical address space",
                 files.targets.size());
@@ -137,7 +137,7 @@ Result<void> add_filters(Filters& filters, const Numbered<Filter>& files, const 
   return {};
 }
 
-Result<Filters> build_filters(const SchemeFiles& files, const Machine& machine) {
+Result<Filters> build_filters(const SysfsScheme& files, const Machine& machine) {
   Filters filters;
   const std::pair<std::string_view, const Numbered<Filter>*> directories[] = {
       {"core_filters", &files.core_filters},
@@ -152,7 +152,7 @@ Result<Filters> build_filters(const SchemeFiles& files, const Machine& machine) 
   return filters;
 }
 
-AccessPattern build_pattern(const SchemeFiles& files) {
+AccessPattern build_pattern(const SysfsScheme& files) {
   AccessPattern pattern;
   pattern.min_sz = files.sz.min;
   pattern.max_sz = files.sz.max;
@@ -164,7 +164,7 @@ AccessPattern build_pattern(const SchemeFiles& files) {
   return pattern;
 }
 
-Result<SchemeParams> build_scheme(const SchemeFiles& files, const Machine& machine) {
+Result<SchemeParams> build_scheme(const SysfsScheme& files, const Machine& machine) {
   SchemeParams params;
   params.pattern = build_pattern(files);
   params.action = files.action;
@@ -179,9 +179,9 @@ Result<SchemeParams> build_scheme(const SchemeFiles& files, const Machine& machi
   return params;
 }
 
-Result<void> add_schemes(Context& context, const ContextFiles& files, const Machine& machine) {
+Result<void> add_schemes(Context& context, const SysfsContext& files, const Machine& machine) {
   for (size_t i = 0; i < files.schemes.size(); ++i) {
-    const SchemeFiles& scheme = files.schemes[i];
+    const SysfsScheme& scheme = files.schemes[i];
     auto goals = build_goals(scheme.quota.goals, machine);
     if (!goals) return tl::unexpected(within(goals.error(), ENOMEM, "schemes/{}/quotas", i));
     auto params = build_scheme(scheme, machine);
@@ -195,7 +195,7 @@ Result<void> add_schemes(Context& context, const ContextFiles& files, const Mach
 
 // A context whose probes weigh something counts their hits in place of accesses; the sum must fit
 // its counter.
-Result<void> check_probe_weights(const ContextFiles& files) {
+Result<void> check_probe_weights(const SysfsContext& files) {
   uint64_t sum = 0;
   for (const auto& probe : files.probes.items()) sum += probe->weight;
   if (sum == 0) return {};
@@ -210,7 +210,7 @@ Result<void> check_probe_weights(const ContextFiles& files) {
 }
 
 // What can be told only of the whole.
-Result<void> check_whole(const Context& context, const ContextFiles& files) {
+Result<void> check_whole(const Context& context, const SysfsContext& files) {
   if (!std::has_single_bit(context.min_region_sz)) {
     return fail(EINVAL, "addr_unit {} makes regions of at least {} units, no power of two",
                 context.addr_unit, context.min_region_sz);
@@ -246,7 +246,7 @@ Result<std::vector<QuotaGoal>> build_goals(const Numbered<QuotaGoal>& files,
   return goals;
 }
 
-Result<std::unique_ptr<Context>> build_context(const ContextFiles& files, const Machine& machine,
+Result<std::unique_ptr<Context>> build_context(const SysfsContext& files, const Machine& machine,
                                                std::optional<OpsId> running) {
   std::unique_ptr<Operations> operations;
   if (running != files.operations) {
@@ -274,7 +274,7 @@ Result<std::unique_ptr<Context>> build_context(const ContextFiles& files, const 
   return context;
 }
 
-Result<void> check_none_obsolete(const ContextFiles& files) {
+Result<void> check_none_obsolete(const SysfsContext& files) {
   for (size_t i = 0; i < files.targets.size(); ++i) {
     if (files.targets[i].obsolete) {
       return fail(EINVAL, "targets/{}: obsolete, but no such target is watched yet", i);

@@ -17,12 +17,12 @@ namespace damonfs {
 // cannot be watched so; ENOMEM, as the kernel, for every fault of a scheme. The first fault in the
 // kernel's order counts. For a commit `running` says which operations the kdamond has: if it can go
 // on with them the context comes without.
-Result<std::unique_ptr<Context>> build_context(const ContextFiles& files, const Machine& machine,
+Result<std::unique_ptr<Context>> build_context(const SysfsContext& files, const Machine& machine,
                                                std::optional<OpsId> running = std::nullopt);
 
 // EINVAL when a target is marked obsolete: there is nothing yet that it could take the place of.
 // For `on`, after all other checks.
-Result<void> check_none_obsolete(const ContextFiles& files);
+Result<void> check_none_obsolete(const SysfsContext& files);
 
 // The goals that count, for `commit_schemes_quota_goals` and as a part of build_context(). EINVAL
 // for an unknown memory cgroup.

@@ -10,11 +10,11 @@ namespace {
 
 // monitoring_attrs/probes
 
-constexpr Attribute kProbePrepRows[] = {row<&ProbePrepFiles::action>("prep_action")};
+constexpr Attribute kProbePrepRows[] = {row<&SysfsProbePrep::action>("prep_action")};
 constexpr DirectoryType kProbePrep = {"probe preparation", kProbePrepRows};
 
 constexpr Attribute kProbePrepsRows[] = {
-    count_row<add_leaf<kProbePrep>, &ProbeFiles::preps>("nr_preps"),
+    count_row<add_leaf<kProbePrep>, &SysfsProbe::preps>("nr_preps"),
 };
 constexpr DirectoryType kProbePreps = {"probe preparations", kProbePrepsRows};
 
@@ -26,36 +26,36 @@ constexpr Attribute kProbeFilterRows[] = {
 constexpr DirectoryType kProbeFilter = {"probe filter", kProbeFilterRows};
 
 constexpr Attribute kProbeFiltersRows[] = {
-    count_row<add_leaf<kProbeFilter>, &ProbeFiles::filters>("nr_filters"),
+    count_row<add_leaf<kProbeFilter>, &SysfsProbe::filters>("nr_filters"),
 };
 constexpr DirectoryType kProbeFilters = {"probe filters", kProbeFiltersRows};
 
-constexpr Attribute kProbeRows[] = {row<&ProbeFiles::weight>("weight")};
+constexpr Attribute kProbeRows[] = {row<&SysfsProbe::weight>("weight")};
 constexpr DirectoryType kProbe = {"probe", kProbeRows};
 
-void add_probe(Directory& parent, std::string name, const std::shared_ptr<ProbeFiles>& files) {
+void add_probe(Directory& parent, std::string name, const std::shared_ptr<SysfsProbe>& files) {
   Directory& probe = parent.add_child(std::move(name), kProbe, files);
   probe.add_child("preps", kProbePreps, files);
   probe.add_child("filters", kProbeFilters, files);
 }
 
 constexpr Attribute kProbesRows[] = {
-    count_row<add_probe, &ContextFiles::probes, 4>("nr_probes"),
+    count_row<add_probe, &SysfsContext::probes, 4>("nr_probes"),
 };
 constexpr DirectoryType kProbes = {"probes", kProbesRows};
 
 // monitoring_attrs
 
 constexpr Attribute kIntervalsRows[] = {
-    row<&ContextFiles::attrs, &MonitoringAttrs::sample_us>("sample_us"),
-    row<&ContextFiles::attrs, &MonitoringAttrs::aggr_us>("aggr_us"),
-    row<&ContextFiles::attrs, &MonitoringAttrs::update_us>("update_us"),
+    row<&SysfsContext::attrs, &MonitoringAttrs::sample_us>("sample_us"),
+    row<&SysfsContext::attrs, &MonitoringAttrs::aggr_us>("aggr_us"),
+    row<&SysfsContext::attrs, &MonitoringAttrs::update_us>("update_us"),
 };
 constexpr DirectoryType kIntervals = {"intervals", kIntervalsRows};
 
 template <auto Field>
 constexpr Attribute goal_row(std::string_view name) {
-  return row<&ContextFiles::attrs, &MonitoringAttrs::intervals_goal, Field>(name);
+  return row<&SysfsContext::attrs, &MonitoringAttrs::intervals_goal, Field>(name);
 }
 constexpr Attribute kIntervalsGoalRows[] = {
     goal_row<&IntervalsGoal::access_bp>("access_bp"),
@@ -66,12 +66,12 @@ constexpr Attribute kIntervalsGoalRows[] = {
 constexpr DirectoryType kIntervalsGoal = {"intervals goal", kIntervalsGoalRows};
 
 constexpr Attribute kNrRegionsRows[] = {
-    row<&ContextFiles::attrs, &MonitoringAttrs::min_nr_regions>("min"),
-    row<&ContextFiles::attrs, &MonitoringAttrs::max_nr_regions>("max"),
+    row<&SysfsContext::attrs, &MonitoringAttrs::min_nr_regions>("min"),
+    row<&SysfsContext::attrs, &MonitoringAttrs::max_nr_regions>("max"),
 };
 constexpr DirectoryType kNrRegions = {"nr_regions", kNrRegionsRows};
 
-void add_monitoring_attrs(Directory& parent, const std::shared_ptr<ContextFiles>& files) {
+void add_monitoring_attrs(Directory& parent, const std::shared_ptr<SysfsContext>& files) {
   Directory& attrs = parent.add_child("monitoring_attrs", kPlainDirectory, nullptr);
   Directory& intervals = attrs.add_child("intervals", kIntervals, files);
   intervals.add_child("intervals_goal", kIntervalsGoal, files);
@@ -89,30 +89,30 @@ constexpr Attribute kRegionRows[] = {
 constexpr DirectoryType kRegion = {"region", kRegionRows};
 
 constexpr Attribute kRegionsRows[] = {
-    count_row<add_leaf<kRegion>, &TargetFiles::regions>("nr_regions"),
+    count_row<add_leaf<kRegion>, &SysfsTarget::regions>("nr_regions"),
 };
 constexpr DirectoryType kRegions = {"regions", kRegionsRows};
 
 constexpr Attribute kTargetRows[] = {
-    einval_row<&TargetFiles::pid>("pid_target"),
-    row<&TargetFiles::obsolete>("obsolete_target"),
+    einval_row<&SysfsTarget::pid>("pid_target"),
+    row<&SysfsTarget::obsolete>("obsolete_target"),
 };
 constexpr DirectoryType kTarget = {"target", kTargetRows};
 
-void add_target(Directory& parent, std::string name, const std::shared_ptr<TargetFiles>& files) {
+void add_target(Directory& parent, std::string name, const std::shared_ptr<SysfsTarget>& files) {
   Directory& target = parent.add_child(std::move(name), kTarget, files);
   target.add_child("regions", kRegions, files);
 }
 
 constexpr Attribute kTargetsRows[] = {
-    count_row<add_target, &ContextFiles::targets>("nr_targets"),
+    count_row<add_target, &SysfsContext::targets>("nr_targets"),
 };
 constexpr DirectoryType kTargets = {"targets", kTargetsRows};
 
 // contexts/C
 
 constexpr Attribute kSchemesRows[] = {
-    count_row<add_scheme, &ContextFiles::schemes>("nr_schemes"),
+    count_row<add_scheme, &SysfsContext::schemes>("nr_schemes"),
 };
 constexpr DirectoryType kSchemes = {"schemes", kSchemesRows};
 
@@ -131,9 +131,9 @@ Result<void> check_addr_unit(uint64_t unit) {
 
 constexpr Attribute kContextRows[] = {
     {"avail_operations", 0400, show_avail_operations, nullptr},
-    row<&ContextFiles::operations>("operations"),
-    checked_row<check_addr_unit, &ContextFiles::addr_unit>("addr_unit"),
-    row<&ContextFiles::pause>("pause"),
+    row<&SysfsContext::operations>("operations"),
+    checked_row<check_addr_unit, &SysfsContext::addr_unit>("addr_unit"),
+    row<&SysfsContext::pause>("pause"),
 };
 constexpr DirectoryType kContext = {"context", kContextRows};
 
@@ -141,7 +141,7 @@ constexpr DirectoryType kContext = {"context", kContextRows};
 
 constexpr DirectoryType kPlainDirectory = {"directory", {}};
 
-void add_context(Directory& parent, std::string name, const std::shared_ptr<ContextFiles>& files) {
+void add_context(Directory& parent, std::string name, const std::shared_ptr<SysfsContext>& files) {
   Directory& context = parent.add_child(std::move(name), kContext, files);
   add_monitoring_attrs(context, files);
   add_operations_attrs(context, files);

@@ -14,9 +14,9 @@ namespace damonfs {
 // For directories that hold directories only.
 extern const DirectoryType kPlainDirectory;
 
-void add_context(Directory& parent, std::string name, const std::shared_ptr<ContextFiles>& files);
-void add_scheme(Directory& parent, std::string name, const std::shared_ptr<SchemeFiles>& files);
+void add_context(Directory& parent, std::string name, const std::shared_ptr<SysfsContext>& files);
+void add_scheme(Directory& parent, std::string name, const std::shared_ptr<SysfsScheme>& files);
 void add_tried_region(Directory& parent, std::string name,
-                      const std::shared_ptr<TriedRegionFiles>& files);
+                      const std::shared_ptr<SysfsTriedRegion>& files);
 
 }  // namespace damonfs

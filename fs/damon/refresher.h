@@ -15,7 +15,7 @@
 namespace damonfs {
 
 // Keeps the period and, for each run of a kdamond, a thread that shows its reports once a period,
-// in real time. Owned by KdamondFiles. Its thread only ever tries the tree's lock, and skips a
+// in real time. Owned by SysfsKdamond. Its thread only ever tries the tree's lock, and skips a
 // period when it cannot have it, so that all of this may be called, and the refresher destroyed,
 // with the lock held.
 class Refresher {

@@ -19,17 +19,17 @@ Result<Report> Report::ask(Kdamond& kdamond, const std::stop_token& interrupt) {
   return kdamond.call(fill, interrupt).map([&] { return std::move(*report); });
 }
 
-void Report::show_intervals(ContextFiles& files) const {
+void Report::show_intervals(SysfsContext& files) const {
   files.attrs.sample_us = sample_us;
   files.attrs.aggr_us = aggr_us;
 }
 
-void Report::show_stats(ContextFiles& files) const {
+void Report::show_stats(SysfsContext& files) const {
   const size_t pairs = std::min(schemes.size(), files.schemes.size());
   for (size_t i = 0; i < pairs; ++i) files.schemes[i].stat = schemes[i].stat;
 }
 
-void Report::show_effective_bytes(ContextFiles& files) const {
+void Report::show_effective_bytes(SysfsContext& files) const {
   const size_t pairs = std::min(schemes.size(), files.schemes.size());
   for (size_t i = 0; i < pairs; ++i) {
     files.schemes[i].quota.effective_bytes = schemes[i].effective_bytes;

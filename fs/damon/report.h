@@ -24,9 +24,9 @@ struct Report {
   static Result<Report> ask(Kdamond& kdamond, const std::stop_token& interrupt);
 
   // Each shows one part of it in the files. Schemes pair by index. Under the tree's lock.
-  void show_intervals(ContextFiles& files) const;
-  void show_stats(ContextFiles& files) const;
-  void show_effective_bytes(ContextFiles& files) const;
+  void show_intervals(SysfsContext& files) const;
+  void show_stats(SysfsContext& files) const;
+  void show_effective_bytes(SysfsContext& files) const;
 };
 
 }  // namespace damonfs

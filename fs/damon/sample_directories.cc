@@ -53,65 +53,65 @@ Result<void> store_write_only(const Call& call, std::string_view text) {
   if (*on && !machine_of(call.directory).sees_writes_only) {
     return tl::unexpected(not_writes_only());
   }
-  call.object<ContextFiles>().sample.write_only = *on;
+  call.object<SysfsContext>().sample.write_only = *on;
   return {};
 }
 
 template <auto check, auto Field>
 constexpr Attribute sample_row(std::string_view name) {
-  return checked_row<check, &ContextFiles::sample, Field>(name);
+  return checked_row<check, &SysfsContext::sample, Field>(name);
 }
 
 constexpr Attribute kPrimitivesRows[] = {
-    sample_row<only_page_table, &SampleFiles::page_table>("page_table"),
-    sample_row<no_page_fault, &SampleFiles::page_fault>("page_fault"),
+    sample_row<only_page_table, &SysfsSample::page_table>("page_table"),
+    sample_row<no_page_fault, &SysfsSample::page_fault>("page_fault"),
 };
 constexpr DirectoryType kPrimitives = {"sampling primitives", kPrimitivesRows};
 
 constexpr Attribute kSampleFilterRows[] = {
-    checked_row<not_who, &SampleFilterFiles::type>("type"),
-    row<&SampleFilterFiles::matching>("matching"),
-    row<&SampleFilterFiles::allow>("allow"),
-    row<&SampleFilterFiles::cpumask>("cpumask"),
-    row<&SampleFilterFiles::tid_arr>("tid_arr"),
+    checked_row<not_who, &SysfsSampleFilter::type>("type"),
+    row<&SysfsSampleFilter::matching>("matching"),
+    row<&SysfsSampleFilter::allow>("allow"),
+    row<&SysfsSampleFilter::cpumask>("cpumask"),
+    row<&SysfsSampleFilter::tid_arr>("tid_arr"),
 };
 constexpr DirectoryType kSampleFilter = {"sample filter", kSampleFilterRows};
 
 constexpr Attribute kSampleFiltersRows[] = {
-    count_row<add_leaf<kSampleFilter>, &SampleFiles::filters>("nr_filters"),
+    count_row<add_leaf<kSampleFilter>, &SysfsSample::filters>("nr_filters"),
 };
 constexpr DirectoryType kSampleFilters = {"sample filters", kSampleFiltersRows};
 
 constexpr Attribute kOperationsAttrsRows[] = {
-    sample_row<no_reports, &SampleFiles::use_reports>("use_reports"),
+    sample_row<no_reports, &SysfsSample::use_reports>("use_reports"),
     {"write_only", 0600,
-     attribute_detail::show_field<&ContextFiles::sample, &SampleFiles::write_only>,
+     attribute_detail::show_field<&SysfsContext::sample, &SysfsSample::write_only>,
      store_write_only},
-    sample_row<all_cpus, &SampleFiles::cpus>("cpus"),
-    sample_row<all_threads, &SampleFiles::tids>("tids"),
+    sample_row<all_cpus, &SysfsSample::cpus>("cpus"),
+    sample_row<all_threads, &SysfsSample::tids>("tids"),
 };
 constexpr DirectoryType kOperationsAttrs = {"operations attrs", kOperationsAttrsRows};
 
 // Whether the filters let an access pass.
-bool passes(const Numbered<SampleFilterFiles>& files, bool write) {
-  std::vector<SampleFilterFiles> filters;
+bool passes(const Numbered<SysfsSampleFilter>& files, bool write) {
+  std::vector<SysfsSampleFilter> filters;
   for (const auto& item : files.items()) filters.push_back(*item);
-  return filters_pass(filters, [write](const SampleFilterFiles&) { return write; });
+  return filters_pass(filters, [write](const SysfsSampleFilter&) { return write; });
 }
 
 }  // namespace
 
-void add_sample(Directory& monitoring_attrs, const std::shared_ptr<ContextFiles>& files) {
+void add_sample(Directory& monitoring_attrs, const std::shared_ptr<SysfsContext>& files) {
   Directory& sample = monitoring_attrs.add_child("sample", kPlainDirectory, nullptr);
   sample.add_child("primitives", kPrimitives, files);
-  sample.add_child("filters", kSampleFilters, std::shared_ptr<SampleFiles>(files, &files->sample));
+  sample.add_child("filters", kSampleFilters, std::shared_ptr<SysfsSample>(files, &files->sample));
 }
 
-void add_operations_attrs(Directory& context, const std::shared_ptr<ContextFiles>& files) {
+void add_operations_attrs(Directory& context, const std::shared_ptr<SysfsContext>& files) {
   context.add_child("operations_attrs", kOperationsAttrs, files);
 }
 
-Result<void> check_sample(const SampleFiles& files, const Machine& machine) {
+Result<void> check_sample(const SysfsSample& files, const Machine& machine) {
   const bool reads = passes(files.filters, false);
   const bool writes = passes(files.filters, true);
   if (!writes) return fail(EINVAL, "sample filters that let no write pass");

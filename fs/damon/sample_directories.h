@@ -13,11 +13,11 @@
 
 namespace damonfs {
 
-void add_sample(Directory& monitoring_attrs, const std::shared_ptr<ContextFiles>& files);
-void add_operations_attrs(Directory& context, const std::shared_ptr<ContextFiles>& files);
+void add_sample(Directory& monitoring_attrs, const std::shared_ptr<SysfsContext>& files);
+void add_operations_attrs(Directory& context, const std::shared_ptr<SysfsContext>& files);
 
 // Whether `machine` counts just the accesses that the filters let pass: reads and writes alike, or
 // writes where it sees nothing else. EINVAL when not.
-Result<void> check_sample(const SampleFiles& files, const Machine& machine);
+Result<void> check_sample(const SysfsSample& files, const Machine& machine);
 
 }  // namespace damonfs

@@ -7,8 +7,8 @@ namespace damonfs {
 namespace {
 
 constexpr Attribute kMinMaxRows[] = {
-    row<&MinMaxFiles::min>("min"),
-    row<&MinMaxFiles::max>("max"),
+    row<&SysfsRange::min>("min"),
+    row<&SysfsRange::max>("max"),
 };
 constexpr DirectoryType kMinMax = {"bounds", kMinMaxRows};
 
@@ -18,11 +18,11 @@ std::shared_ptr<Part> part_of(const std::shared_ptr<Owner>& owner, Part Owner::*
   return {owner, &((*owner).*part)};
 }
 
-void add_access_pattern(Directory& parent, const std::shared_ptr<SchemeFiles>& files) {
+void add_access_pattern(Directory& parent, const std::shared_ptr<SysfsScheme>& files) {
   Directory& pattern = parent.add_child("access_pattern", kPlainDirectory, nullptr);
-  pattern.add_child("sz", kMinMax, part_of(files, &SchemeFiles::sz));
-  pattern.add_child("nr_accesses", kMinMax, part_of(files, &SchemeFiles::nr_accesses));
-  pattern.add_child("age", kMinMax, part_of(files, &SchemeFiles::age));
+  pattern.add_child("sz", kMinMax, part_of(files, &SysfsScheme::sz));
+  pattern.add_child("nr_accesses", kMinMax, part_of(files, &SysfsScheme::nr_accesses));
+  pattern.add_child("age", kMinMax, part_of(files, &SysfsScheme::age));
 }
 
 // dests
@@ -33,7 +33,7 @@ constexpr Attribute kDestRows[] = {
 };
 constexpr DirectoryType kDest = {"destination", kDestRows};
 
-constexpr Attribute kDestsRows[] = {count_row<add_leaf<kDest>, &SchemeFiles::dests>("nr_dests")};
+constexpr Attribute kDestsRows[] = {count_row<add_leaf<kDest>, &SysfsScheme::dests>("nr_dests")};
 constexpr DirectoryType kDests = {"destinations", kDestsRows};
 
 // quotas
@@ -48,33 +48,33 @@ constexpr Attribute kGoalRows[] = {
 };
 constexpr DirectoryType kGoal = {"quota goal", kGoalRows};
 
-constexpr Attribute kGoalsRows[] = {count_row<add_leaf<kGoal>, &QuotaFiles::goals>("nr_goals")};
+constexpr Attribute kGoalsRows[] = {count_row<add_leaf<kGoal>, &SysfsQuotas::goals>("nr_goals")};
 constexpr DirectoryType kGoals = {"quota goals", kGoalsRows};
 
 constexpr Attribute kWeightsRows[] = {
-    row<&QuotaFiles::params, &QuotaParams::sz_permil>("sz_permil"),
-    row<&QuotaFiles::params, &QuotaParams::nr_accesses_permil>("nr_accesses_permil"),
-    row<&QuotaFiles::params, &QuotaParams::age_permil>("age_permil"),
+    row<&SysfsQuotas::params, &QuotaParams::sz_permil>("sz_permil"),
+    row<&SysfsQuotas::params, &QuotaParams::nr_accesses_permil>("nr_accesses_permil"),
+    row<&SysfsQuotas::params, &QuotaParams::age_permil>("age_permil"),
 };
 constexpr DirectoryType kWeights = {"quota weights", kWeightsRows};
 
 template <auto Field>
 constexpr Attribute quota_einval_row(std::string_view name) {
-  return einval_row<&QuotaFiles::params, Field>(name);
+  return einval_row<&SysfsQuotas::params, Field>(name);
 }
 constexpr Attribute kQuotaRows[] = {
     quota_einval_row<&QuotaParams::ms>("ms"),
     quota_einval_row<&QuotaParams::bytes>("bytes"),
     quota_einval_row<&QuotaParams::reset_interval_ms>("reset_interval_ms"),
-    read_only_row<&QuotaFiles::effective_bytes>("effective_bytes"),
-    row<&QuotaFiles::params, &QuotaParams::goal_tuner>("goal_tuner"),
+    read_only_row<&SysfsQuotas::effective_bytes>("effective_bytes"),
+    row<&SysfsQuotas::params, &QuotaParams::goal_tuner>("goal_tuner"),
     quota_einval_row<&QuotaParams::fail_charge_num>("fail_charge_num"),
     quota_einval_row<&QuotaParams::fail_charge_denom>("fail_charge_denom"),
 };
 constexpr DirectoryType kQuota = {"quota", kQuotaRows};
 
-void add_quota(Directory& parent, const std::shared_ptr<SchemeFiles>& files) {
-  const auto quota = part_of(files, &SchemeFiles::quota);
+void add_quota(Directory& parent, const std::shared_ptr<SysfsScheme>& files) {
+  const auto quota = part_of(files, &SysfsScheme::quota);
   Directory& directory = parent.add_child("quotas", kQuota, quota);
   directory.add_child("weights", kWeights, quota);
   directory.add_child("goals", kGoals, quota);
@@ -125,7 +125,7 @@ constexpr DirectoryType kFilters = {"filters", kFiltersRows<allowed, Path>};
 
 template <auto Field>
 constexpr Attribute stat_row(std::string_view name) {
-  return read_only_row<&SchemeFiles::stat, Field>(name);
+  return read_only_row<&SysfsScheme::stat, Field>(name);
 }
 constexpr Attribute kStatsRows[] = {
     stat_row<&SchemeStat::nr_tried>("nr_tried"),
@@ -135,55 +135,55 @@ constexpr Attribute kStatsRows[] = {
     stat_row<&SchemeStat::sz_ops_filter_passed>("sz_ops_filter_passed"),
     stat_row<&SchemeStat::qt_exceeds>("qt_exceeds"),
     stat_row<&SchemeStat::nr_snapshots>("nr_snapshots"),
-    row<&SchemeFiles::max_nr_snapshots>("max_nr_snapshots"),
+    row<&SysfsScheme::max_nr_snapshots>("max_nr_snapshots"),
 };
 constexpr DirectoryType kStats = {"stats", kStatsRows};
 
 constexpr Attribute kTriedRegionRows[] = {
-    read_only_row<&TriedRegionFiles::range, &AddrRange::start>("start"),
-    read_only_row<&TriedRegionFiles::range, &AddrRange::end>("end"),
-    read_only_row<&TriedRegionFiles::nr_accesses>("nr_accesses"),
-    read_only_row<&TriedRegionFiles::age>("age"),
-    read_only_row<&TriedRegionFiles::sz_filter_passed>("sz_filter_passed"),
+    read_only_row<&SysfsTriedRegion::range, &AddrRange::start>("start"),
+    read_only_row<&SysfsTriedRegion::range, &AddrRange::end>("end"),
+    read_only_row<&SysfsTriedRegion::nr_accesses>("nr_accesses"),
+    read_only_row<&SysfsTriedRegion::age>("age"),
+    read_only_row<&SysfsTriedRegion::sz_filter_passed>("sz_filter_passed"),
 };
 constexpr DirectoryType kTriedRegion = {"tried region", kTriedRegionRows};
 
 constexpr Attribute kTriedRegionsRows[] = {
-    read_only_row<&SchemeFiles::tried_regions_sz>("total_bytes"),
+    read_only_row<&SysfsScheme::tried_regions_sz>("total_bytes"),
 };
 constexpr DirectoryType kTriedRegions = {"tried regions", kTriedRegionsRows};
 
 constexpr Attribute kSchemeRows[] = {
-    row<&SchemeFiles::action>("action"),
-    row<&SchemeFiles::apply_interval_us>("apply_interval_us"),
-    row<&SchemeFiles::target_nid>("target_nid"),
+    row<&SysfsScheme::action>("action"),
+    row<&SysfsScheme::apply_interval_us>("apply_interval_us"),
+    row<&SysfsScheme::target_nid>("target_nid"),
 };
 constexpr DirectoryType kScheme = {"scheme", kSchemeRows};
 
 }  // namespace
 
-void add_scheme(Directory& parent, std::string name, const std::shared_ptr<SchemeFiles>& files) {
+void add_scheme(Directory& parent, std::string name, const std::shared_ptr<SysfsScheme>& files) {
   Directory& scheme = parent.add_child(std::move(name), kScheme, files);
   add_access_pattern(scheme, files);
   scheme.add_child("dests", kDests, files);
   add_quota(scheme, files);
-  scheme.add_child("watermarks", kWatermarks, part_of(files, &SchemeFiles::watermarks));
-  scheme.add_child("filters", kFilters<any_filter, &SchemeFiles::filters>, files);
-  scheme.add_child("core_filters", kFilters<core_filter, &SchemeFiles::core_filters>, files);
-  scheme.add_child("ops_filters", kFilters<ops_filter, &SchemeFiles::ops_filters>, files);
+  scheme.add_child("watermarks", kWatermarks, part_of(files, &SysfsScheme::watermarks));
+  scheme.add_child("filters", kFilters<any_filter, &SysfsScheme::filters>, files);
+  scheme.add_child("core_filters", kFilters<core_filter, &SysfsScheme::core_filters>, files);
+  scheme.add_child("ops_filters", kFilters<ops_filter, &SysfsScheme::ops_filters>, files);
   scheme.add_child("stats", kStats, files);
   scheme.add_child("tried_regions", kTriedRegions, files);
 }
 
-constexpr Attribute kProbeHitsRows[] = {read_only_row<&ProbeHitsFiles::hits>("hits")};
+constexpr Attribute kProbeHitsRows[] = {read_only_row<&SysfsProbeHits::hits>("hits")};
 constexpr DirectoryType kProbeHits = {"probe hits", kProbeHitsRows};
 
 void add_tried_region(Directory& parent, std::string name,
-                      const std::shared_ptr<TriedRegionFiles>& files) {
+                      const std::shared_ptr<SysfsTriedRegion>& files) {
   Directory& region = parent.add_child(std::move(name), kTriedRegion, files);
   Directory& probes = region.add_child("probes", kPlainDirectory, nullptr);
   for (size_t i = 0; i < files->nr_probes; ++i) {
-    const auto hits = std::make_shared<ProbeHitsFiles>(ProbeHitsFiles{files->probe_hits[i]});
+    const auto hits = std::make_shared<SysfsProbeHits>(SysfsProbeHits{files->probe_hits[i]});
     probes.add_child(std::to_string(i), kProbeHits, hits);
   }
 }

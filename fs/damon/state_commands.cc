@@ -20,23 +20,23 @@ tl::unexpected<Error> never_started() { return fail(EINVAL, "the kdamond was nev
 tl::unexpected<Error> ended() { return fail(ECANCELED, "the kdamond has ended"); }
 
 // The kdamond that a command is for, to be held while waiting for it.
-Result<std::shared_ptr<Kdamond>> running_kdamond(const KdamondFiles& files) {
+Result<std::shared_ptr<Kdamond>> running_kdamond(const SysfsKdamond& files) {
   if (!files.kdamond) return never_started();
   if (!files.kdamond->running()) return ended();
   return files.kdamond;
 }
 
 // What is refreshed by itself: everything but tried regions.
-void show_all(const Report& report, ContextFiles& files) {
+void show_all(const Report& report, SysfsContext& files) {
   report.show_intervals(files);
   report.show_stats(files);
   report.show_effective_bytes(files);
 }
 
-Result<void> turn_on(const Call& call, KdamondFiles& files) {
+Result<void> turn_on(const Call& call, SysfsKdamond& files) {
   if (files.running()) return fail(EBUSY, "the kdamond is on already");
   const Machine& machine = machine_of(call.directory);
-  const ContextFiles wanted = files.contexts[0];
+  const SysfsContext wanted = files.contexts[0];
   // What there was of an earlier run is given up even if this one fails.
   auto previous = std::exchange(files.kdamond, nullptr);
   Result<std::shared_ptr<Kdamond>> started;
@@ -46,7 +46,7 @@ Result<void> turn_on(const Call& call, KdamondFiles& files) {
     auto context = build_context(wanted, machine);
     if (!context) return tl::unexpected(context.error());
     if (auto valid = check_none_obsolete(wanted); !valid) return valid;
-    started = machine.kdamonds->start(*std::move(context), *machine.clock, Company::shared);
+    started = machine.kdamonds->start(*std::move(context), *machine.clock, Exclusivity::shared);
   }
   if (!started) return tl::unexpected(started.error());
   files.kdamond = *std::move(started);
@@ -57,7 +57,7 @@ Result<void> turn_on(const Call& call, KdamondFiles& files) {
   return {};
 }
 
-Result<void> turn_off(const Call& call, KdamondFiles& files) {
+Result<void> turn_off(const Call& call, SysfsKdamond& files) {
   if (!files.kdamond) return never_started();
   if (!files.kdamond->running()) return fail(EPERM, "the kdamond has ended already");
   const auto kdamond = files.kdamond;
@@ -67,7 +67,7 @@ Result<void> turn_off(const Call& call, KdamondFiles& files) {
 }
 
 // Builds what is wanted and has the kdamond take it over. Without the tree's lock.
-Result<void> commit_files(Kdamond& kdamond, const ContextFiles& files, OpsId running,
+Result<void> commit_files(Kdamond& kdamond, const SysfsContext& files, OpsId running,
                           const Machine& machine, const std::stop_token& interrupt) {
   auto built = build_context(files, machine, running);
   if (!built) return tl::unexpected(built.error());
@@ -76,11 +76,11 @@ Result<void> commit_files(Kdamond& kdamond, const ContextFiles& files, OpsId run
                       interrupt);
 }
 
-Result<void> commit(const Call& call, KdamondFiles& files) {
+Result<void> commit(const Call& call, SysfsKdamond& files) {
   const auto kdamond = running_kdamond(files);
   if (!kdamond) return tl::unexpected(kdamond.error());
   const Machine& machine = machine_of(call.directory);
-  const ContextFiles wanted = files.contexts[0];
+  const SysfsContext wanted = files.contexts[0];
   const OpsId running = files.operations;
   Result<void> committed;
   {
@@ -102,11 +102,11 @@ void replace_goals(Context& running, const std::vector<std::vector<QuotaGoal>>& 
   }
 }
 
-Result<void> commit_quota_goals(const Call& call, KdamondFiles& files) {
+Result<void> commit_quota_goals(const Call& call, SysfsKdamond& files) {
   const auto kdamond = running_kdamond(files);
   if (!kdamond) return tl::unexpected(kdamond.error());
   const Machine& machine = machine_of(call.directory);
-  const Numbered<SchemeFiles> schemes = files.contexts[0].schemes;
+  const Numbered<SysfsScheme> schemes = files.contexts[0].schemes;
   const Unlocked unlocked(call.lock);
   std::vector<std::vector<QuotaGoal>> goals;
   Result<void> valid;
@@ -126,8 +126,8 @@ Result<void> commit_quota_goals(const Call& call, KdamondFiles& files) {
 }
 
 // Has the kdamond report and shows a part of it.
-Result<void> update(const Call& call, KdamondFiles& files,
-                    void (Report::*show)(ContextFiles&) const) {
+Result<void> update(const Call& call, SysfsKdamond& files,
+                    void (Report::*show)(SysfsContext&) const) {
   const auto kdamond = running_kdamond(files);
   if (!kdamond) return tl::unexpected(kdamond.error());
   // Files of directories that leave the tree meanwhile are written in vain.
@@ -140,7 +140,7 @@ Result<void> update(const Call& call, KdamondFiles& files,
   return report.map([&](const Report& r) { (r.*show)(*context); });
 }
 
-Result<void> update_tried_regions(const Call& call, KdamondFiles& files, bool sizes_only) {
+Result<void> update_tried_regions(const Call& call, SysfsKdamond& files, bool sizes_only) {
   if (!files.kdamond) return never_started();
   TriedRegions shown(call.directory, files.contexts[0]);
   shown.clear();
@@ -154,7 +154,7 @@ Result<void> update_tried_regions(const Call& call, KdamondFiles& files, bool si
   return found.map([&](const auto& regions) { shown.fill(regions); });
 }
 
-Result<void> clear_tried_regions(const Call& call, KdamondFiles& files) {
+Result<void> clear_tried_regions(const Call& call, SysfsKdamond& files) {
   TriedRegions(call.directory, files.contexts[0]).clear();
   return {};
 }
@@ -162,7 +162,7 @@ Result<void> clear_tried_regions(const Call& call, KdamondFiles& files) {
 // A word that may be written, and what it does.
 struct Command {
   std::string_view word;
-  Result<void> (*run)(const Call&, KdamondFiles&);
+  Result<void> (*run)(const Call&, SysfsKdamond&);
 };
 
 constexpr Command kCommands[] = {
@@ -171,22 +171,22 @@ constexpr Command kCommands[] = {
     {"commit", commit},
     {"commit_schemes_quota_goals", commit_quota_goals},
     {"update_schemes_stats",
-     [](const Call& call, KdamondFiles& files) {
+     [](const Call& call, SysfsKdamond& files) {
        return update(call, files, &Report::show_stats);
      }},
     {"update_schemes_tried_bytes",
-     [](const Call& call, KdamondFiles& files) { return update_tried_regions(call, files, true); }},
+     [](const Call& call, SysfsKdamond& files) { return update_tried_regions(call, files, true); }},
     {"update_schemes_tried_regions",
-     [](const Call& call, KdamondFiles& files) {
+     [](const Call& call, SysfsKdamond& files) {
        return update_tried_regions(call, files, false);
      }},
     {"clear_schemes_tried_regions", clear_tried_regions},
     {"update_schemes_effective_quotas",
-     [](const Call& call, KdamondFiles& files) {
+     [](const Call& call, SysfsKdamond& files) {
        return update(call, files, &Report::show_effective_bytes);
      }},
     {"update_tuned_intervals",
-     [](const Call& call, KdamondFiles& files) {
+     [](const Call& call, SysfsKdamond& files) {
        return update(call, files, &Report::show_intervals);
      }},
 };
@@ -200,7 +200,7 @@ constexpr auto kWords = [] {
 // Marks a kdamond's files as busy with a command. Made and ended under the tree's lock.
 class Pending {
  public:
-  explicit Pending(std::shared_ptr<KdamondFiles> files) : files_(std::move(files)) {
+  explicit Pending(std::shared_ptr<SysfsKdamond> files) : files_(std::move(files)) {
     files_->command_pending = true;
   }
   ~Pending() { files_->command_pending = false; }
@@ -208,13 +208,13 @@ class Pending {
   Pending& operator=(const Pending&) = delete;
 
  private:
-  std::shared_ptr<KdamondFiles> files_;
+  std::shared_ptr<SysfsKdamond> files_;
 };
 
 }  // namespace
 
 Result<void> store_state(const Call& call, std::string_view text) {
-  auto& files = call.object<KdamondFiles>();
+  auto& files = call.object<SysfsKdamond>();
   if (files.command_pending) return fail(EBUSY, "another command is being carried out");
   const auto index = parse_keyword(text, kWords);
   if (!index) return tl::unexpected(index.error());
@@ -222,7 +222,7 @@ Result<void> store_state(const Call& call, std::string_view text) {
   if (command.run != turn_off && files.contexts.size() != 1) {
     return fail(EINVAL, "{} contexts, not one", files.contexts.size());
   }
-  const Pending pending(std::static_pointer_cast<KdamondFiles>(call.directory.object()));
+  const Pending pending(std::static_pointer_cast<SysfsKdamond>(call.directory.object()));
   return command.run(call, files);
 }
 

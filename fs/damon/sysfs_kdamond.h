@@ -12,11 +12,11 @@
 
 namespace damonfs {
 
-// One kdamond directory. Owned by KdamondsFiles and the directory; under the tree's lock but for
+// One kdamond directory. Owned by SysfsKdamonds and the directory; under the tree's lock but for
 // what says otherwise. Invariant: while `command_pending` nobody else replaces or stops `kdamond`,
 // and the directory is not removed.
-struct KdamondFiles {
-  Numbered<ContextFiles> contexts;  // one at the most
+struct SysfsKdamond {
+  Numbered<SysfsContext> contexts;  // one at the most
   // Of the last successful `on`; stays when it has ended. Whoever waits for it holds it, too.
   std::shared_ptr<Kdamond> kdamond;
   OpsId operations = OpsId::vaddr;  // that it runs with
@@ -27,9 +27,9 @@ struct KdamondFiles {
 };
 
 // The directory kdamonds. Owned by it.
-struct KdamondsFiles {
+struct SysfsKdamonds {
   Machine machine;
-  Numbered<KdamondFiles> kdamonds;
+  Numbered<SysfsKdamond> kdamonds;
 };
 
 // The machine that serves the DAMON tree which `directory` is in. Under the tree's lock; not for a

@@ -55,21 +55,21 @@ class Numbered {
 };
 
 // targets/T; regions/R are plain ranges, in any order and shape until a context is built.
-struct TargetFiles {
+struct SysfsTarget {
   int32_t pid = 0;
   bool obsolete = false;
   Numbered<AddrRange> regions;
 };
 
 // monitoring_attrs/probes/P/preps/N
-struct ProbePrepFiles {
+struct SysfsProbePrep {
   PrepAction action = PrepAction::set_pgidle;
 };
 
 // monitoring_attrs/probes/P
-struct ProbeFiles {
+struct SysfsProbe {
   uint32_t weight = 0;
-  Numbered<ProbePrepFiles> preps;
+  Numbered<SysfsProbePrep> preps;
   Numbered<ProbeFilter> filters;
 };
 
@@ -77,7 +77,7 @@ struct ProbeFiles {
 enum class SampleFilterType { cpumask, threads, write };
 
 // monitoring_attrs/sample/filters/F
-struct SampleFilterFiles {
+struct SysfsSampleFilter {
   SampleFilterType type = SampleFilterType::write;
   bool matching = false;
   bool allow = false;
@@ -86,10 +86,10 @@ struct SampleFilterFiles {
 };
 
 // monitoring_attrs/sample, and operations_attrs, which was before it: what accesses are counted.
-struct SampleFiles {
+struct SysfsSample {
   bool page_table = true;
   bool page_fault = false;
-  Numbered<SampleFilterFiles> filters;
+  Numbered<SysfsSampleFilter> filters;
   bool use_reports = false;
   bool write_only = false;
   std::string cpus = "all";
@@ -97,28 +97,28 @@ struct SampleFiles {
 };
 
 // Two bounds as their files `min` and `max` hold them; nothing says that min is the lower one.
-struct MinMaxFiles {
+struct SysfsRange {
   uint64_t min = 0;
   uint64_t max = 0;
 };
 
 // schemes/S/quotas
-struct QuotaFiles {
+struct SysfsQuotas {
   QuotaParams params;            // but for the goals, which are below
   uint64_t effective_bytes = 0;  // written by the update commands only
   Numbered<QuotaGoal> goals;
 };
 
 // schemes/S and what has no number below it.
-struct SchemeFiles {
+struct SysfsScheme {
   Action action = Action::stat;
   uint64_t apply_interval_us = 0;
   int32_t target_nid = -1;
-  MinMaxFiles sz;
-  MinMaxFiles nr_accesses;
-  MinMaxFiles age;
+  SysfsRange sz;
+  SysfsRange nr_accesses;
+  SysfsRange age;
   Numbered<ActionDest> dests;
-  QuotaFiles quota;
+  SysfsQuotas quota;
   Watermarks watermarks;
   Numbered<Filter> core_filters;
   Numbered<Filter> ops_filters;
@@ -130,7 +130,7 @@ struct SchemeFiles {
 
 // schemes/S/tried_regions/N: one region as a scheme was applied to it. Owned by its directory
 // alone.
-struct TriedRegionFiles {
+struct SysfsTriedRegion {
   AddrRange range;
   uint32_t nr_accesses = 0;
   uint32_t age = 0;
@@ -140,20 +140,20 @@ struct TriedRegionFiles {
 };
 
 // schemes/S/tried_regions/N/probes/P
-struct ProbeHitsFiles {
+struct SysfsProbeHits {
   uint8_t hits = 0;
 };
 
 // contexts/C and what has no number below it.
-struct ContextFiles {
+struct SysfsContext {
   OpsId operations = OpsId::vaddr;
   uint64_t addr_unit = 1;
   bool pause = false;
   MonitoringAttrs attrs;
-  Numbered<ProbeFiles> probes;
-  SampleFiles sample;
-  Numbered<TargetFiles> targets;
-  Numbered<SchemeFiles> schemes;
+  Numbered<SysfsProbe> probes;
+  SysfsSample sample;
+  Numbered<SysfsTarget> targets;
+  Numbered<SysfsScheme> schemes;
 };
 
 }  // namespace damonfs

@@ -32,7 +32,7 @@ struct Walk {
 
 }  // namespace
 
-TriedRegions::TriedRegions(const Directory& kdamond, const ContextFiles& files) {
+TriedRegions::TriedRegions(const Directory& kdamond, const SysfsContext& files) {
   const auto schemes = kdamond.child("contexts")->child("0")->child("schemes");
   for (size_t i = 0; i < files.schemes.size(); ++i) {
     schemes_.push_back(
@@ -53,9 +53,9 @@ void TriedRegions::fill(const std::vector<Found>& found) {
     if (directory->removed()) continue;
     files->tried_regions_sz = found[i].sz;
     size_t number = 0;
-    for (const TriedRegionFiles& region : found[i].regions) {
+    for (const SysfsTriedRegion& region : found[i].regions) {
       add_tried_region(*directory, std::to_string(number++),
-                       std::make_shared<TriedRegionFiles>(region));
+                       std::make_shared<SysfsTriedRegion>(region));
     }
   }
 }

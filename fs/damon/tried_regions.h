@@ -16,7 +16,7 @@ namespace damonfs {
 class TriedRegions {
  public:
   // Of the context 0 of the directory `kdamond`, whose files are `files`.
-  TriedRegions(const Directory& kdamond, const ContextFiles& files);
+  TriedRegions(const Directory& kdamond, const SysfsContext& files);
 
   [[nodiscard]] size_t nr_schemes() const { return schemes_.size(); }
 
@@ -26,7 +26,7 @@ class TriedRegions {
   // What a walk found, scheme by scheme.
   struct Found {
     uint64_t sz = 0;  // in units of address
-    std::vector<TriedRegionFiles> regions;
+    std::vector<SysfsTriedRegion> regions;
   };
   // Shows it; directories that left the tree are passed over.
   void fill(const std::vector<Found>& found);
@@ -34,7 +34,7 @@ class TriedRegions {
  private:
   struct OfScheme {
     std::shared_ptr<Directory> directory;
-    std::shared_ptr<SchemeFiles> files;
+    std::shared_ptr<SysfsScheme> files;
   };
   std::vector<OfScheme> schemes_;
 };

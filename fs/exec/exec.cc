@@ -102,7 +102,7 @@ int run_exec(const ExecOptions& options) {
   find_our_programs_first();
   constexpr int kCannotRun = 126;
   constexpr int kNotFound = 127;
-  const int code = become(options.command[0], options.command);
+  const int code = exec_program(options.command[0], options.command);
   complain(fmt::format("cannot run {}: {}", options.command[0], strerror(code)), kExec);
   return code == ENOENT ? kNotFound : kCannotRun;
 }

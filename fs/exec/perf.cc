@@ -34,7 +34,7 @@ int hand_over(std::span<char* const> words) {
     complain("this machine has no perf; only the trace events of damon: can be had", kPerf);
     return 127;
   }
-  const int code = become(perf, std::vector<std::string>(words.begin(), words.end()));
+  const int code = exec_program(perf, std::vector<std::string>(words.begin(), words.end()));
   complain(fmt::format("cannot run {}: {}", perf, strerror(code)), kPerf);
   return 126;
 }

@@ -47,7 +47,7 @@ std::string real_program(std::string_view name) {
   return {};
 }
 
-std::vector<std::string> finding_threads(std::span<char* const> words) {
+std::vector<std::string> pgrep_args(std::span<char* const> words) {
   std::vector<std::string> wanted(words.begin(), words.end());
   const auto first = wanted.begin() + 1;
   const auto kdamond = std::find_if(first, wanted.end(), names_kdamond);
@@ -61,14 +61,14 @@ std::vector<std::string> finding_threads(std::span<char* const> words) {
 }
 
 int run_process_finder(std::span<char* const> words) {
-  const std::vector<std::string> wanted = finding_threads(words);
+  const std::vector<std::string> wanted = pgrep_args(words);
   const std::string name(base_name(wanted[0]));
   const std::string program = real_program(name);
   if (program.empty()) {
     fmt::print(stderr, "{} (damonfs): this machine has no {}\n", base_name(words[0]), name);
     return 127;
   }
-  const int code = become(program, wanted);
+  const int code = exec_program(program, wanted);
   fmt::print(stderr, "{} (damonfs): cannot run {}: {}\n", name, program, strerror(code));
   return 126;
 }

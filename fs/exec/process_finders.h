@@ -15,7 +15,7 @@ namespace damonfs {
 // The kernel's kdamonds are processes, ours are threads, which pgrep and pidof pass over unless
 // told otherwise. What the arguments `words` (with the program's own name) of pgrep or pidof become
 // so that they find them: those that name a kdamond ask for threads, by pgrep; all others stay.
-[[nodiscard]] std::vector<std::string> finding_threads(std::span<char* const> words);
+[[nodiscard]] std::vector<std::string> pgrep_args(std::span<char* const> words);
 
 // Becomes pgrep or pidof, whichever words[0] names, with those arguments; the exit status where it
 // cannot.

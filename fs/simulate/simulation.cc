@@ -58,7 +58,7 @@ class Simulation::Writer final : public TreeWriter {
     if (text != "on" && text != "on\n") {
       return fail(EINVAL, "a simulation switches kdamonds on, nothing else");
     }
-    const auto& files = *static_cast<const KdamondFiles*>(directory.object().get());
+    const auto& files = *static_cast<const SysfsKdamond*>(directory.object().get());
     size_t number = 0;
     const std::string& name = directory.name();
     std::from_chars(name.data(), name.data() + name.size(), number);
@@ -88,7 +88,7 @@ Result<std::unique_ptr<Simulation>> Simulation::make(const std::string& config,
   return simulation;
 }
 
-Result<void> Simulation::switch_on(size_t number, const ContextFiles& files) {
+Result<void> Simulation::switch_on(size_t number, const SysfsContext& files) {
   if (module_runs_) return fail(EBUSY, "a module is enabled, which wants to be alone");
   auto kdamond = std::make_unique<Running>(number, length_ns_);
   auto context = build_context(files, world_.machine_for(kdamond->clock));

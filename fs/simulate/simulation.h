@@ -91,7 +91,7 @@ class Simulation {
   class Writer;
 
   Simulation(SimulatedWorld world, uint64_t length_ns);
-  Result<void> switch_on(size_t number, const ContextFiles& files);
+  Result<void> switch_on(size_t number, const SysfsContext& files);
   Result<void> switch_on_module(const Directory& parameters);
   void add(std::unique_ptr<Running> kdamond, std::unique_ptr<Context> context);
   static void step(Running& kdamond);

@@ -97,7 +97,7 @@ Result<void> store_field_checked(const Call& call, std::string_view text) {
 
 }  // namespace attribute_detail
 
-// A file that is read and written: row<&SchemeFiles::apply_interval_us>("apply_interval_us").
+// A file that is read and written: row<&SysfsScheme::apply_interval_us>("apply_interval_us").
 template <auto... Path>
 constexpr Attribute row(std::string_view name) {
   return {name, 0600, &attribute_detail::show_field<Path...>,
@@ -151,7 +151,7 @@ void add_leaf(Directory& parent, std::string name, const std::shared_ptr<void>& 
   parent.add_child(std::move(name), type, item);
 }
 
-// A nr_ file: count_row<add_target, &ContextFiles::targets>("nr_targets"); `add` as for renumber().
+// A nr_ file: count_row<add_target, &SysfsContext::targets>("nr_targets"); `add` as for renumber().
 template <auto add, auto Path, int most = INT_MAX>
 constexpr Attribute count_row(std::string_view name) {
   return {name, 0600,

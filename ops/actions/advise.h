@@ -12,7 +12,7 @@
 namespace damonfs {
 
 // Calls process_madvise(2) on a held process, many ranges a call, and gets past those that fail.
-// Owned by one ProcessActions, same thread.
+// Owned by one VaddrActions, same thread.
 class Adviser {
  public:
   explicit Adviser(ActionCalls& calls) : calls_(calls) {}

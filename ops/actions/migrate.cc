@@ -68,7 +68,7 @@ struct Migrator::Job {
 Migrator::Migrator(ActionCalls& calls, Paths paths, PageFrames& frames)
     : calls_(calls), paths_(std::move(paths)), frames_(frames) {}
 
-RangeList Migrator::migrate(const SchemeParams& params, const Process& process, PageInfo& info,
+RangeList Migrator::migrate(const SchemeParams& params, const Process& process, ProcessPages& info,
                             std::span<const AddrRange> mappings, std::span<const AddrRange> pages,
                             bool dry_run) {
   std::vector<ActionDest> dests = params.dests;
@@ -94,7 +94,7 @@ RangeList Migrator::migrate(const SchemeParams& params, const Process& process, 
   return moved;
 }
 
-void Migrator::choose_nodes(Job& job, std::span<const ActionDest> dests, PageInfo& info) {
+void Migrator::choose_nodes(Job& job, std::span<const ActionDest> dests, ProcessPages& info) {
   const auto node = [&](const ActionDest& dest) {
     if (dest.id < job.usable.size() && job.usable[dest.id]) return static_cast<int>(dest.id);
     warn_("node", "a scheme is to move pages to node {}, which has no memory",
@@ -113,7 +113,7 @@ void Migrator::choose_nodes(Job& job, std::span<const ActionDest> dests, PageInf
     return;
   }
   std::vector<uint64_t> page_frames;
-  for (const PageInfo::Page& page : info.present_pages(job.pages)) {
+  for (const ProcessPages::Page& page : info.present_pages(job.pages)) {
     job.addrs.push_back(page.addr);
     page_frames.push_back(page.entry.pfn());
   }

@@ -15,7 +15,7 @@
 
 namespace damonfs {
 
-// Moves pages with move_pages(2). Owned by one ProcessActions, same thread.
+// Moves pages with move_pages(2). Owned by one VaddrActions, same thread.
 //
 // move_pages() knows a process by its number only. A living process keeps its number, so the pidfd
 // is asked before and after each call: one that is gone before it is not touched, and what was done
@@ -32,7 +32,7 @@ class Migrator {
   // modulo the sum of weights. Returns the pages that were on other nodes before and are on theirs
   // now. A node that is not there or has no memory gets none, with one warning. `dry_run`: moves
   // none, returns those that are not on their nodes.
-  RangeList migrate(const SchemeParams& params, const Process& process, PageInfo& info,
+  RangeList migrate(const SchemeParams& params, const Process& process, ProcessPages& info,
                     std::span<const AddrRange> mappings, std::span<const AddrRange> pages,
                     bool dry_run);
 
@@ -40,7 +40,7 @@ class Migrator {
   struct Job;
 
   // Sets job.nodes: where each page shall go, -1 for nowhere.
-  void choose_nodes(Job& job, std::span<const ActionDest> dests, PageInfo& info);
+  void choose_nodes(Job& job, std::span<const ActionDest> dests, ProcessPages& info);
   [[nodiscard]] std::vector<bool> nodes_with_memory() const;
   // The node of each page, negative where there is none or the process is gone.
   [[nodiscard]] std::vector<int> current_nodes(const Process& process, std::span<void*> pages);

@@ -12,9 +12,9 @@ namespace damonfs {
 // their handle. Owned by the operations of one context and called only on its kdamond's thread;
 // several contexts have one each. prepare() and check() as in Operations: same samples, same order,
 // and a page or process that vanished is "not accessed".
-class AccessedBits {
+class VaddrBackend {
  public:
-  virtual ~AccessedBits() = default;
+  virtual ~VaddrBackend() = default;
   virtual void prepare(std::span<Sample> samples) = 0;
   virtual void check(std::span<Sample> samples) = 0;
   // As check(), of samples without a prepare(): accessed since anybody last made them old.

@@ -16,12 +16,12 @@ struct FrameSample {
   bool accessed = false;  // set by check()
 };
 
-// What AccessedBits and PageAges are for processes, by frame numbers. Owned by the operations of
+// What VaddrBackend and YoungTest are for processes, by frame numbers. Owned by the operations of
 // one context, on its kdamond's thread. What is no user's page (the kernel's, free memory, no
 // memory at all) is not accessed, and its leaf_sz is 0.
-class PhysicalBits {
+class PaddrBackend {
  public:
-  virtual ~PhysicalBits() = default;
+  virtual ~PaddrBackend() = default;
   // The same samples, in the same order, go to check().
   virtual void prepare(std::span<FrameSample> samples) = 0;
   virtual void check(std::span<FrameSample> samples) = 0;

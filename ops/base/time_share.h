@@ -9,11 +9,11 @@ namespace damonfs {
 // Allows something costly whenever it has taken less than a tenth of the time so far: after it took
 // d, it has to wait 10 d. What was not used is saved up, but only a little. A value with no thread
 // rules of its own; the caller tells the time.
-class TimeShare {
+class CpuBudget {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit TimeShare(Clock::time_point now) : last_(now) {}
+  explicit CpuBudget(Clock::time_point now) : last_(now) {}
 
   // Whether it may be done now, at `now`, which never goes back.
   [[nodiscard]] bool allows(Clock::time_point now) {

@@ -43,8 +43,8 @@ BackendFacts find_backend_facts(const Paths& paths) {
       ::open((paths.sys + "/kernel/security/lockdown").c_str(), O_RDONLY | O_CLOEXEC));
   if (lockdown.valid()) facts.lockdown = chosen_word(read_whole(lockdown).value_or(""));
   facts.capabilities = Capabilities::effective(paths);
-  facts.pte = trial_of(PteBits::create(paths), paths);
-  facts.idle = trial_of(IdleBitmap::open(paths, {}), paths);
+  facts.pte = trial_of(PteBackend::create(paths), paths);
+  facts.idle = trial_of(IdleBackend::open(paths, {}), paths);
   facts.soft_dirty = trial_of(SoftDirty::open(paths), paths);
   return facts;
 }

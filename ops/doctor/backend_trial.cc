@@ -143,7 +143,7 @@ Mistakes compare(std::span<const Sample> samples) {
 
 }  // namespace
 
-Result<> try_backend(AccessedBits& bits, const Paths& paths) {
+Result<> try_backend(VaddrBackend& bits, const Paths& paths) {
   const auto toucher = Toucher::start();
   if (!toucher) return tl::unexpected(toucher.error());
   const auto process = Process::open((*toucher)->pid(), paths);

@@ -10,6 +10,6 @@ namespace damonfs {
 // Watches a child of this process with `bits` while the child touches some of its pages, and
 // compares. An error says what was not seen, or seen wrongly (ENOTSUP), or what failed. Any
 // thread; the child is gone at the return.
-Result<> try_backend(AccessedBits& bits, const Paths& paths);
+Result<> try_backend(VaddrBackend& bits, const Paths& paths);
 
 }  // namespace damonfs

@@ -14,16 +14,16 @@ namespace damonfs {
 // Asks a scheme's ops filters (design.rst, "Filters") about folios, by what the kernel tells of
 // their frames; the first filter that matches decides, Filters::ops_default_reject() where none
 // does. When a question cannot be answered nothing passes, with one warning. Owned by one
-// PhysicalActions, same thread.
+// PaddrActions, same thread.
 //
 //   anon      private memory, not of a file nor of tmpfs
-//   young     as the backend has it (PhysicalBits::young()), which makes it old
+//   young     as the backend has it (PaddrBackend::young()), which makes it old
 //   unmapped  no process maps it: page cache, mostly
 //   active, memcg, hugepage_size: see FolioFilters
 class FrameFilters {
  public:
   // `frames` and `bits` must outlive it.
-  FrameFilters(const Paths& paths, PageFrames& frames, PhysicalBits& bits)
+  FrameFilters(const Paths& paths, PageFrames& frames, PaddrBackend& bits)
       : folio_filters_(paths, frames), bits_(bits) {}
 
   // Sets passes[i] to whether folios[i] does.
@@ -34,7 +34,7 @@ class FrameFilters {
   bool ask_one(const Filter& filter, std::span<const Folio> folios, std::span<bool> applies);
 
   FolioFilters folio_filters_;
-  PhysicalBits& bits_;
+  PaddrBackend& bits_;
 };
 
 }  // namespace damonfs

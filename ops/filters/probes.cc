@@ -17,7 +17,7 @@ bool any_asks(std::span<const Probe> probes, ProbeFilterType type) {
 
 }  // namespace
 
-void PageProber::apply(std::span<const Probe> probes, std::span<Sample> samples) {
+void ProbeEvaluator::apply(std::span<const Probe> probes, std::span<Sample> samples) {
   const std::span<const PagemapEntry> entries = pagemap_.read(samples);
   pages_.clear();
   for (size_t i = 0; i < samples.size(); ++i) {
@@ -30,8 +30,8 @@ void PageProber::apply(std::span<const Probe> probes, std::span<Sample> samples)
   ask(probes, samples, asks_folio && find_folios(hidden));
 }
 
-void PageProber::apply(std::span<const Probe> probes, std::span<const FrameSample> frames,
-                       std::span<Sample> samples) {
+void ProbeEvaluator::apply(std::span<const Probe> probes, std::span<const FrameSample> frames,
+                           std::span<Sample> samples) {
   pages_.clear();
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].probes_hit = 0;
@@ -51,7 +51,8 @@ void PageProber::apply(std::span<const Probe> probes, std::span<const FrameSampl
   ask(probes, samples, true);
 }
 
-void PageProber::ask(std::span<const Probe> probes, std::span<Sample> samples, bool knows_folios) {
+void ProbeEvaluator::ask(std::span<const Probe> probes, std::span<Sample> samples,
+                         bool knows_folios) {
   const bool asks_memcg = any_asks(probes, ProbeFilterType::memcg);
   const bool knows_memcgs = asks_memcg && knows_folios && find_memcgs();
   const Cgroups cgroups = asks_memcg ? find_cgroups(probes) : Cgroups();
@@ -67,8 +68,8 @@ void PageProber::ask(std::span<const Probe> probes, std::span<Sample> samples, b
   }
 }
 
-bool PageProber::answer(const ProbeFilter& filter, const Sample& sample, size_t page,
-                        const Cgroups& cgroups) const {
+bool ProbeEvaluator::answer(const ProbeFilter& filter, const Sample& sample, size_t page,
+                            const Cgroups& cgroups) const {
   switch (filter.type) {
     case ProbeFilterType::anon:
       return pages_[page].anon;
@@ -86,7 +87,7 @@ bool PageProber::answer(const ProbeFilter& filter, const Sample& sample, size_t 
   return false;
 }
 
-bool PageProber::find_folios(bool hidden) {
+bool ProbeEvaluator::find_folios(bool hidden) {
   std::vector<uint64_t> frames(pages_.size());
   std::ranges::transform(pages_, frames.begin(), &Page::frame);
   folios_.resize(frames.size());
@@ -98,7 +99,7 @@ bool PageProber::find_folios(bool hidden) {
   return false;
 }
 
-bool PageProber::find_memcgs() {
+bool ProbeEvaluator::find_memcgs() {
   memcgs_.resize(folios_.size());
   const int error = frames_.memcgs(folios_, memcgs_);
   if (error == 0) return true;
@@ -107,7 +108,7 @@ bool PageProber::find_memcgs() {
   return false;
 }
 
-PageProber::Cgroups PageProber::find_cgroups(std::span<const Probe> probes) const {
+ProbeEvaluator::Cgroups ProbeEvaluator::find_cgroups(std::span<const Probe> probes) const {
   Cgroups cgroups;
   for (const Probe& probe : probes) {
     for (const ProbeFilter& filter : probe.filters) {

@@ -23,9 +23,9 @@ namespace damonfs {
 // what some filter asks. A probe whose question cannot be answered (no right to know page frames)
 // hits nothing, with one warning; none hits where no page is mapped. A memory cgroup that is no
 // more has no page. Owned by the operations of one context, on its thread.
-class PageProber {
+class ProbeEvaluator {
  public:
-  explicit PageProber(const Paths& paths) : paths_(paths), frames_(paths) {}
+  explicit ProbeEvaluator(const Paths& paths) : paths_(paths), frames_(paths) {}
 
   // Sets `probes_hit` of samples whose targets carry a Process.
   void apply(std::span<const Probe> probes, std::span<Sample> samples);

@@ -53,10 +53,10 @@ struct PageFilters::Batch {
   }
 };
 
-PageFilters::PageFilters(Paths paths, PageFrames& frames, PageAges* ages)
+PageFilters::PageFilters(Paths paths, PageFrames& frames, YoungTest* ages)
     : paths_(std::move(paths)), frames_(frames), folio_filters_(paths_, frames), ages_(ages) {}
 
-RangeList PageFilters::passing(const Filters& filters, const Process& process, PageInfo& pages,
+RangeList PageFilters::passing(const Filters& filters, const Process& process, ProcessPages& pages,
                                std::span<const AddrRange> spans,
                                std::span<const AddrRange> present) {
   RangeList passed;
@@ -72,11 +72,11 @@ RangeList PageFilters::passing(const Filters& filters, const Process& process, P
   return unite(passed, absent);
 }
 
-bool PageFilters::pass_present(const Filters& filters, const Process& process, PageInfo& pages,
+bool PageFilters::pass_present(const Filters& filters, const Process& process, ProcessPages& pages,
                                std::span<const AddrRange> present, RangeList& passed) {
   for (const RangeList& window : by_window(present, kFilterWindow)) {
     Batch batch(process);
-    for (const PageInfo::Page& page : pages.present_pages(window)) {
+    for (const ProcessPages::Page& page : pages.present_pages(window)) {
       batch.addrs.push_back(page.addr);
       batch.entries.push_back(page.entry);
     }

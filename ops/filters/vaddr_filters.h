@@ -15,28 +15,28 @@ namespace damonfs {
 
 // Asks a scheme's ops filters (design.rst, "Filters") about pages of processes. The first filter
 // that matches a page decides, Filters::ops_default_reject() where none does. Owned by one
-// ProcessActions, same thread.
+// VaddrActions, same thread.
 //
 // A page that is not there is of no type, but for a swapped-out one, which is anonymous. A page
 // that is there is mapped, so that `unmapped` is true of none. A memory cgroup that is no more has
-// no page. When a question cannot be answered (no PageAges; no right to know page frames) nothing
+// no page. When a question cannot be answered (no YoungTest; no right to know page frames) nothing
 // passes, with one warning.
 class PageFilters {
  public:
   // `frames` and `ages` must outlive it; `ages` may be null.
-  PageFilters(Paths paths, PageFrames& frames, PageAges* ages);
+  PageFilters(Paths paths, PageFrames& frames, YoungTest* ages);
 
   // The parts of `spans` that pass, as few ranges as can be. `present` are the pages of them that
   // are there, by `pages`, which is of `process`.
-  [[nodiscard]] RangeList passing(const Filters& filters, const Process& process, PageInfo& pages,
-                                  std::span<const AddrRange> spans,
+  [[nodiscard]] RangeList passing(const Filters& filters, const Process& process,
+                                  ProcessPages& pages, std::span<const AddrRange> spans,
                                   std::span<const AddrRange> present);
 
  private:
   struct Batch;
 
   // False when a filter cannot be answered.
-  bool pass_present(const Filters& filters, const Process& process, PageInfo& pages,
+  bool pass_present(const Filters& filters, const Process& process, ProcessPages& pages,
                     std::span<const AddrRange> present, RangeList& passed);
   bool decide(const Filters& filters, Batch& batch);
   bool ask(const Filter& filter, Batch& batch, std::span<bool> applies);
@@ -45,7 +45,7 @@ class PageFilters {
   Paths paths_;
   PageFrames& frames_;
   FolioFilters folio_filters_;
-  PageAges* ages_;
+  YoungTest* ages_;
   WarnOnce warn_;
 };
 

@@ -44,12 +44,12 @@ IdleAges::IdleAges(Fd bitmap, const Paths& paths)
 void IdleAges::young(const Process& process, std::span<const uint64_t> addrs,
                      std::span<bool> young) {
   std::fill(young.begin(), young.end(), false);
-  auto info = PageInfo::open(process, frames_);
+  auto info = ProcessPages::open(process, frames_);
   if (!info) return;
   std::vector<size_t> asked;  // which of addrs is there
   std::vector<uint64_t> page_frames;
   size_t at = 0;
-  for (const PageInfo::Page& page : info->present_pages(pages_at(addrs))) {
+  for (const ProcessPages::Page& page : info->present_pages(pages_at(addrs))) {
     while (at < addrs.size() && addrs[at] < page.addr) ++at;
     asked.push_back(at);
     page_frames.push_back(page.entry.pfn());

@@ -16,8 +16,8 @@ namespace damonfs {
 // (Documentation/admin-guide/mm/idle_page_tracking.rst): a page is young unless it was marked idle
 // and not accessed since. A page that was never marked is young, as in the kernel; so is one that
 // cannot be, for it is on no LRU list (just faulted in, or of hugetlbfs). Shares the marks with
-// IdleBitmap and with the kernel's DAMON. Owned by the operations of one context, on its thread.
-class IdleAges final : public PageAges {
+// IdleBackend and with the kernel's DAMON. Owned by the operations of one context, on its thread.
+class IdleAges final : public YoungTest {
  public:
   // ENOSYS when the kernel has no idle page tracking; else why the bitmap cannot be opened.
   static Result<std::unique_ptr<IdleAges>> open(const Paths& paths);

@@ -2,13 +2,13 @@
 
 namespace damonfs {
 
-Result<std::unique_ptr<IdleBitmap>> IdleBitmap::open(const Paths& paths, ReadEntries read_entries) {
+Result<std::unique_ptr<IdleBackend>> IdleBackend::open(const Paths& paths, PteReader read_entries) {
   auto marks = IdleMarks::open(paths);
   if (!marks) return tl::unexpected(marks.error());
-  return std::unique_ptr<IdleBitmap>(new IdleBitmap(*std::move(marks), std::move(read_entries)));
+  return std::unique_ptr<IdleBackend>(new IdleBackend(*std::move(marks), std::move(read_entries)));
 }
 
-void IdleBitmap::find_frames(std::span<const Sample> samples) {
+void IdleBackend::find_frames(std::span<const Sample> samples) {
   marks_.flags().tick();
   const std::span<const PagemapEntry> entries = pagemap_.read(samples);
   const std::span<IdleMarks::Mark> marks = marks_.renew(samples.size());
@@ -21,18 +21,18 @@ void IdleBitmap::find_frames(std::span<const Sample> samples) {
   }
 }
 
-void IdleBitmap::prepare(std::span<Sample> samples) {
+void IdleBackend::prepare(std::span<Sample> samples) {
   find_frames(samples);
   marks_.set();
 }
 
-void IdleBitmap::look(std::span<Sample> samples) {
+void IdleBackend::look(std::span<Sample> samples) {
   find_frames(samples);
   marks_.take();
   check(samples);
 }
 
-void IdleBitmap::check(std::span<Sample> samples) {
+void IdleBackend::check(std::span<Sample> samples) {
   for (Sample& sample : samples) {
     sample.accessed = false;
     sample.leaf_sz = 0;
@@ -41,7 +41,7 @@ void IdleBitmap::check(std::span<Sample> samples) {
   marks_.read([&](size_t i, bool idle) { settle(samples[i], i, idle); });
 }
 
-void IdleBitmap::ask_entries(std::span<Sample> samples) {
+void IdleBackend::ask_entries(std::span<Sample> samples) {
   entries_.assign(samples.size(), {});
   read_entries_(samples, entries_);
   marks_.leave_out([&](size_t i) {
@@ -55,7 +55,7 @@ void IdleBitmap::ask_entries(std::span<Sample> samples) {
   });
 }
 
-void IdleBitmap::settle(Sample& sample, size_t mark, bool idle) {
+void IdleBackend::settle(Sample& sample, size_t mark, bool idle) {
   sample.leaf_sz = marks_.marks()[mark].folio.size;
   sample.accessed = !idle && marks_.confirm(mark);
 }

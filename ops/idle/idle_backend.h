@@ -32,13 +32,13 @@ namespace damonfs {
 // soon, a check by it takes more than ten times as long as the rest. So it is asked only of frames
 // that other processes map, too, if page-table entries can be read: else the entry, whose accessed
 // bit the marking has cleared, and the frame's idle flag say the same. Same ownership and thread
-// rule as AccessedBits.
-class IdleBitmap final : public AccessedBits {
+// rule as VaddrBackend.
+class IdleBackend final : public VaddrBackend {
  public:
   // ENOSYS when the kernel has no idle page tracking; EACCES and the like when its files cannot be
   // opened.
   // `read_entries`: may be empty; then the bitmap is asked of every frame.
-  static Result<std::unique_ptr<IdleBitmap>> open(const Paths& paths, ReadEntries read_entries);
+  static Result<std::unique_ptr<IdleBackend>> open(const Paths& paths, PteReader read_entries);
 
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
@@ -46,7 +46,7 @@ class IdleBitmap final : public AccessedBits {
   [[nodiscard]] std::string_view name() const override { return "idle"; }
 
  private:
-  IdleBitmap(IdleMarks marks, ReadEntries read_entries)
+  IdleBackend(IdleMarks marks, PteReader read_entries)
       : marks_(std::move(marks)), read_entries_(std::move(read_entries)) {}
   // Fills the marks with the frames behind the samples.
   void find_frames(std::span<const Sample> samples);
@@ -54,7 +54,7 @@ class IdleBitmap final : public AccessedBits {
   void settle(Sample& sample, size_t mark, bool idle);
 
   IdleMarks marks_;  // parallel to the samples
-  ReadEntries read_entries_;
+  PteReader read_entries_;
   std::vector<bool> exclusive_;     // parallel to the samples: mapped once
   std::vector<PageEntry> entries_;  // kept for its memory
   PagemapReader pagemap_;

@@ -2,15 +2,16 @@
 
 namespace damonfs {
 
-Result<std::unique_ptr<IdleFrames>> IdleFrames::open(const Paths& paths) {
+Result<std::unique_ptr<IdlePaddrBackend>> IdlePaddrBackend::open(const Paths& paths) {
   auto marks = IdleMarks::open(paths);
   if (!marks) return tl::unexpected(marks.error());
   auto ages = IdleAges::open(paths);
   if (!ages) return tl::unexpected(ages.error());
-  return std::unique_ptr<IdleFrames>(new IdleFrames(*std::move(marks), *std::move(ages), paths));
+  return std::unique_ptr<IdlePaddrBackend>(
+      new IdlePaddrBackend(*std::move(marks), *std::move(ages), paths));
 }
 
-void IdleFrames::find_folios(std::span<const FrameSample> samples) {
+void IdlePaddrBackend::find_folios(std::span<const FrameSample> samples) {
   folios_.assign(samples.size(), {});
   std::vector<uint64_t> unknown;
   std::vector<size_t> asked;
@@ -36,7 +37,7 @@ void IdleFrames::find_folios(std::span<const FrameSample> samples) {
   }
 }
 
-void IdleFrames::fill_marks(std::span<const FrameSample> samples) {
+void IdlePaddrBackend::fill_marks(std::span<const FrameSample> samples) {
   ++now_;
   find_folios(samples);
   const std::span<IdleMarks::Mark> marks = marks_.renew(samples.size());
@@ -50,18 +51,18 @@ void IdleFrames::fill_marks(std::span<const FrameSample> samples) {
   }
 }
 
-void IdleFrames::prepare(std::span<FrameSample> samples) {
+void IdlePaddrBackend::prepare(std::span<FrameSample> samples) {
   fill_marks(samples);
   marks_.set();
 }
 
-void IdleFrames::look(std::span<FrameSample> samples) {
+void IdlePaddrBackend::look(std::span<FrameSample> samples) {
   fill_marks(samples);
   marks_.take();
   check(samples);
 }
 
-void IdleFrames::check(std::span<FrameSample> samples) {
+void IdlePaddrBackend::check(std::span<FrameSample> samples) {
   for (FrameSample& sample : samples) {
     sample.accessed = false;
     sample.leaf_sz = 0;
@@ -76,7 +77,7 @@ void IdleFrames::check(std::span<FrameSample> samples) {
   });
 }
 
-void IdleFrames::young(std::span<const Folio> folios, std::span<bool> young) {
+void IdlePaddrBackend::young(std::span<const Folio> folios, std::span<bool> young) {
   ages_->young_folios(folios, young);
 }
 

@@ -21,11 +21,11 @@ namespace damonfs {
 // looked at, and a page is accessed by whichever process maps it, or by read(2) and write(2) of the
 // file it belongs to. Folios are marked by their first frame and counted as one. Frames on no list
 // of reclaim (the kernel's, free ones, hugetlbfs, pages just faulted in, holes) are not accessed
-// and have a leaf_sz of 0. Otherwise as IdleBitmap: who else takes marks, the TLB, the cost.
-class IdleFrames final : public PhysicalBits {
+// and have a leaf_sz of 0. Otherwise as IdleBackend: who else takes marks, the TLB, the cost.
+class IdlePaddrBackend final : public PaddrBackend {
  public:
   // As IdleMarks::open().
-  static Result<std::unique_ptr<IdleFrames>> open(const Paths& paths);
+  static Result<std::unique_ptr<IdlePaddrBackend>> open(const Paths& paths);
 
   void prepare(std::span<FrameSample> samples) override;
   void check(std::span<FrameSample> samples) override;
@@ -35,7 +35,7 @@ class IdleFrames final : public PhysicalBits {
   [[nodiscard]] std::string_view name() const override { return "idle"; }
 
  private:
-  IdleFrames(IdleMarks marks, std::unique_ptr<IdleAges> ages, const Paths& paths)
+  IdlePaddrBackend(IdleMarks marks, std::unique_ptr<IdleAges> ages, const Paths& paths)
       : marks_(std::move(marks)), ages_(std::move(ages)), frames_(paths) {}
 
   // Which 2 MiB of frames are one huge page is remembered for a while, to be asked seldom.

@@ -20,9 +20,9 @@ bool acts(const Scheme& scheme) { return scheme.params.action != Action::stat; }
 
 }  // namespace
 
-PaddrOperations::PaddrOperations(std::unique_ptr<ReverseMapKeeper> keeper,
-                                 std::unique_ptr<PhysicalBits> bits,
-                                 std::unique_ptr<PhysicalActions> actions, const Paths& paths,
+PaddrOperations::PaddrOperations(std::unique_ptr<RmapRefresher> keeper,
+                                 std::unique_ptr<PaddrBackend> bits,
+                                 std::unique_ptr<PaddrActions> actions, const Paths& paths,
                                  Metrics& metrics)
     : keeper_(std::move(keeper)),
       bits_(std::move(bits)),

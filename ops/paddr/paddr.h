@@ -20,7 +20,7 @@ namespace damonfs {
 // paddr: targets have no handle and keep the regions that the user gave, in units of
 // Context::addr_unit bytes. A range that is no RAM is taken, and nothing is seen there. How each
 // kind of memory is treated:
-//   shared pages           accessed through any mapping; actions as PhysicalActions says
+//   shared pages           accessed through any mapping; actions as PaddrActions says
 //   huge pages, folios     one, by one accessed bit where they are mapped by one
 //   page cache, mapped     as other pages
 //   page cache, unmapped   `idle` sees it, `pte` does not; no action reaches it
@@ -31,8 +31,8 @@ namespace damonfs {
 class PaddrOperations final : public Operations {
  public:
   // `metrics`, which the context gets, must outlive it.
-  PaddrOperations(std::unique_ptr<ReverseMapKeeper> keeper, std::unique_ptr<PhysicalBits> bits,
-                  std::unique_ptr<PhysicalActions> actions, const Paths& paths, Metrics& metrics);
+  PaddrOperations(std::unique_ptr<RmapRefresher> keeper, std::unique_ptr<PaddrBackend> bits,
+                  std::unique_ptr<PaddrActions> actions, const Paths& paths, Metrics& metrics);
 
   // Waits for the first reverse map, a second at most.
   void init(Context& context) override;
@@ -55,10 +55,10 @@ class PaddrOperations final : public Operations {
   void set_frames(std::span<const Sample> samples);
   void answer(std::span<Sample> samples) const;
 
-  std::unique_ptr<ReverseMapKeeper> keeper_;  // outlives what follows
-  std::unique_ptr<PhysicalBits> bits_;
-  std::unique_ptr<PhysicalActions> actions_;
-  PageProber prober_;
+  std::unique_ptr<RmapRefresher> keeper_;  // outlives what follows
+  std::unique_ptr<PaddrBackend> bits_;
+  std::unique_ptr<PaddrActions> actions_;
+  ProbeEvaluator prober_;
   Metrics& metrics_;
   const Context* context_ = nullptr;  // the one that owns this, for its addr_unit
   std::vector<FrameSample> frames_;   // parallel to the samples

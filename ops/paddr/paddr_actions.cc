@@ -49,7 +49,7 @@ void mark_changed(Pages& pages, std::span<const AddrRange> changed) {
 
 // Calls seen(page, whether it still leads to its frame) for `pages`, which ascend by address.
 template <class Pages, class Seen>
-void look_again(PageInfo& info, Pages& pages, const Seen& seen) {
+void look_again(ProcessPages& info, Pages& pages, const Seen& seen) {
   const auto present = info.present_pages(ranges_of(pages));
   auto at = present.begin();
   for (auto& page : pages) {
@@ -85,15 +85,15 @@ const char* name_of_foreign(Action action) {
 }  // namespace
 
 // What one apply() works on.
-struct PhysicalActions::Batch {
+struct PaddrActions::Batch {
   std::span<Application> work;
   RangeList ranges;  // parallel to work, bytes; may be empty ones
   std::shared_ptr<const ReverseMap> map;
   std::map<uint32_t, std::optional<Space>> spaces;  // by number of the process
 };
 
-PhysicalActions::PhysicalActions(Paths paths, ReverseMapKeeper& keeper, PhysicalBits& bits,
-                                 FrameActionOptions options, std::unique_ptr<ActionCalls> calls)
+PaddrActions::PaddrActions(Paths paths, RmapRefresher& keeper, PaddrBackend& bits,
+                           FrameActionOptions options, std::unique_ptr<ActionCalls> calls)
     : paths_(std::move(paths)),
       keeper_(keeper),
       options_(options),
@@ -103,7 +103,7 @@ PhysicalActions::PhysicalActions(Paths paths, ReverseMapKeeper& keeper, Physical
       adviser_(*calls_),
       migrator_(*calls_, paths_, frames_) {}
 
-bool PhysicalActions::possible(const SchemeParams& params) {
+bool PaddrActions::possible(const SchemeParams& params) {
   if (const char* name = name_of_foreign(params.action); name != nullptr) {
     warn_(name, "physical addresses have no action \"{}\": schemes with it change nothing", name);
     return false;
@@ -111,7 +111,7 @@ bool PhysicalActions::possible(const SchemeParams& params) {
   return params.action != Action::stat || !params.filters.ops.empty();
 }
 
-void PhysicalActions::apply(const Scheme& scheme, std::span<Application> work, uint64_t addr_unit) {
+void PaddrActions::apply(const Scheme& scheme, std::span<Application> work, uint64_t addr_unit) {
   for (Application& piece : work) piece.sz_applied = piece.sz_filter_passed = 0;
   if (!possible(scheme.params)) return;
   if (scheme.params.action != Action::stat) keeper_.ensure_map();
@@ -130,22 +130,21 @@ void PhysicalActions::apply(const Scheme& scheme, std::span<Application> work, u
   }
 }
 
-NodeShare PhysicalActions::node_share(std::span<const AddrRange> memory, uint64_t addr_unit,
-                                      int nid) {
+NodeShare PaddrActions::node_share(std::span<const AddrRange> memory, uint64_t addr_unit, int nid) {
   RangeList bytes;
   for (const AddrRange& range : memory) append_joined(bytes, bytes_of(range, addr_unit));
   return pages_on_node(intersect(bytes, this->memory()), nid, frames_, paths_);
 }
 
-const RangeList& PhysicalActions::memory() {
+const RangeList& PaddrActions::memory() {
   if (!memory_.empty()) return memory_;
   append_joined(memory_, {0, frames_.end() * kPageSize});
   if (const auto ram = system_ram(paths_)) memory_ = intersect(memory_, *ram);
   return memory_;
 }
 
-void PhysicalActions::apply_window(const SchemeParams& params, Batch& batch,
-                                   std::span<const AddrRange> window) {
+void PaddrActions::apply_window(const SchemeParams& params, Batch& batch,
+                                std::span<const AddrRange> window) {
   std::vector<Unit> units = units_in(batch, window);
   if (!params.filters.ops.empty()) filter(params, batch, units);
   for (const Unit& unit : units) {
@@ -156,14 +155,14 @@ void PhysicalActions::apply_window(const SchemeParams& params, Batch& batch,
   act(params, batch, pages);
 
   std::ranges::sort(pages, {}, &Page::frame);
-  for_each_stretch(std::span(pages), &Page::frame, [&](std::span<const Page> mappings) {
+  for_each_run(std::span(pages), &Page::frame, [&](std::span<const Page> mappings) {
     const Unit& unit = units[mappings.front().unit];
     batch.work[unit.piece].sz_applied += applied(params.action, unit.folio, mappings);
   });
 }
 
-uint64_t PhysicalActions::applied(Action action, const Folio& folio,
-                                  std::span<const Page> mappings) const {
+uint64_t PaddrActions::applied(Action action, const Folio& folio,
+                               std::span<const Page> mappings) const {
   const bool shared = mappings.size() > 1;
   const bool all = std::ranges::all_of(mappings, &Page::changed);
   switch (action) {
@@ -180,8 +179,8 @@ uint64_t PhysicalActions::applied(Action action, const Folio& folio,
   }
 }
 
-std::vector<PhysicalActions::Unit> PhysicalActions::units_in(const Batch& batch,
-                                                             std::span<const AddrRange> window) {
+std::vector<PaddrActions::Unit> PaddrActions::units_in(const Batch& batch,
+                                                       std::span<const AddrRange> window) {
   std::vector<Unit> units;
   if (window.empty()) return units;
   const auto behind = [](const AddrRange& range, uint64_t addr) { return range.end <= addr; };
@@ -206,7 +205,7 @@ std::vector<PhysicalActions::Unit> PhysicalActions::units_in(const Batch& batch,
   return units;
 }
 
-void PhysicalActions::filter(const SchemeParams& params, Batch& batch, std::vector<Unit>& units) {
+void PaddrActions::filter(const SchemeParams& params, Batch& batch, std::vector<Unit>& units) {
   std::vector<Folio> asked;
   for (const Unit& unit : units) {
     if (batch.work[unit.piece].ask_ops_filters) asked.push_back(unit.folio);
@@ -219,8 +218,8 @@ void PhysicalActions::filter(const SchemeParams& params, Batch& batch, std::vect
   });
 }
 
-std::vector<PhysicalActions::Page> PhysicalActions::pages_of(const Batch& batch,
-                                                             std::vector<Unit>& units) {
+std::vector<PaddrActions::Page> PaddrActions::pages_of(const Batch& batch,
+                                                       std::vector<Unit>& units) {
   std::vector<Page> pages;
   size_t nr_missing = 0;
   for (uint32_t i = 0; i < units.size(); ++i) {
@@ -245,12 +244,12 @@ std::vector<PhysicalActions::Page> PhysicalActions::pages_of(const Batch& batch,
   return pages;
 }
 
-PhysicalActions::Space* PhysicalActions::space_of(Batch& batch, uint32_t process) {
+PaddrActions::Space* PaddrActions::space_of(Batch& batch, uint32_t process) {
   const auto [place, is_new] = batch.spaces.try_emplace(process);
   if (is_new) {
     const Process& held = *batch.map->processes()[process].process;
     auto mappings = read_maps(held);
-    auto info = PageInfo::open(held, frames_, options_.method);
+    auto info = ProcessPages::open(held, frames_, options_.method);
     if (mappings && info) {
       place->second.emplace(Space{held, *std::move(mappings), *std::move(info)});
     } else {
@@ -263,11 +262,11 @@ PhysicalActions::Space* PhysicalActions::space_of(Batch& batch, uint32_t process
   return place->second ? &*place->second : nullptr;
 }
 
-void PhysicalActions::act(const SchemeParams& params, Batch& batch, std::vector<Page>& pages) {
+void PaddrActions::act(const SchemeParams& params, Batch& batch, std::vector<Page>& pages) {
   const auto by_process = [](const Page& page) { return std::pair(page.process, page.addr); };
   std::ranges::sort(pages, {}, by_process);
   std::vector<Page> there;
-  for_each_stretch(std::span(pages), &Page::process, [&](std::span<const Page> of_one) {
+  for_each_run(std::span(pages), &Page::process, [&](std::span<const Page> of_one) {
     Space* const space = space_of(batch, of_one.front().process);
     if (space == nullptr) return;
     look_again(space->info, of_one, [&](const Page& page, bool same) {
@@ -286,13 +285,12 @@ void PhysicalActions::act(const SchemeParams& params, Batch& batch, std::vector<
     pages.erase(std::unique(pages.begin(), pages.end(), alike), pages.end());
     std::ranges::sort(pages, {}, by_process);
   }
-  for_each_stretch(std::span(pages), &Page::process, [&](std::span<Page> of_one) {
+  for_each_run(std::span(pages), &Page::process, [&](std::span<Page> of_one) {
     act_on_process(params, *space_of(batch, of_one.front().process), of_one);
   });
 }
 
-void PhysicalActions::act_on_process(const SchemeParams& params, Space& space,
-                                     std::span<Page> pages) {
+void PaddrActions::act_on_process(const SchemeParams& params, Space& space, std::span<Page> pages) {
   const bool migrates =
       params.action == Action::migrate_hot || params.action == Action::migrate_cold;
   if (options_.dry_run && !migrates) {
@@ -321,7 +319,7 @@ void PhysicalActions::act_on_process(const SchemeParams& params, Space& space,
   }
 }
 
-void PhysicalActions::page_out(Space& space, std::span<Page> pages) {
+void PaddrActions::page_out(Space& space, std::span<Page> pages) {
   adviser_.advise(space.process, MADV_PAGEOUT, intersect(ranges_of(pages), space.mappings),
                   space.mappings);
   // What was refused may have been done in part.
@@ -330,7 +328,7 @@ void PhysicalActions::page_out(Space& space, std::span<Page> pages) {
   for (Page& page : pages) page.changed = false;
 }
 
-void PhysicalActions::prioritize(const Process& process, std::span<Page> pages) {
+void PaddrActions::prioritize(const Process& process, std::span<Page> pages) {
   constexpr int kMarks = 2;
   std::vector<iovec> bytes;
   for (size_t first = 0; first < pages.size();) {

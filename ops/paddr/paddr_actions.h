@@ -24,10 +24,10 @@
 
 namespace damonfs {
 
-// How a PhysicalActions is to work. A plain value.
+// How a PaddrActions is to work. A plain value.
 struct FrameActionOptions {
   bool dry_run = false;
-  PageInfo::Method method = PageInfo::Method::best;
+  ProcessPages::Method method = ProcessPages::Method::best;
 };
 
 // Does schemes' actions to page frames, through the processes that map them: the apply() of paddr.
@@ -54,12 +54,12 @@ struct FrameActionOptions {
 // have memory; lru_deprio: the advice was taken; lru_prio: marked twice; migrate: on the node after
 // and not before. A dry run counts what would be tried and is not known to be refused. What passed
 // the filters is counted whether there are any or not, as by the kernel (but for stat).
-class PhysicalActions {
+class PaddrActions {
  public:
   // `keeper` and `bits` must outlive it.
-  PhysicalActions(Paths paths, ReverseMapKeeper& keeper, PhysicalBits& bits,
-                  FrameActionOptions options = {},
-                  std::unique_ptr<ActionCalls> calls = std::make_unique<ActionCalls>());
+  PaddrActions(Paths paths, RmapRefresher& keeper, PaddrBackend& bits,
+               FrameActionOptions options = {},
+               std::unique_ptr<ActionCalls> calls = std::make_unique<ActionCalls>());
 
   // Sets sz_applied and sz_filter_passed of all `work`, in units of `addr_unit` bytes, as regions
   // are. Pieces ascend by address. Never fails: each cause for which something is not applied is
@@ -92,7 +92,7 @@ class PhysicalActions {
   struct Space {
     const Process& process;
     RangeList mappings;
-    PageInfo info;
+    ProcessPages info;
   };
   struct Batch;
 
@@ -113,7 +113,7 @@ class PhysicalActions {
   [[nodiscard]] Space* space_of(Batch& batch, uint32_t process);
 
   Paths paths_;
-  ReverseMapKeeper& keeper_;
+  RmapRefresher& keeper_;
   FrameActionOptions options_;
   std::unique_ptr<ActionCalls> calls_;
   PageFrames frames_;

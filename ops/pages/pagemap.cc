@@ -28,7 +28,7 @@ std::span<const PagemapEntry> PagemapReader::read(std::span<const Sample> sample
   std::vector<Open> before = std::exchange(open_, {});
   auto known = before.begin();  // processes come in the same order each time, but for changes
   PagemapEntry* entries = entries_.data();
-  for_each_stretch(samples, &Sample::target, [&](std::span<const Sample> of_one) {
+  for_each_run(samples, &Sample::target, [&](std::span<const Sample> of_one) {
     const std::shared_ptr<TargetHandle>& process = of_one.front().target->handle;
     const auto is_process = [&](const Open& open) { return open.process == process; };
     auto found = std::find_if(known, before.end(), is_process);

@@ -65,16 +65,16 @@ uint64_t find_zero_frame() {
 
 }  // namespace
 
-PageInfo::PageInfo(Fd file, PageFrames& frames, Method method)
+ProcessPages::ProcessPages(Fd file, PageFrames& frames, Method method)
     : file_(std::move(file)), frames_(&frames), method_(method) {}
 
-Result<PageInfo> PageInfo::open(const Process& process, PageFrames& frames, Method method) {
+Result<ProcessPages> ProcessPages::open(const Process& process, PageFrames& frames, Method method) {
   auto file = process.open_file("pagemap", O_RDONLY);
   if (!file) return tl::unexpected(file.error());
-  return PageInfo(std::move(*file), frames, method);
+  return ProcessPages(std::move(*file), frames, method);
 }
 
-RangeList PageInfo::find(PageState state, std::span<const AddrRange> spans) {
+RangeList ProcessPages::find(PageState state, std::span<const AddrRange> spans) {
   RangeList found;
   const RangeList reads = join(spans, kGap);
   for (const AddrRange& read : reads) {
@@ -90,7 +90,7 @@ RangeList PageInfo::find(PageState state, std::span<const AddrRange> spans) {
   return reads.size() == spans.size() ? found : intersect(found, join(spans));
 }
 
-bool PageInfo::scan(PageState state, AddrRange span, RangeList& found) {
+bool ProcessPages::scan(PageState state, AddrRange span, RangeList& found) {
   std::array<ScanRegion, 1024> regions;
   ScanArg arg{};
   arg.size = sizeof(arg);
@@ -113,7 +113,7 @@ bool PageInfo::scan(PageState state, AddrRange span, RangeList& found) {
   return true;
 }
 
-std::vector<PagemapEntry> PageInfo::entries(AddrRange range) {
+std::vector<PagemapEntry> ProcessPages::entries(AddrRange range) {
   std::vector<PagemapEntry> entries(range.size() / kPageSize);
   const auto bytes = std::as_writable_bytes(std::span(entries));
   const uint64_t from = range.start / kPageSize * sizeof(PagemapEntry);
@@ -127,7 +127,7 @@ std::vector<PagemapEntry> PageInfo::entries(AddrRange range) {
   return entries;
 }
 
-std::vector<PageInfo::Page> PageInfo::present_pages(std::span<const AddrRange> spans) {
+std::vector<ProcessPages::Page> ProcessPages::present_pages(std::span<const AddrRange> spans) {
   std::vector<Page> pages;
   auto span = spans.begin();
   for (const AddrRange& read : join(spans, kGap)) {
@@ -142,7 +142,7 @@ std::vector<PageInfo::Page> PageInfo::present_pages(std::span<const AddrRange> s
   return pages;
 }
 
-void PageInfo::look_up(PageState state, AddrRange span, RangeList& found) {
+void ProcessPages::look_up(PageState state, AddrRange span, RangeList& found) {
   if (zero_frame_ == 0) {
     static const uint64_t known = find_zero_frame();
     zero_frame_ = known;
@@ -161,7 +161,7 @@ void PageInfo::look_up(PageState state, AddrRange span, RangeList& found) {
 
 // Without a word on how a page is mapped: 512 pages in the frames of one folio, in order and
 // aligned like it, are mapped by one entry unless somebody changed a part of them.
-void PageInfo::look_up_huge(AddrRange span, RangeList& found) {
+void ProcessPages::look_up_huge(AddrRange span, RangeList& found) {
   const AddrRange blocks = shrink_to(span, kHugePageSize);
   constexpr uint64_t kPages = kHugePageSize / kPageSize;
   for (uint64_t addr = blocks.start; addr < blocks.end; addr += kHugePageSize) {

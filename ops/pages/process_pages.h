@@ -27,14 +27,14 @@ enum class PageState {
 // thread. For a process that has gone there are no pages. By the ioctl PAGEMAP_SCAN where the
 // kernel has it (6.7; 12 ns a page and nothing for holes), else entry by entry (40 ns a page, holes
 // included: a second for 2 TiB).
-class PageInfo {
+class ProcessPages {
  public:
   enum class Method { best, entries };
 
   // `frames` must outlive it; asked for `huge` without PAGEMAP_SCAN. Errors as
   // Process::open_file().
-  static Result<PageInfo> open(const Process& process, PageFrames& frames,
-                               Method method = Method::best);
+  static Result<ProcessPages> open(const Process& process, PageFrames& frames,
+                                   Method method = Method::best);
 
   // The pages of `spans` (page aligned) that are in `state`, as few ranges as can be. Ranges of
   // spans that are near each other share a system call.
@@ -48,7 +48,7 @@ class PageInfo {
   [[nodiscard]] std::vector<Page> present_pages(std::span<const AddrRange> spans);
 
  private:
-  PageInfo(Fd file, PageFrames& frames, Method method);
+  ProcessPages(Fd file, PageFrames& frames, Method method);
   // False when the kernel does not have PAGEMAP_SCAN.
   bool scan(PageState state, AddrRange span, RangeList& found);
   void look_up(PageState state, AddrRange span, RangeList& found);

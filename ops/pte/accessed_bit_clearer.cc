@@ -27,23 +27,24 @@ bool young(const pte_slot& slot) { return (slot.flags & PTE_YOUNG) != 0; }
 
 }  // namespace
 
-Result<std::unique_ptr<PageAger>> PageAger::create(const Paths& paths, const Clock& clock) {
+Result<std::unique_ptr<AccessedBitClearer>> AccessedBitClearer::create(const Paths& paths,
+                                                                       const Clock& clock) {
   if (!Capabilities::effective(paths).has(CAP_SYS_NICE))
     return fail(EPERM, "clearing accessed bits of other processes takes CAP_SYS_NICE");
   auto walker = PageWalker::load(paths);
   if (!walker) return tl::unexpected(walker.error());
-  return std::unique_ptr<PageAger>(new PageAger(std::move(*walker), clock));
+  return std::unique_ptr<AccessedBitClearer>(new AccessedBitClearer(std::move(*walker), clock));
 }
 
-HeldSpace& PageAger::space_of(const std::shared_ptr<const Process>& process) {
+AddressSpace& AccessedBitClearer::space_of(const std::shared_ptr<const Process>& process) {
   const auto known = held_.find(process.get());
   if (known != held_.end()) return known->second.space;
-  const auto [place, is_new] = held_.emplace(process.get(), Held{process, HeldSpace(*process)});
+  const auto [place, is_new] = held_.emplace(process.get(), Held{process, AddressSpace(*process)});
   place->second.space.last_used = now();
   return place->second.space;
 }
 
-bool PageAger::take(HeldSpace& space) {
+bool AccessedBitClearer::take(AddressSpace& space) {
   const auto taken = space.take(now_);
   if (taken) return true;
   const int code = taken.error().code;
@@ -51,7 +52,7 @@ bool PageAger::take(HeldSpace& space) {
   return false;
 }
 
-void PageAger::fill(std::span<const PageQuery> queries) {
+void AccessedBitClearer::fill(std::span<const PageQuery> queries) {
   const std::span<pte_slot> slots = walker_->slots();
   for (size_t i = 0; i < queries.size(); ++i) {
     slots[i].addr = queries[i].addr;
@@ -59,12 +60,12 @@ void PageAger::fill(std::span<const PageQuery> queries) {
   }
 }
 
-bool PageAger::retake_dead(std::span<const PageQuery> queries) {
+bool AccessedBitClearer::retake_dead(std::span<const PageQuery> queries) {
   const std::span<const pte_slot> slots = walker_->slots();
   bool any = false;
-  const HeldSpace* last = nullptr;
+  const AddressSpace* last = nullptr;
   for (size_t i = 0; i < queries.size(); ++i) {
-    HeldSpace* space = queries[i].space;
+    AddressSpace* space = queries[i].space;
     if ((slots[i].flags & PTE_DEAD) == 0 || space == nullptr || space == last) continue;
     last = space;
     if (space->may_take(now_)) any |= take(*space);
@@ -72,7 +73,7 @@ bool PageAger::retake_dead(std::span<const PageQuery> queries) {
   return any;
 }
 
-bool PageAger::walk(std::span<const PageQuery> queries, bool want_ageing) {
+bool AccessedBitClearer::walk(std::span<const PageQuery> queries, bool want_ageing) {
   fill(queries);
   auto walked = walker_->walk(queries.size(), want_ageing);
   if (walked && want_ageing && retake_dead(queries)) {
@@ -83,28 +84,29 @@ bool PageAger::walk(std::span<const PageQuery> queries, bool want_ageing) {
   return walked.has_value();
 }
 
-void PageAger::set_queries(std::span<const Sample> samples, std::vector<PageQuery>& queries) {
+void AccessedBitClearer::set_queries(std::span<const Sample> samples,
+                                     std::vector<PageQuery>& queries) {
   queries.clear();
-  for_each_stretch(samples, &Sample::target, [&](std::span<const Sample> of_one) {
+  for_each_run(samples, &Sample::target, [&](std::span<const Sample> of_one) {
     const Target* target = of_one.front().target;
     const auto process =
         target != nullptr ? std::static_pointer_cast<const Process>(target->handle) : nullptr;
-    HeldSpace* space = process != nullptr ? &space_of(process) : nullptr;
+    AddressSpace* space = process != nullptr ? &space_of(process) : nullptr;
     for (const Sample& sample : of_one) queries.push_back({space, sample.addr});
   });
 }
 
-void PageAger::hold(std::span<const PageQuery> queries) {
+void AccessedBitClearer::hold(std::span<const PageQuery> queries) {
   now_ = now();
-  for_each_stretch(queries, &PageQuery::space, [this](std::span<const PageQuery> of_one) {
-    HeldSpace* space = of_one.front().space;
+  for_each_run(queries, &PageQuery::space, [this](std::span<const PageQuery> of_one) {
+    AddressSpace* space = of_one.front().space;
     if (space == nullptr) return;
     space->last_used = now_;
     if (space->stale(now_)) take(*space);
   });
 }
 
-void PageAger::make_old(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+void AccessedBitClearer::make_old(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
   hold(queries);
   aged.assign(queries.size(), {});
   survey(queries, aged);
@@ -113,7 +115,7 @@ void PageAger::make_old(std::span<const PageQuery> queries, std::vector<Aged>& a
   clear_stuck(queries, aged);
 }
 
-void PageAger::survey(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+void AccessedBitClearer::survey(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
   ranges_.clear();
   stretches_.clear();
   cooling_.clear();
@@ -130,13 +132,13 @@ void PageAger::survey(std::span<const PageQuery> queries, std::vector<Aged>& age
         stuck_.push_back(i);
         break;
       default:
-        aged[i].trust = Trust::none;
+        aged[i].meaning = BitMeaning::none;
         break;
     }
   });
 }
 
-void PageAger::add_cooling(size_t query, HeldSpace* space, const pte_slot& slot) {
+void AccessedBitClearer::add_cooling(size_t query, AddressSpace* space, const pte_slot& slot) {
   if (stretches_.empty() || stretches_.back().space != space)
     stretches_.push_back({space, ranges_.size()});
   const iovec extent = extent_of(slot);
@@ -147,7 +149,7 @@ void PageAger::add_cooling(size_t query, HeldSpace* space, const pte_slot& slot)
   cooling_.push_back({query, ranges_.size() - 1, slot.ageing == PTE_AGE_MAYBE});
 }
 
-void PageAger::cool(std::vector<Aged>& aged) {
+void AccessedBitClearer::cool(std::vector<Aged>& aged) {
   refused_.clear();
   for (size_t i = 0; i < stretches_.size(); ++i) {
     const bool last = i + 1 == stretches_.size();
@@ -155,7 +157,7 @@ void PageAger::cool(std::vector<Aged>& aged) {
   }
 }
 
-void PageAger::cool_stretch(const Stretch& stretch, size_t end, std::vector<Aged>& aged) {
+void AccessedBitClearer::cool_stretch(const Stretch& stretch, size_t end, std::vector<Aged>& aged) {
   const Process& process = stretch.space->process();
   std::vector<bool> refused;
   const auto advised = advise_cold(std::span(ranges_).subspan(stretch.first, end - stretch.first),
@@ -168,10 +170,10 @@ void PageAger::cool_stretch(const Stretch& stretch, size_t end, std::vector<Aged
           process.pid(), advised.error().message);
   for (const Cooling& cooling : cooling_)
     if (cooling.range >= stretch.first && cooling.range < end)
-      aged[cooling.query].trust = Trust::none;
+      aged[cooling.query].meaning = BitMeaning::none;
 }
 
-void PageAger::look_after_cooling(std::span<const PageQuery> queries) {
+void AccessedBitClearer::look_after_cooling(std::span<const PageQuery> queries) {
   again_.clear();
   again_queries_.clear();
   for (const Cooling& cooling : cooling_) {
@@ -189,11 +191,12 @@ void PageAger::look_after_cooling(std::span<const PageQuery> queries) {
   std::sort(stuck_.begin(), stuck_.end());
 }
 
-std::vector<PageAger::Share> PageAger::shares_of_stuck(std::span<const PageQuery> queries) const {
+std::vector<AccessedBitClearer::Share> AccessedBitClearer::shares_of_stuck(
+    std::span<const PageQuery> queries) const {
   std::vector<Share> shares;
   size_t at = 0;
   size_t end = 0;
-  for_each_stretch(queries, &PageQuery::space, [&](std::span<const PageQuery> of_one) {
+  for_each_run(queries, &PageQuery::space, [&](std::span<const PageQuery> of_one) {
     end += of_one.size();
     Share share{of_one.front().space, 0, of_one.size()};
     for (; at < stuck_.size() && stuck_[at] < end; ++at) ++share.nr_stuck;
@@ -202,9 +205,9 @@ std::vector<PageAger::Share> PageAger::shares_of_stuck(std::span<const PageQuery
   return shares;
 }
 
-void PageAger::clear_stuck(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+void AccessedBitClearer::clear_stuck(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
   if (stuck_.empty()) return;
-  for (const size_t i : stuck_) aged[i].trust = Trust::since_clear;
+  for (const size_t i : stuck_) aged[i].meaning = BitMeaning::since_clear;
   std::vector<Share> shares = shares_of_stuck(queries);
   // Who has waited longest is served first.
   std::stable_sort(shares.begin(), shares.end(), [](const Share& a, const Share& b) {
@@ -215,8 +218,8 @@ void PageAger::clear_stuck(std::span<const PageQuery> queries, std::vector<Aged>
   if (any) look_after_clearing(queries, aged);
 }
 
-bool PageAger::clear_space(const Share& share) {
-  HeldSpace& space = *share.space;
+bool AccessedBitClearer::clear_space(const Share& share) {
+  AddressSpace& space = *share.space;
   const auto begin = now();
   if (!clearing_.allows(begin)) return false;
   const bool few = share.nr_stuck * kFewOutOf < share.nr_all;
@@ -230,23 +233,24 @@ bool PageAger::clear_space(const Share& share) {
   return cleared.has_value();
 }
 
-void PageAger::look_after_clearing(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+void AccessedBitClearer::look_after_clearing(std::span<const PageQuery> queries,
+                                             std::vector<Aged>& aged) {
   again_.clear();
   again_queries_.clear();
   for (const size_t i : stuck_) {
     if (queries[i].space->cleared_at() < now_) continue;
-    aged[i].trust = Trust::exact;
+    aged[i].meaning = BitMeaning::exact;
     again_.push_back(i);
     again_queries_.push_back(queries[i]);
   }
   look(again_queries_, true, [&](size_t i, const pte_slot& slot) {
     // Not the kind of page that can be cleared, rather than one that was accessed at once.
     const bool ordinary = slot.ageing == PTE_AGE_COLD || slot.ageing == PTE_AGE_WHOLE;
-    if (young(slot) && !ordinary) aged[again_[i]].trust = Trust::none;
+    if (young(slot) && !ordinary) aged[again_[i]].meaning = BitMeaning::none;
   });
 }
 
-void PageAger::forget_unused() {
+void AccessedBitClearer::forget_unused() {
   std::erase_if(held_, [now = now()](const auto& held) {
     return now - held.second.space.last_used > kForgetAfter;
   });

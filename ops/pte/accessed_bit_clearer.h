@@ -23,7 +23,7 @@ namespace damonfs {
 
 // One address that is asked about; `space` is nullptr where there is no process.
 struct PageQuery {
-  HeldSpace* space = nullptr;
+  AddressSpace* space = nullptr;
   uint64_t addr = 0;
   uint64_t frame = 0;  // page frame that is meant; another one there is left alone. 0: any
 };
@@ -36,7 +36,7 @@ struct PageQuery {
 }
 
 // What an accessed bit that is set will mean after make_old().
-enum class Trust : uint8_t {
+enum class BitMeaning : uint8_t {
   exact,        // an access since make_old(): the bit was clear then
   since_clear,  // an access since the process was last cleared as a whole
   none,         // nothing: nobody can clear it
@@ -45,10 +45,10 @@ enum class Trust : uint8_t {
 // What make_old() found and did at one address.
 struct Aged {
   bool young = false;  // the bit was set before, on a page that can be made old
-  Trust trust = Trust::exact;
+  BitMeaning meaning = BitMeaning::exact;
 };
 
-// Looks at pages and makes them old. Owned by one PteBits and used on its thread.
+// Looks at pages and makes them old. Owned by one PteBackend and used on its thread.
 //
 // Pages that are young are made old in one of two ways.
 //  - process_madvise(MADV_COLD) on just these pages (and what cannot be parted from them: all of a
@@ -58,21 +58,21 @@ struct Aged {
 //  - /proc/PID/clear_refs on the whole process for pages mapped by several processes (those of a
 //    program and its libraries, of shared memory, and after fork() all until they are written to),
 //    for locked ones, and for large folios that the advice would split. It costs time for every
-//    page of the process and is kept to a tenth of the time (TimeShare); where under 1/64 of the
+//    page of the process and is kept to a tenth of the time (CpuBudget); where under 1/64 of the
 //    samples need it, to once a second a process. Between two such clearings a bit that was already
-//    set tells only of an access since the last one (Trust::since_clear). It does not flush the
-//    TLB, as the kernel's own DAMON does not: an access soon after may be missed.
-// The kernel's page of zeros, hugetlb pages and device memory stay as they are (Trust::none).
-class PageAger {
+//    set tells only of an access since the last one (BitMeaning::since_clear). It does not flush
+//    the TLB, as the kernel's own DAMON does not: an access soon after may be missed.
+// The kernel's page of zeros, hugetlb pages and device memory stay as they are (BitMeaning::none).
+class AccessedBitClearer {
  public:
-  using TimePoint = HeldSpace::Clock::time_point;
+  using TimePoint = AddressSpace::Clock::time_point;
 
   // `clock` tells how long ago what was done, and what clearing costs; it outlives the ager.
   // ENOTSUP, ENOENT, EPERM as of PageWalker::load(); EPERM without CAP_SYS_NICE.
-  static Result<std::unique_ptr<PageAger>> create(const Paths& paths, const Clock& clock);
+  static Result<std::unique_ptr<AccessedBitClearer>> create(const Paths& paths, const Clock& clock);
 
   // The space of a process, which is held from then on.
-  HeldSpace& space_of(const std::shared_ptr<const Process>& process);
+  AddressSpace& space_of(const std::shared_ptr<const Process>& process);
   // Lets go of the spaces that no make_old() was asked about for 10 s.
   void forget_unused();
 
@@ -95,10 +95,11 @@ class PageAger {
     return TimePoint(std::chrono::nanoseconds(clock_->now_ns()));
   }
   // Whether a bit that is set `now` means an access since make_old() left a page of `space` with
-  // this trust, or one not long ago.
-  [[nodiscard]] static bool tells(Trust trust, const HeldSpace& space, TimePoint now) {
-    return trust == Trust::exact ||
-           (trust == Trust::since_clear && now - space.cleared_at() < kFreshFor);
+  // this meaning, or one not long ago.
+  [[nodiscard]] static bool means_access(BitMeaning meaning, const AddressSpace& space,
+                                         TimePoint now) {
+    return meaning == BitMeaning::exact ||
+           (meaning == BitMeaning::since_clear && now - space.cleared_at() < kFreshFor);
   }
 
  private:
@@ -109,16 +110,16 @@ class PageAger {
 
   struct Held {
     std::shared_ptr<const Process> process;
-    HeldSpace space;
+    AddressSpace space;
   };
   // A stretch of ranges_ that belongs to one space.
   struct Stretch {
-    HeldSpace* space;
+    AddressSpace* space;
     size_t first;
   };
   // How many of the queries about a space are stuck.
   struct Share {
-    HeldSpace* space;
+    AddressSpace* space;
     size_t nr_stuck;
     size_t nr_all;
   };
@@ -129,16 +130,16 @@ class PageAger {
     bool maybe;  // the advice takes it if it is on an LRU list by then
   };
 
-  PageAger(std::unique_ptr<PageWalker> walker, const Clock& clock)
+  AccessedBitClearer(std::unique_ptr<PageWalker> walker, const Clock& clock)
       : clock_(&clock), walker_(std::move(walker)), clearing_(now()) {}
 
   bool walk(std::span<const PageQuery> queries, bool want_ageing);
   void fill(std::span<const PageQuery> queries);
   bool retake_dead(std::span<const PageQuery> queries);
-  bool take(HeldSpace& space);
+  bool take(AddressSpace& space);
 
   void survey(std::span<const PageQuery> queries, std::vector<Aged>& aged);
-  void add_cooling(size_t query, HeldSpace* space, const pte_slot& slot);
+  void add_cooling(size_t query, AddressSpace* space, const pte_slot& slot);
   void cool(std::vector<Aged>& aged);
   void cool_stretch(const Stretch& stretch, size_t end, std::vector<Aged>& aged);
   void look_after_cooling(std::span<const PageQuery> queries);
@@ -150,7 +151,7 @@ class PageAger {
   const Clock* clock_;
   std::unique_ptr<PageWalker> walker_;
   std::unordered_map<const Process*, Held> held_;
-  TimeShare clearing_;
+  CpuBudget clearing_;
   WarnOnce warn_;
   TimePoint now_;  // when the running, or last, make_old() began
 
@@ -165,7 +166,8 @@ class PageAger {
 };
 
 template <class Seen>
-void PageAger::look(std::span<const PageQuery> queries, bool want_ageing, const Seen& seen) {
+void AccessedBitClearer::look(std::span<const PageQuery> queries, bool want_ageing,
+                              const Seen& seen) {
   for (size_t first = 0; first < queries.size(); first += PTE_MAX_SLOTS) {
     const auto chunk =
         queries.subspan(first, std::min<size_t>(queries.size() - first, PTE_MAX_SLOTS));

@@ -8,7 +8,7 @@
 
 namespace damonfs {
 
-Result<> HeldSpace::take(Clock::time_point now) {
+Result<> AddressSpace::take(Clock::time_point now) {
   taken_at_ = now;
   // Of the files whose open description keeps the mm_struct ("mem", "pagemap", "environ") this one
   // asks for the least: to read, as process_madvise() does, not to attach.
@@ -18,7 +18,7 @@ Result<> HeldSpace::take(Clock::time_point now) {
   return {};
 }
 
-Result<> HeldSpace::clear_all(Clock::time_point now) {
+Result<> AddressSpace::clear_all(Clock::time_point now) {
   const auto file = process_->open_file("clear_refs", O_WRONLY);
   if (!file) return tl::unexpected(file.error());
   if (::write(file->get(), "1", 1) != 1)

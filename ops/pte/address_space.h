@@ -10,15 +10,15 @@
 namespace damonfs {
 
 // A descriptor that keeps the memory description (mm_struct) of one process, and what was done to
-// its accessed bits as a whole. Owned by one PageAger, same thread. The description may outlive the
-// process, or be left behind by exec(); the walk tells. Invariant: the process is not another one,
-// whatever its number is.
-class HeldSpace {
+// its accessed bits as a whole. Owned by one AccessedBitClearer, same thread. The description may
+// outlive the process, or be left behind by exec(); the walk tells. Invariant: the process is not
+// another one, whatever its number is.
+class AddressSpace {
  public:
   using Clock = std::chrono::steady_clock;
 
   // `process` must outlive it.
-  explicit HeldSpace(const Process& process) : process_(&process) {}
+  explicit AddressSpace(const Process& process) : process_(&process) {}
 
   [[nodiscard]] const Process& process() const { return *process_; }
   // The descriptor, for the calling thread; -1 if there is none.

@@ -14,9 +14,9 @@ struct pte_walk;
 
 namespace damonfs {
 
-// A walker of page tables, with a program and a map of its own in the kernel. Owned by one PteBits
-// and used on one thread; any number may exist at the same time. Invariant: the kernel's memory
-// layout was proven, on a page of this process, before the first walk.
+// A walker of page tables, with a program and a map of its own in the kernel. Owned by one
+// PteBackend and used on one thread; any number may exist at the same time. Invariant: the kernel's
+// memory layout was proven, on a page of this process, before the first walk.
 class PageWalker {
  public:
   // Finds the layout (once a process; it is remembered) and loads the program, which takes the
@@ -33,7 +33,7 @@ class PageWalker {
   [[nodiscard]] std::span<pte_slot> slots() const;
 
   // Looks at the first `count` slots. `fd`s are descriptors of the calling thread that hold an
-  // address space (HeldSpace); with -1 a slot comes back as PTE_DEAD. With `want_ageing`, young
+  // address space (AddressSpace); with -1 a slot comes back as PTE_DEAD. With `want_ageing`, young
   // slots also get `ageing` and their extent. Errors are the kernel's and not expected.
   Result<> walk(size_t count, bool want_ageing);
 

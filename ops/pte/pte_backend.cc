@@ -6,24 +6,24 @@
 
 namespace damonfs {
 
-Result<std::unique_ptr<PteBits>> PteBits::create(const Paths& paths) {
+Result<std::unique_ptr<PteBackend>> PteBackend::create(const Paths& paths) {
   static const SteadyClock machine;
   return create(paths, machine);
 }
 
-Result<std::unique_ptr<PteBits>> PteBits::create(const Paths& paths, const Clock& clock) {
-  auto ager = PageAger::create(paths, clock);
+Result<std::unique_ptr<PteBackend>> PteBackend::create(const Paths& paths, const Clock& clock) {
+  auto ager = AccessedBitClearer::create(paths, clock);
   if (!ager) return tl::unexpected(ager.error());
-  return std::unique_ptr<PteBits>(new PteBits(std::move(*ager)));
+  return std::unique_ptr<PteBackend>(new PteBackend(std::move(*ager)));
 }
 
-void PteBits::prepare(std::span<Sample> samples) {
+void PteBackend::prepare(std::span<Sample> samples) {
   ager_->forget_unused();
   ager_->set_queries(samples, queries_);
   ager_->make_old(queries_, aged_);
 }
 
-void PteBits::check(std::span<Sample> samples) {
+void PteBackend::check(std::span<Sample> samples) {
   for (Sample& sample : samples) {
     sample.accessed = false;
     sample.leaf_sz = 0;
@@ -34,11 +34,12 @@ void PteBits::check(std::span<Sample> samples) {
     if ((slot.flags & PTE_MAPPED) == 0) return;
     samples[i].leaf_sz = uint64_t{1} << slot.leaf_shift;
     samples[i].accessed =
-        (slot.flags & PTE_YOUNG) != 0 && PageAger::tells(aged_[i].trust, *queries_[i].space, now);
+        (slot.flags & PTE_YOUNG) != 0 &&
+        AccessedBitClearer::means_access(aged_[i].meaning, *queries_[i].space, now);
   });
 }
 
-void PteBits::look(std::span<Sample> samples) {
+void PteBackend::look(std::span<Sample> samples) {
   ager_->forget_unused();
   ager_->set_queries(samples, queries_);
   ager_->hold(queries_);
@@ -46,10 +47,10 @@ void PteBits::look(std::span<Sample> samples) {
   check(samples);
 }
 
-void PteBits::young(const Process& process, std::span<const uint64_t> addrs,
-                    std::span<bool> young) {
+void PteBackend::young(const Process& process, std::span<const uint64_t> addrs,
+                       std::span<bool> young) {
   std::fill(young.begin(), young.end(), false);
-  HeldSpace space(process);
+  AddressSpace space(process);
   std::vector<PageQuery> queries;
   queries.reserve(addrs.size());
   for (const uint64_t addr : addrs) queries.push_back({&space, addr});

@@ -16,23 +16,23 @@
 namespace damonfs {
 
 // Sees accesses of processes in the accessed bits of their page tables, which a BPF program reads
-// (PageWalker) and MADV_COLD or clear_refs clear (PageAger, which tells what that does to the
-// processes). Owned by one context's operations and used on its kdamond's thread; several may exist
-// at the same time, but where two watch the same page at the same time one may miss an access that
-// the other one saw. Does not see what bypasses the processor's page tables: guests' accesses under
-// KVM, devices, the kernel's own accesses by physical address.
+// (PageWalker) and MADV_COLD or clear_refs clear (AccessedBitClearer, which tells what that does to
+// the processes). Owned by one context's operations and used on its kdamond's thread; several may
+// exist at the same time, but where two watch the same page at the same time one may miss an access
+// that the other one saw. Does not see what bypasses the processor's page tables: guests' accesses
+// under KVM, devices, the kernel's own accesses by physical address.
 //
 // A sample is accessed if its bit is set at check() and was clear after prepare(). If prepare()
 // found it set and could not clear it now, it is accessed if it is set and its process was cleared
 // as a whole less than 2 s before check(); so accesses to shared pages may be counted in up to 2 s
 // of sampling intervals after they happened. Otherwise it is not accessed.
-class PteBits final : public AccessedBits, public PageAges {
+class PteBackend final : public VaddrBackend, public YoungTest {
  public:
   // ENOTSUP (not x86-64, or a kernel that is not understood), ENOENT (no BTF), EPERM (CAP_BPF,
   // CAP_PERFMON or CAP_SYS_NICE is missing, lockdown), else what the kernel said. Takes about
-  // 50 ms. `clock`: as of PageAger::create(); the machine's own where none is given.
-  static Result<std::unique_ptr<PteBits>> create(const Paths& paths);
-  static Result<std::unique_ptr<PteBits>> create(const Paths& paths, const Clock& clock);
+  // 50 ms. `clock`: as of AccessedBitClearer::create(); the machine's own where none is given.
+  static Result<std::unique_ptr<PteBackend>> create(const Paths& paths);
+  static Result<std::unique_ptr<PteBackend>> create(const Paths& paths, const Clock& clock);
 
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
@@ -43,9 +43,9 @@ class PteBits final : public AccessedBits, public PageAges {
              std::span<bool> young) override;
 
  private:
-  explicit PteBits(std::unique_ptr<PageAger> ager) : ager_(std::move(ager)) {}
+  explicit PteBackend(std::unique_ptr<AccessedBitClearer> ager) : ager_(std::move(ager)) {}
 
-  std::unique_ptr<PageAger> ager_;
+  std::unique_ptr<AccessedBitClearer> ager_;
   std::vector<PageQuery> queries_;
   std::vector<Aged> aged_;  // what prepare() found, for check()
 };

@@ -6,20 +6,22 @@
 
 namespace damonfs {
 
-Result<std::unique_ptr<PteFrames>> PteFrames::create(const Paths& paths, ReverseMapKeeper& keeper) {
+Result<std::unique_ptr<PtePaddrBackend>> PtePaddrBackend::create(const Paths& paths,
+                                                                 RmapRefresher& keeper) {
   static const SteadyClock machine;
   return create(paths, keeper, machine);
 }
 
-Result<std::unique_ptr<PteFrames>> PteFrames::create(const Paths& paths, ReverseMapKeeper& keeper,
-                                                     const Clock& clock) {
-  auto ager = PageAger::create(paths, clock);
+Result<std::unique_ptr<PtePaddrBackend>> PtePaddrBackend::create(const Paths& paths,
+                                                                 RmapRefresher& keeper,
+                                                                 const Clock& clock) {
+  auto ager = AccessedBitClearer::create(paths, clock);
   if (!ager) return tl::unexpected(ager.error());
-  return std::unique_ptr<PteFrames>(new PteFrames(*std::move(ager), keeper));
+  return std::unique_ptr<PtePaddrBackend>(new PtePaddrBackend(*std::move(ager), keeper));
 }
 
-void PteFrames::ask(const ReverseMap& map, uint64_t frame, uint64_t last, uint32_t about,
-                    std::vector<Question>& questions) {
+void PtePaddrBackend::ask(const ReverseMap& map, uint64_t frame, uint64_t last, uint32_t about,
+                          std::vector<Question>& questions) {
   map.each_mapping(frame, last, [&](uint32_t process, uint64_t at, uint64_t addr) {
     const MappingProcess& mapping = map.processes()[process];
     if (mapping.spared) return;
@@ -27,7 +29,7 @@ void PteFrames::ask(const ReverseMap& map, uint64_t frame, uint64_t last, uint32
   });
 }
 
-void PteFrames::sort(std::vector<Question>& questions, std::vector<PageQuery>& queries) {
+void PtePaddrBackend::sort(std::vector<Question>& questions, std::vector<PageQuery>& queries) {
   std::sort(questions.begin(), questions.end(), [](const Question& a, const Question& b) {
     return std::pair(a.query.space, a.query.addr) < std::pair(b.query.space, b.query.addr);
   });
@@ -36,7 +38,7 @@ void PteFrames::sort(std::vector<Question>& questions, std::vector<PageQuery>& q
                  [](const Question& question) { return question.query; });
 }
 
-void PteFrames::set_queries(std::span<const FrameSample> samples) {
+void PtePaddrBackend::set_queries(std::span<const FrameSample> samples) {
   ager_->forget_unused();
   map_ = keeper_.map();
   questions_.clear();
@@ -46,19 +48,19 @@ void PteFrames::set_queries(std::span<const FrameSample> samples) {
   sort(questions_, queries_);
 }
 
-void PteFrames::prepare(std::span<FrameSample> samples) {
+void PtePaddrBackend::prepare(std::span<FrameSample> samples) {
   set_queries(samples);
   ager_->make_old(queries_, aged_);
 }
 
-void PteFrames::look(std::span<FrameSample> samples) {
+void PtePaddrBackend::look(std::span<FrameSample> samples) {
   set_queries(samples);
   ager_->hold(queries_);
   aged_.assign(queries_.size(), {});
   check(samples);
 }
 
-void PteFrames::check(std::span<FrameSample> samples) {
+void PtePaddrBackend::check(std::span<FrameSample> samples) {
   for (FrameSample& sample : samples) {
     sample.accessed = false;
     sample.leaf_sz = 0;
@@ -73,13 +75,13 @@ void PteFrames::check(std::span<FrameSample> samples) {
     }
     FrameSample& sample = samples[questions_[i].about];
     sample.leaf_sz = std::max(sample.leaf_sz, uint64_t{1} << slot.leaf_shift);
-    sample.accessed |=
-        (slot.flags & PTE_YOUNG) != 0 && PageAger::tells(aged_[i].trust, *queries_[i].space, now);
+    sample.accessed |= (slot.flags & PTE_YOUNG) != 0 &&
+                       AccessedBitClearer::means_access(aged_[i].meaning, *queries_[i].space, now);
   });
   keeper_.report(queries_.size(), nr_stale);
 }
 
-void PteFrames::young(std::span<const Folio> folios, std::span<bool> young) {
+void PtePaddrBackend::young(std::span<const Folio> folios, std::span<bool> young) {
   std::fill(young.begin(), young.end(), false);
   const auto map = keeper_.map();
   std::vector<Question> questions;

@@ -16,20 +16,20 @@
 namespace damonfs {
 
 // Sees accesses to page frames in the page tables of all processes that map them, by a reverse map
-// and a PageAger, whose ways of making pages old and whose trust in what it sees are described
-// there. A frame is accessed if it is through any of its mappings. A mapping counts only while it
-// leads to the frame that the reverse map says; those that lead elsewhere by now are told to the
-// keeper. What a user has to know:
+// and an AccessedBitClearer, whose ways of making pages old and whose meaning of bits are
+// described there. A frame is accessed if it is through any of its mappings. A mapping counts only
+// while it leads to the frame that the reverse map says; those that lead elsewhere by now are told
+// to the keeper. What a user has to know:
 //  - A frame that was given to a process after the last scan is not seen until the next one.
 //  - Pages of the page cache that no process maps are not seen as accessed, whoever reads the file;
-//    neither is what bypasses page tables (see PteBits).
+//    neither is what bypasses page tables (see PteBackend).
 //  - Pages that only this process or protected ones map are not looked at: to look is to change.
-class PteFrames final : public PhysicalBits {
+class PtePaddrBackend final : public PaddrBackend {
  public:
-  // `keeper` outlives it. Errors, and the meaning of `clock`, as of PteBits::create().
-  static Result<std::unique_ptr<PteFrames>> create(const Paths& paths, ReverseMapKeeper& keeper);
-  static Result<std::unique_ptr<PteFrames>> create(const Paths& paths, ReverseMapKeeper& keeper,
-                                                   const Clock& clock);
+  // `keeper` outlives it. Errors, and the meaning of `clock`, as of PteBackend::create().
+  static Result<std::unique_ptr<PtePaddrBackend>> create(const Paths& paths, RmapRefresher& keeper);
+  static Result<std::unique_ptr<PtePaddrBackend>> create(const Paths& paths, RmapRefresher& keeper,
+                                                         const Clock& clock);
 
   void prepare(std::span<FrameSample> samples) override;
   void check(std::span<FrameSample> samples) override;
@@ -47,18 +47,18 @@ class PteFrames final : public PhysicalBits {
     uint32_t about;
   };
 
-  PteFrames(std::unique_ptr<PageAger> ager, ReverseMapKeeper& keeper)
+  PtePaddrBackend(std::unique_ptr<AccessedBitClearer> ager, RmapRefresher& keeper)
       : ager_(std::move(ager)), keeper_(keeper) {}
 
   // Asks about all mappings of the samples' frames.
   void set_queries(std::span<const FrameSample> samples);
   void ask(const ReverseMap& map, uint64_t frame, uint64_t last, uint32_t about,
            std::vector<Question>& questions);
-  // In the order that PageAger wants; fills `queries`.
+  // In the order that AccessedBitClearer wants; fills `queries`.
   static void sort(std::vector<Question>& questions, std::vector<PageQuery>& queries);
 
-  std::unique_ptr<PageAger> ager_;
-  ReverseMapKeeper& keeper_;
+  std::unique_ptr<AccessedBitClearer> ager_;
+  RmapRefresher& keeper_;
   std::shared_ptr<const ReverseMap> map_;  // of the running sampling interval
   std::vector<Question> questions_;        // of it, parallel to queries_ and aged_
   std::vector<PageQuery> queries_;

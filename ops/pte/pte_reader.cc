@@ -11,7 +11,7 @@ namespace {
 
 class Walk {
  public:
-  explicit Walk(std::unique_ptr<PageAger> ager) : ager_(std::move(ager)) {}
+  explicit Walk(std::unique_ptr<AccessedBitClearer> ager) : ager_(std::move(ager)) {}
 
   void read(std::span<const Sample> samples, std::span<PageEntry> entries) {
     ager_->forget_unused();
@@ -28,18 +28,18 @@ class Walk {
   }
 
  private:
-  std::unique_ptr<PageAger> ager_;
+  std::unique_ptr<AccessedBitClearer> ager_;
   std::vector<PageQuery> queries_;
 };
 
 }  // namespace
 
-Result<ReadEntries> read_entries_by_walk(const Paths& paths) {
+Result<PteReader> read_entries_by_walk(const Paths& paths) {
   static const SteadyClock machine;
-  auto ager = PageAger::create(paths, machine);
+  auto ager = AccessedBitClearer::create(paths, machine);
   if (!ager) return tl::unexpected(ager.error());
   const auto walk = std::make_shared<Walk>(*std::move(ager));
-  return ReadEntries([walk](std::span<const Sample> samples, std::span<PageEntry> entries) {
+  return PteReader([walk](std::span<const Sample> samples, std::span<PageEntry> entries) {
     walk->read(samples, entries);
   });
 }

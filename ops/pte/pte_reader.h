@@ -21,10 +21,10 @@ struct PageEntry {
 
 // Fills in an entry for each sample, and changes none in memory. The samples' targets carry a
 // Process; one owner and thread.
-using ReadEntries = std::function<void(std::span<const Sample>, std::span<PageEntry>)>;
+using PteReader = std::function<void(std::span<const Sample>, std::span<PageEntry>)>;
 
 // A reader that takes one system call for a thousand samples (PageWalker). Errors as
-// PageAger::create().
-Result<ReadEntries> read_entries_by_walk(const Paths& paths);
+// AccessedBitClearer::create().
+Result<PteReader> read_entries_by_walk(const Paths& paths);
 
 }  // namespace damonfs

@@ -22,9 +22,9 @@ std::optional<pid_t> as_pid(const std::string& name) {
   return pid;
 }
 
-void append(std::vector<PageTables::Run>& runs, uint64_t addr, uint64_t frame) {
+void append(std::vector<RmapSource::Run>& runs, uint64_t addr, uint64_t frame) {
   if (!runs.empty()) {
-    PageTables::Run& last = runs.back();
+    RmapSource::Run& last = runs.back();
     if (last.addr + last.nr_pages * kPageSize == addr && last.frame + last.nr_pages == frame) {
       ++last.nr_pages;
       return;
@@ -90,7 +90,7 @@ Result<MappingProcess> ProcfsPageTables::open(pid_t pid) {
     held_.erase(pid);
     return MappingProcess{process, false};
   }
-  auto info = PageInfo::open(*process, frames_);
+  auto info = ProcessPages::open(*process, frames_);
   if (!info) return tl::unexpected(info.error());
   info_ = *std::move(info);
   return MappingProcess{process, spared_.covers(*process)};
@@ -108,7 +108,8 @@ bool ProcfsPageTables::read(std::vector<Run>& runs) {
     next_addr_ = start + size;
     if (next_addr_ == mapping.end) ++next_;
   }
-  for (const PageInfo::Page& page : info_->present_pages(info_->find(PageState::present, window))) {
+  for (const ProcessPages::Page& page :
+       info_->present_pages(info_->find(PageState::present, window))) {
     if (page.entry.pfn() != 0) append(runs, page.addr, page.entry.pfn());
   }
   return next_ < mappings_.size();

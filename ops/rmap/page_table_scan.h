@@ -21,7 +21,7 @@ namespace damonfs {
 
 // What a reverse map is made from; tests put other page tables in the place of the kernel's. Owned
 // by one scan at a time, on its thread.
-class PageTables {
+class RmapSource {
  public:
   // Pages that lie side by side in a process and in page frames. A value.
   struct Run {
@@ -30,7 +30,7 @@ class PageTables {
     uint64_t nr_pages = 0;
   };
 
-  virtual ~PageTables() = default;
+  virtual ~RmapSource() = default;
 
   // The processes there are.
   [[nodiscard]] virtual Result<std::vector<pid_t>> processes() = 0;
@@ -46,7 +46,7 @@ class PageTables {
 
 // The kernel's, by /proc/PID/maps and pagemap. What a process changes while it is read is seen as
 // it was or as it is.
-class ProcfsPageTables final : public PageTables {
+class ProcfsPageTables final : public RmapSource {
  public:
   // `only`: no others than these processes, where any are given.
   ProcfsPageTables(Paths paths, ProtectedList spared, std::vector<pid_t> only = {});
@@ -72,7 +72,7 @@ class ProcfsPageTables final : public PageTables {
   RangeList mappings_;
   size_t next_ = 0;         // of mappings_
   uint64_t next_addr_ = 0;  // in that one
-  std::optional<PageInfo> info_;
+  std::optional<ProcessPages> info_;
 };
 
 }  // namespace damonfs

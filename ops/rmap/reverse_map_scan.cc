@@ -35,7 +35,7 @@ class Builder {
     if (runs_.size() == first_run_) processes_.pop_back();
   }
   // False when there was not enough room.
-  bool add(const PageTables::Run& run) {
+  bool add(const RmapSource::Run& run) {
     for (uint64_t done = 0; done < run.nr_pages;) {
       if (full_of_runs()) return false;
       const uint64_t frame = run.frame + done;
@@ -66,13 +66,13 @@ class Builder {
 
 }  // namespace
 
-Result<Scan> scan_page_tables(PageTables& tables, size_t most_runs,
+Result<Scan> scan_page_tables(RmapSource& tables, size_t most_runs,
                               const std::function<bool()>& go_on) {
   const auto pids = tables.processes();
   if (!pids) return tl::unexpected(pids.error());
   Scan scan;
   Builder builder(most_runs);
-  std::vector<PageTables::Run> pages;
+  std::vector<RmapSource::Run> pages;
   bool going = true;
   for (size_t i = 0; going && i < pids->size(); ++i) {
     if (builder.full()) {
@@ -92,7 +92,7 @@ Result<Scan> scan_page_tables(PageTables& tables, size_t most_runs,
     while (more && fits && going) {
       pages.clear();
       more = tables.read(pages);
-      for (const PageTables::Run& run : pages) fits = fits && builder.add(run);
+      for (const RmapSource::Run& run : pages) fits = fits && builder.add(run);
       going = go_on();
     }
     if (!fits) ++scan.nr_left_out;
@@ -109,7 +109,7 @@ size_t runs_for_machine(const Paths& paths) {
   return std::max(ram.value_or(0), kLeastRam) / kRamPerMap / sizeof(MappedRun);
 }
 
-ReverseMapKeeper::ReverseMapKeeper(std::unique_ptr<PageTables> tables, size_t most_runs)
+RmapRefresher::RmapRefresher(std::unique_ptr<RmapSource> tables, size_t most_runs)
     : tables_(std::move(tables)),
       most_runs_(most_runs),
       thread_([this](const std::stop_token& stop) {
@@ -117,36 +117,36 @@ ReverseMapKeeper::ReverseMapKeeper(std::unique_ptr<PageTables> tables, size_t mo
         run(stop);
       }) {}
 
-ReverseMapKeeper::~ReverseMapKeeper() = default;
+RmapRefresher::~RmapRefresher() = default;
 
-void ReverseMapKeeper::refresh() {
+void RmapRefresher::refresh() {
   const std::lock_guard lock(mutex_);
   wanted_ = true;
   changed_.notify_all();
 }
 
-bool ReverseMapKeeper::wait(std::chrono::milliseconds most) {
+bool RmapRefresher::wait(std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, most, [this] { return !wanted_ && !scanning_; });
 }
 
-std::shared_ptr<const ReverseMap> ReverseMapKeeper::map() const {
+std::shared_ptr<const ReverseMap> RmapRefresher::map() const {
   const std::lock_guard lock(mutex_);
   return map_;
 }
 
-void ReverseMapKeeper::ensure_map() {
+void RmapRefresher::ensure_map() {
   if (nr_scans() > 0) return;
   refresh();
   wait(std::chrono::seconds(1));
 }
 
-size_t ReverseMapKeeper::nr_scans() const {
+size_t RmapRefresher::nr_scans() const {
   const std::lock_guard lock(mutex_);
   return nr_scans_;
 }
 
-void ReverseMapKeeper::report(size_t asked, size_t stale) {
+void RmapRefresher::report(size_t asked, size_t stale) {
   const std::lock_guard lock(mutex_);
   asked_ += asked;
   stale_ += stale;
@@ -158,7 +158,7 @@ void ReverseMapKeeper::report(size_t asked, size_t stale) {
   asked_ = stale_ = 0;
 }
 
-void ReverseMapKeeper::run(const std::stop_token& stop) {
+void RmapRefresher::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(mutex_);
@@ -170,7 +170,7 @@ void ReverseMapKeeper::run(const std::stop_token& stop) {
   }
 }
 
-void ReverseMapKeeper::scan(const std::stop_token& stop) {
+void RmapRefresher::scan(const std::stop_token& stop) {
   using Clock = std::chrono::steady_clock;
   const bool first = nr_scans() == 0;
   auto began = Clock::now();
@@ -188,14 +188,13 @@ void ReverseMapKeeper::scan(const std::stop_token& stop) {
   changed_.notify_all();
 }
 
-bool ReverseMapKeeper::rest(std::chrono::steady_clock::duration worked,
-                            const std::stop_token& stop) {
+bool RmapRefresher::rest(std::chrono::steady_clock::duration worked, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, stop, worked * kRestPerWork, [] { return false; });
   return !stop.stop_requested();
 }
 
-void ReverseMapKeeper::tell(const Result<Scan>& scanned) {
+void RmapRefresher::tell(const Result<Scan>& scanned) {
   if (!scanned) {
     warn_("processes", "physical memory cannot be traced back to processes: {}",
           scanned.error().message);

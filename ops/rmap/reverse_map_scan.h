@@ -28,8 +28,8 @@ struct Scan {
 
 // Scans all processes. `most_runs` bounds the map; `go_on` is asked after each read of page tables
 // and ends the scan, with what there is, by false. A process that goes away or is added meanwhile
-// may be there or not, in part. Errors as of PageTables::processes().
-Result<Scan> scan_page_tables(PageTables& tables, size_t most_runs,
+// may be there or not, in part. Errors as of RmapSource::processes().
+Result<Scan> scan_page_tables(RmapSource& tables, size_t most_runs,
                               const std::function<bool()>& go_on);
 
 // How many runs a map may have here: two a page of RAM, or 1/128 of RAM in bytes (8 MiB a GiB).
@@ -39,13 +39,13 @@ size_t runs_for_machine(const Paths& paths);
 // Keeps a reverse map and makes a new one when asked to, on a thread of its own so that no sampling
 // waits for it. The old one is used until the new one is whole. From the second on, a scan takes a
 // tenth of the time of one processor at most. Any thread may call it.
-class ReverseMapKeeper {
+class RmapRefresher {
  public:
   // Scans nothing before it is asked to.
-  ReverseMapKeeper(std::unique_ptr<PageTables> tables, size_t most_runs);
-  ~ReverseMapKeeper();
-  ReverseMapKeeper(const ReverseMapKeeper&) = delete;
-  ReverseMapKeeper& operator=(const ReverseMapKeeper&) = delete;
+  RmapRefresher(std::unique_ptr<RmapSource> tables, size_t most_runs);
+  ~RmapRefresher();
+  RmapRefresher(const RmapRefresher&) = delete;
+  RmapRefresher& operator=(const RmapRefresher&) = delete;
 
   // Asks for a map that is newer than this call, unless one has been asked for that is not begun.
   void refresh();
@@ -70,7 +70,7 @@ class ReverseMapKeeper {
   bool rest(std::chrono::steady_clock::duration worked, const std::stop_token& stop);
   void tell(const Result<Scan>& scanned);
 
-  const std::unique_ptr<PageTables> tables_;  // the thread's
+  const std::unique_ptr<RmapSource> tables_;  // the thread's
   const size_t most_runs_;
   WarnOnce warn_;  // the thread's
 

@@ -45,7 +45,7 @@ Result<std::unique_ptr<SoftDirty>> SoftDirty::open(const Paths& paths) {
 
 void SoftDirty::prepare(std::span<Sample> samples) {
   not_cleared_.clear();
-  for_each_stretch(samples, &Sample::target, [this](std::span<const Sample> of_one) {
+  for_each_run(samples, &Sample::target, [this](std::span<const Sample> of_one) {
     const Target* target = of_one.front().target;
     const auto cleared = clear_soft_dirty(static_cast<const Process&>(*target->handle));
     if (cleared) return;

@@ -22,8 +22,8 @@ namespace damonfs {
 //    each sampling interval. Use long intervals.
 //  - Others that use soft-dirty bits of the same process (CRIU) are disturbed.
 // A process whose bits cannot be cleared is not accessed, with one warning an errno. A huge page
-// counts as a whole. Same ownership and thread rule as AccessedBits.
-class SoftDirty final : public AccessedBits {
+// counts as a whole. Same ownership and thread rule as VaddrBackend.
+class SoftDirty final : public VaddrBackend {
  public:
   // ENOSYS when the kernel keeps no soft-dirty bits, which is tried on our own memory; EPERM and
   // the like when pagemap cannot be read.

@@ -12,7 +12,7 @@
 
 namespace damonfs {
 
-// Does schemes' actions to the memory of a pattern's processes, counted as ProcessActions counts:
+// Does schemes' actions to the memory of a pattern's processes, counted as VaddrActions counts:
 //
 //   pageout                    what is there goes, until the pattern accesses it again
 //   willneed                   what is paged out comes back

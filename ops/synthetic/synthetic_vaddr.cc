@@ -23,8 +23,8 @@ bool of_virtual_memory(Action action) {
 // Calls `fn` for each stretch of `items` that is of one target.
 template <class Item, class Fn>
 void for_each_target(std::span<Item> items, const Fn& fn) {
-  for_each_stretch(items, &Item::target,
-                   [&](std::span<Item> of_one) { fn(described(*of_one.front().target), of_one); });
+  for_each_run(items, &Item::target,
+               [&](std::span<Item> of_one) { fn(described(*of_one.front().target), of_one); });
 }
 
 }  // namespace

@@ -12,10 +12,10 @@
 namespace damonfs {
 
 // vaddr and fvaddr: targets are processes, their handles each a Process. Where accesses are learnt
-// from is the business of the AccessedBits it owns. Same ownership and thread rule as Operations.
+// from is the business of the VaddrBackend it owns. Same ownership and thread rule as Operations.
 class VaddrOperations final : public VirtualOperations {
  public:
-  VaddrOperations(OpsId id, std::unique_ptr<AccessedBits> bits, const Paths& paths = {})
+  VaddrOperations(OpsId id, std::unique_ptr<VaddrBackend> bits, const Paths& paths = {})
       : VirtualOperations(id), bits_(std::move(bits)), prober_(paths) {}
 
   void prepare(std::span<Sample> samples) override { bits_->prepare(samples); }
@@ -36,8 +36,8 @@ class VaddrOperations final : public VirtualOperations {
   [[nodiscard]] Result<std::vector<AddrRange>> mappings(const Target& target) override;
 
  private:
-  std::unique_ptr<AccessedBits> bits_;
-  PageProber prober_;
+  std::unique_ptr<VaddrBackend> bits_;
+  ProbeEvaluator prober_;
 };
 
 }  // namespace damonfs

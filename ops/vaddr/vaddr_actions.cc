@@ -48,12 +48,12 @@ RangeList huge_blocks(std::span<const AddrRange> pieces) {
 }  // namespace
 
 // One process's share of the work.
-struct ProcessActions::Job {
+struct VaddrActions::Job {
   const Process& process;
   std::span<Application> work;
   RangeList mappings;
   RangeList regions;  // parallel to work, whole pages; may be empty ones
-  PageInfo info;
+  ProcessPages info;
   RangeList spans;    // what is to be acted on, in as few ranges as can be
   RangeList present;  // the pages of spans that are there
 
@@ -63,8 +63,7 @@ struct ProcessActions::Job {
   }
 };
 
-ProcessActions::ProcessActions(Paths paths, ActionOptions options,
-                               std::unique_ptr<ActionCalls> calls)
+VaddrActions::VaddrActions(Paths paths, ActionOptions options, std::unique_ptr<ActionCalls> calls)
     : paths_(std::move(paths)),
       options_(options),
       calls_(std::move(calls)),
@@ -73,7 +72,7 @@ ProcessActions::ProcessActions(Paths paths, ActionOptions options,
       adviser_(*calls_),
       migrator_(*calls_, paths_, frames_) {}
 
-void ProcessActions::apply(const Scheme& scheme, std::span<Application> work) {
+void VaddrActions::apply(const Scheme& scheme, std::span<Application> work) {
   for (Application& piece : work) {
     piece.sz_applied = 0;
     piece.sz_filter_passed = 0;
@@ -86,7 +85,7 @@ void ProcessActions::apply(const Scheme& scheme, std::span<Application> work) {
   }
 }
 
-bool ProcessActions::possible(const SchemeParams& params) {
+bool VaddrActions::possible(const SchemeParams& params) {
   switch (params.action) {
     case Action::nohugepage:
       warn_("nohugepage",
@@ -104,11 +103,11 @@ bool ProcessActions::possible(const SchemeParams& params) {
   }
 }
 
-void ProcessActions::apply_to_process(const SchemeParams& params, std::span<Application> work) {
+void VaddrActions::apply_to_process(const SchemeParams& params, std::span<Application> work) {
   const auto* process = dynamic_cast<const Process*>(work.front().target->handle.get());
   if (process == nullptr) return;
   auto mappings = read_maps(*process);
-  auto info = PageInfo::open(*process, frames_, options_.method);
+  auto info = ProcessPages::open(*process, frames_, options_.method);
   if (!mappings || !info) {
     const Error& error = mappings ? info.error() : mappings.error();
     if (error.code != ESRCH) {
@@ -132,7 +131,7 @@ void ProcessActions::apply_to_process(const SchemeParams& params, std::span<Appl
   credit(act(params, job), job.regions, work, &Application::sz_applied);
 }
 
-void ProcessActions::filter(const SchemeParams& params, Job& job) {
+void VaddrActions::filter(const SchemeParams& params, Job& job) {
   RangeList asked;
   for (size_t i = 0; i < job.work.size(); ++i) {
     if (job.work[i].ask_ops_filters) append_joined(asked, job.regions[i]);
@@ -149,7 +148,7 @@ void ProcessActions::filter(const SchemeParams& params, Job& job) {
   }
 }
 
-RangeList ProcessActions::act(const SchemeParams& params, Job& job) {
+RangeList VaddrActions::act(const SchemeParams& params, Job& job) {
   switch (params.action) {
     case Action::willneed:
       return read_ahead(job);
@@ -169,13 +168,13 @@ RangeList ProcessActions::act(const SchemeParams& params, Job& job) {
   }
 }
 
-RangeList ProcessActions::make_cold(Job& job) {
+RangeList VaddrActions::make_cold(Job& job) {
   if (options_.dry_run) return job.present;
   return intersect(job.present, adviser_.advise(job.process, MADV_COLD,
                                                 job.pieces_with(job.present), job.mappings));
 }
 
-RangeList ProcessActions::page_out(Job& job) {
+RangeList VaddrActions::page_out(Job& job) {
   if (options_.dry_run || job.present.empty()) return job.present;
   const RangeList taken =
       adviser_.advise(job.process, MADV_PAGEOUT, job.pieces_with(job.present), job.mappings);
@@ -183,7 +182,7 @@ RangeList ProcessActions::page_out(Job& job) {
   return subtract(job.present, job.info.find(PageState::present, job.spans));
 }
 
-RangeList ProcessActions::read_ahead(Job& job) {
+RangeList VaddrActions::read_ahead(Job& job) {
   const RangeList absent = subtract(job.spans, job.present);
   const RangeList swapped = job.info.find(PageState::swapped, absent);
   const auto files = read_mapped_files(job.process).value_or(std::vector<MappedFile>{});
@@ -193,7 +192,7 @@ RangeList ProcessActions::read_ahead(Job& job) {
       wanted, adviser_.advise(job.process, MADV_WILLNEED, job.pieces_with(wanted), job.mappings));
 }
 
-RangeList ProcessActions::collapse(Job& job) {
+RangeList VaddrActions::collapse(Job& job) {
   const RangeList blocks = huge_blocks(job.pieces_with(job.present));
   const RangeList wanted = subtract(blocks, job.info.find(PageState::huge, blocks));
   if (options_.dry_run) {

@@ -21,11 +21,11 @@
 
 namespace damonfs {
 
-// How a ProcessActions is to work. A plain value.
+// How a VaddrActions is to work. A plain value.
 struct ActionOptions {
   bool dry_run = false;
-  PageAges* ages = nullptr;  // answers the filter `young`; without, nothing passes one
-  PageInfo::Method method = PageInfo::Method::best;
+  YoungTest* ages = nullptr;  // answers the filter `young`; without, nothing passes one
+  ProcessPages::Method method = ProcessPages::Method::best;
 };
 
 // Does schemes' actions to targets whose handle is a Process: the apply() of vaddr and fvaddr.
@@ -52,10 +52,10 @@ struct ActionOptions {
 //
 // A dry run does all but the act: applied is then what would change, as far as that can be seen
 // beforehand (locked pages count although they stay).
-class ProcessActions {
+class VaddrActions {
  public:
-  explicit ProcessActions(Paths paths, ActionOptions options = {},
-                          std::unique_ptr<ActionCalls> calls = std::make_unique<ActionCalls>());
+  explicit VaddrActions(Paths paths, ActionOptions options = {},
+                        std::unique_ptr<ActionCalls> calls = std::make_unique<ActionCalls>());
 
   // Sets sz_applied and sz_filter_passed of all `work`, which is best grouped by target and
   // ascending by address within one: each ascending run costs a look at the process's mappings and

@@ -48,7 +48,7 @@ class ContextBuilder : public testing::Test {
 
   FakeTree fake_;
   Machine machine_ = fake_.machine();
-  ContextFiles files_;
+  SysfsContext files_;
 };
 
 TEST_F(ContextBuilder, TakesOverEverything) {
@@ -56,7 +56,7 @@ TEST_F(ContextBuilder, TakesOverEverything) {
   files_.attrs.aggr_us = 20000;
   files_.attrs.min_nr_regions = 20;
   files_.pause = true;
-  SchemeFiles& scheme = *files_.schemes.add();
+  SysfsScheme& scheme = *files_.schemes.add();
   scheme.action = Action::pageout;
   scheme.sz = {4096, UINT64_MAX};
   scheme.nr_accesses = {1, (uint64_t{1} << 32) + 5};
@@ -194,7 +194,7 @@ TEST_F(ContextBuilder, UnitsOfAddressCountForPhysicalMemoryOnly) {
 }
 
 TEST_F(ContextBuilder, FaultsOfSchemesAreEnomem) {
-  SchemeFiles& scheme = *files_.schemes.add();
+  SysfsScheme& scheme = *files_.schemes.add();
   Filter& filter = *scheme.filters.add();
   filter.type = FilterType::memcg;
   EXPECT_EQ(error(), ENOMEM);
@@ -220,7 +220,7 @@ TEST_F(ContextBuilder, FaultsOfSchemesAreEnomem) {
 }
 
 TEST_F(ContextBuilder, FiltersGoToTheListOfTheirKind) {
-  SchemeFiles& scheme = *files_.schemes.add();
+  SysfsScheme& scheme = *files_.schemes.add();
   scheme.filters.add()->type = FilterType::target;
   scheme.filters.add()->type = FilterType::anon;
   scheme.core_filters.add()->type = FilterType::addr;
@@ -236,7 +236,7 @@ TEST_F(ContextBuilder, FiltersGoToTheListOfTheirKind) {
 }
 
 TEST_F(ContextBuilder, GoalsOfZeroDoNotCount) {
-  QuotaFiles& quota = files_.schemes.add()->quota;
+  SysfsQuotas& quota = files_.schemes.add()->quota;
   quota.goals.add();
   for (const auto metric : {GoalMetric::user_input, GoalMetric::active_mem_bp}) {
     QuotaGoal& goal = *quota.goals.add();
@@ -263,7 +263,7 @@ TEST_F(ContextBuilder, GoalsOfEligibleMemoryAreForPhysicalMemory) {
 }
 
 TEST_F(ContextBuilder, ProbesAreChecked) {
-  ProbeFiles& probe = *files_.probes.add();
+  SysfsProbe& probe = *files_.probes.add();
   ProbeFilter& filter = *probe.filters.add();
   filter.type = ProbeFilterType::memcg;
   EXPECT_EQ(error(), EINVAL);
@@ -284,7 +284,7 @@ TEST_F(ContextBuilder, ProbesAreChecked) {
 }
 
 TEST_F(ContextBuilder, ProbesAreAsTheFilesSay) {
-  ProbeFiles& probe = *files_.probes.add();
+  SysfsProbe& probe = *files_.probes.add();
   probe.weight = 7;
   probe.preps.add();
   ProbeFilter& memcg = *probe.filters.add();
@@ -306,7 +306,7 @@ TEST_F(ContextBuilder, ProbesAreAsTheFilesSay) {
 }
 
 TEST_F(ContextBuilder, SampleFiltersMustChangeNothingThatIsSeen) {
-  SampleFilterFiles& filter = *files_.sample.filters.add();
+  SysfsSampleFilter& filter = *files_.sample.filters.add();
   filter.matching = true;
   EXPECT_EQ(error(), EINVAL) << "no write passes";
   filter.allow = true;
@@ -329,9 +329,9 @@ TEST_F(ContextBuilder, NothingIsObsoleteAtTheStart) {
 }
 
 TEST(Numbered, CopiesHaveValuesOfTheirOwn) {
-  ContextFiles files;
+  SysfsContext files;
   files.targets.add()->pid = 1;
-  ContextFiles copy = files;
+  SysfsContext copy = files;
   files.targets[0].pid = 2;
   EXPECT_EQ(copy.targets[0].pid, 1);
   copy = files;

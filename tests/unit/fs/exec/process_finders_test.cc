@@ -11,27 +11,27 @@ namespace {
 
 using testing::ElementsAre;
 
-std::vector<std::string> become(std::vector<std::string> words) {
+std::vector<std::string> args_of(std::vector<std::string> words) {
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
-  return finding_threads(arguments);
+  return pgrep_args(arguments);
 }
 
 TEST(StandInTest, PgrepOfKdamondsLooksAtThreads) {
-  EXPECT_THAT(become({"pgrep", "kdamond"}), ElementsAre("pgrep", "--lightweight", "kdamond"));
-  EXPECT_THAT(become({"/a/b/pgrep", "-c", "kdamond.0"}),
+  EXPECT_THAT(args_of({"pgrep", "kdamond"}), ElementsAre("pgrep", "--lightweight", "kdamond"));
+  EXPECT_THAT(args_of({"/a/b/pgrep", "-c", "kdamond.0"}),
               ElementsAre("/a/b/pgrep", "--lightweight", "-c", "kdamond.0"));
 }
 
 TEST(StandInTest, PidofAKdamondIsAskedOfPgrep) {
-  EXPECT_THAT(become({"/bin/pidof", "kdamond.0"}),
+  EXPECT_THAT(args_of({"/bin/pidof", "kdamond.0"}),
               ElementsAre("pgrep", "--lightweight", "--exact", "--delimiter", " ", "kdamond\\.0"));
 }
 
 TEST(StandInTest, OthersStayAsTheyAre) {
-  EXPECT_THAT(become({"pgrep", "-f", "sh"}), ElementsAre("pgrep", "-f", "sh"));
-  EXPECT_THAT(become({"pidof", "-s", "sh"}), ElementsAre("pidof", "-s", "sh"));
-  EXPECT_THAT(become({"pidof"}), ElementsAre("pidof"));
+  EXPECT_THAT(args_of({"pgrep", "-f", "sh"}), ElementsAre("pgrep", "-f", "sh"));
+  EXPECT_THAT(args_of({"pidof", "-s", "sh"}), ElementsAre("pidof", "-s", "sh"));
+  EXPECT_THAT(args_of({"pidof"}), ElementsAre("pidof"));
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ class MigratorTest : public testing::Test {
   std::vector<uint64_t> migrate(RangeList pages = {at(0, 16)}, bool dry_run = false) {
     Migrator migrator(calls_, system_.paths(), frames_);
     const auto process = system_.process();
-    auto info = PageInfo::open(*process, frames_);
+    auto info = ProcessPages::open(*process, frames_);
     std::vector<uint64_t> moved;
     for (const AddrRange& run :
          migrator.migrate(params_, *process, *info, mappings_, pages, dry_run)) {
@@ -170,7 +170,7 @@ TEST_F(MigratorTest, ErrorsAreWarnedOfAndNothingCounts) {
 TEST_F(MigratorTest, AProcessThatIsGoneIsNotTouched) {
   MemoryChild child([] { return map_private(1); });
   const auto process = child.process();
-  auto info = PageInfo::open(*process, frames_);
+  auto info = ProcessPages::open(*process, frames_);
   child.end();
   params_.target_nid = 1;
   Migrator migrator(calls_, system_.paths(), frames_);
@@ -190,7 +190,7 @@ TEST(RealMigrator, MovesBetweenNodes) {
   PageFrames frames{Paths()};
   Migrator migrator(calls, Paths(), frames);
   const auto process = child.process();
-  auto info = PageInfo::open(*process, frames);
+  auto info = ProcessPages::open(*process, frames);
   const RangeList pages = {child.pages(0, 32)};
   SchemeParams params;
   params.target_nid = 0;

@@ -23,9 +23,9 @@ Probe probe(ProbeFilterType type, bool matching, bool allow) {
 }
 
 // Pages 0 to 9: 0 to 3 private, 4 to 7 of a file, 8 swapped out, 9 not there.
-class PageProberTest : public testing::Test {
+class ProbeEvaluatorTest : public testing::Test {
  protected:
-  PageProberTest() {
+  ProbeEvaluatorTest() {
     for (uint64_t page = 0; page < 8; ++page) {
       system_.map_page(addr(page), kFrame + page, page >= 4);
       system_.set_flags(kFrame + page, 0);
@@ -52,21 +52,21 @@ class PageProberTest : public testing::Test {
   Context context_{OpsId::vaddr, nullptr, 1};
   Target* target_;
   std::vector<Sample> samples_;
-  PageProber prober_{system_.paths()};
+  ProbeEvaluator prober_{system_.paths()};
   LogCapture log_;
 };
 
-TEST_F(PageProberTest, Anon) {
+TEST_F(ProbeEvaluatorTest, Anon) {
   EXPECT_THAT(hit_by({probe(ProbeFilterType::anon, true, true)}), ElementsAre(0, 1, 2, 3));
   EXPECT_THAT(hit_by({probe(ProbeFilterType::anon, false, true)}), ElementsAre(4, 5, 6, 7));
   EXPECT_THAT(hit_by({probe(ProbeFilterType::anon, true, false)}), ElementsAre(4, 5, 6, 7));
 }
 
-TEST_F(PageProberTest, WithoutFiltersEveryPageThatIsThere) {
+TEST_F(ProbeEvaluatorTest, WithoutFiltersEveryPageThatIsThere) {
   EXPECT_THAT(hit_by({Probe{}}), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-TEST_F(PageProberTest, EachProbeHasItsBit) {
+TEST_F(ProbeEvaluatorTest, EachProbeHasItsBit) {
   const std::vector<Probe> probes = {probe(ProbeFilterType::anon, true, true),
                                      probe(ProbeFilterType::anon, true, false)};
   EXPECT_THAT(hit_by(probes, 0), ElementsAre(0, 1, 2, 3));
@@ -74,14 +74,14 @@ TEST_F(PageProberTest, EachProbeHasItsBit) {
   EXPECT_THAT(hit_by(probes, 2), IsEmpty());
 }
 
-TEST_F(PageProberTest, IdleIsWhatWasNotAccessed) {
+TEST_F(ProbeEvaluatorTest, IdleIsWhatWasNotAccessed) {
   samples_[1].accessed = samples_[5].accessed = samples_[9].accessed = true;
   EXPECT_THAT(hit_by({probe(ProbeFilterType::pgidle_unset, true, true)}), ElementsAre(1, 5));
   EXPECT_THAT(hit_by({probe(ProbeFilterType::pgidle_set, true, true)}),
               ElementsAre(0, 2, 3, 4, 6, 7));
 }
 
-TEST_F(PageProberTest, HugepageSize) {
+TEST_F(ProbeEvaluatorTest, HugepageSize) {
   set_flags(4, kCompoundHead);
   for (const uint64_t page : {5, 6, 7}) set_flags(page, kCompoundTail);
   Probe wanted = probe(ProbeFilterType::hugepage_size, true, true);
@@ -92,7 +92,7 @@ TEST_F(PageProberTest, HugepageSize) {
   EXPECT_THAT(hit_by({wanted}), IsEmpty());
 }
 
-TEST_F(PageProberTest, Memcg) {
+TEST_F(ProbeEvaluatorTest, Memcg) {
   system_.write("cgroup/a/memory.stat", "");
   struct stat status {};
   ASSERT_EQ(stat(system_.path("cgroup/a").c_str(), &status), 0);
@@ -106,7 +106,7 @@ TEST_F(PageProberTest, Memcg) {
   EXPECT_THAT(hit_by({wanted}), IsEmpty());
 }
 
-TEST_F(PageProberTest, WithoutTheRightToKnowFramesSuchProbesHitNothing) {
+TEST_F(ProbeEvaluatorTest, WithoutTheRightToKnowFramesSuchProbesHitNothing) {
   for (uint64_t page = 0; page < 8; ++page) system_.map_page(addr(page), 0, page >= 4);
   Probe wanted = probe(ProbeFilterType::hugepage_size, false, true);
   const std::vector<Probe> probes = {wanted, probe(ProbeFilterType::anon, true, true)};

@@ -18,7 +18,7 @@ using testing::IsEmpty;
 using testing::SizeIs;
 
 // Says what it is told and remembers what it was asked.
-class FakeAges final : public PageAges {
+class FakeAges final : public YoungTest {
  public:
   void young(const Process& /*process*/, std::span<const uint64_t> addrs,
              std::span<bool> young) override {
@@ -45,7 +45,7 @@ class PageFiltersTest : public testing::Test {
   std::vector<uint64_t> passing(std::vector<Filter> ops, AddrRange range = at(0, 10)) {
     const Filters filters{.core = {}, .ops = std::move(ops)};
     const auto process = system_.process();
-    auto info = PageInfo::open(*process, frames_);
+    auto info = ProcessPages::open(*process, frames_);
     const RangeList spans = {range};
     const RangeList present = info.value().find(PageState::present, spans);
     std::vector<uint64_t> pages;
@@ -199,7 +199,7 @@ TEST_F(PageFiltersTest, OnlyTheSpansAreAsked) {
 TEST_F(PageFiltersTest, WithoutAgesNothingPassesYoung) {
   PageFilters ageless(system_.paths(), frames_, nullptr);
   const auto process = system_.process();
-  auto info = PageInfo::open(*process, frames_);
+  auto info = ProcessPages::open(*process, frames_);
   const Filters filters{.core = {}, .ops = {filter(FilterType::young, true, false)}};
   const RangeList spans = {at(0, 8)};
   for (int i = 0; i < 3; ++i) {

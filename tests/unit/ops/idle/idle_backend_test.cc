@@ -28,14 +28,14 @@ constexpr uint64_t kExclusive = uint64_t{1} << 56;
 constexpr uint64_t kIdle = uint64_t{1} << 25;
 
 // On plain files, which keep what is written: the test clears the bits of what is accessed.
-class IdleBitmapTest : public testing::Test {
+class IdleBackendTest : public testing::Test {
  protected:
-  IdleBitmapTest() {
+  IdleBackendTest() {
     tree_.put_number(kIdleBitmapFile, 0, 0);
     tree_.put_number(kPageFlagsFile, 0, 0);
     tree_.make_folder(TempTree::of_process(::getpid(), ""));
     target_ = &context_.add_target(*Process::open(::getpid(), tree_.paths()));
-    bits_ = std::move(*IdleBitmap::open(tree_.paths(), {}));
+    bits_ = std::move(*IdleBackend::open(tree_.paths(), {}));
   }
 
   // Backs `page` by `pfn`, whose flags are `flags`.
@@ -45,7 +45,7 @@ class IdleBitmapTest : public testing::Test {
   }
   // Has the page-table entries of the next samples read as `entries`.
   void use_entries(const std::vector<PageEntry>& entries) {
-    bits_ = std::move(*IdleBitmap::open(
+    bits_ = std::move(*IdleBackend::open(
         tree_.paths(), [entries](std::span<const Sample> samples, std::span<PageEntry> found) {
           ASSERT_EQ(entries.size(), samples.size());
           std::copy(entries.begin(), entries.end(), found.begin());
@@ -65,18 +65,18 @@ class IdleBitmapTest : public testing::Test {
   TempTree tree_;
   Context context_{OpsId::vaddr, nullptr, 1};
   Target* target_ = nullptr;
-  std::unique_ptr<IdleBitmap> bits_;
+  std::unique_ptr<IdleBackend> bits_;
 };
 
-TEST_F(IdleBitmapTest, SaysWhatTheKernelLacks) {
+TEST_F(IdleBackendTest, SaysWhatTheKernelLacks) {
   const TempTree empty;
-  const auto bits = IdleBitmap::open(empty.paths(), {});
+  const auto bits = IdleBackend::open(empty.paths(), {});
   ASSERT_FALSE(bits);
   EXPECT_EQ(ENOSYS, bits.error().code);
   EXPECT_EQ("idle", bits_->name());
 }
 
-TEST_F(IdleBitmapTest, TellsAccessedFromIdle) {
+TEST_F(IdleBackendTest, TellsAccessedFromIdle) {
   back(100, 1001);
   back(101, 1002);
   back(500, 5003);
@@ -94,7 +94,7 @@ TEST_F(IdleBitmapTest, TellsAccessedFromIdle) {
   for (const Sample& each : samples) EXPECT_EQ(kPageSize, each.leaf_sz);
 }
 
-TEST_F(IdleBitmapTest, PageThatIsNotThereIsNotAccessed) {
+TEST_F(IdleBackendTest, PageThatIsNotThereIsNotAccessed) {
   back(100, 1001);
   std::vector<Sample> samples{sample(99), sample(100), sample(70000)};
   samples[0].accessed = samples[2].accessed = true;
@@ -109,7 +109,7 @@ TEST_F(IdleBitmapTest, PageThatIsNotThereIsNotAccessed) {
   EXPECT_EQ(0U, samples[2].leaf_sz);
 }
 
-TEST_F(IdleBitmapTest, PageThatCannotBeMarkedIsNotAccessed) {
+TEST_F(IdleBackendTest, PageThatCannotBeMarkedIsNotAccessed) {
   back(100, 1001, 0);
   std::vector<Sample> samples{sample(100)};
   bits_->prepare(samples);
@@ -120,11 +120,11 @@ TEST_F(IdleBitmapTest, PageThatCannotBeMarkedIsNotAccessed) {
 }
 
 // A bitmap that takes no mark, and reads as if everything was accessed.
-TEST_F(IdleBitmapTest, MarksThatAreRefusedAreNotAccessedAndSaidOnce) {
+TEST_F(IdleBackendTest, MarksThatAreRefusedAreNotAccessedAndSaidOnce) {
   const LogCapture log;
   std::filesystem::remove(tree_.path(kIdleBitmapFile));
   std::filesystem::create_symlink("/dev/full", tree_.path(kIdleBitmapFile));
-  bits_ = std::move(*IdleBitmap::open(tree_.paths(), {}));
+  bits_ = std::move(*IdleBackend::open(tree_.paths(), {}));
   constexpr uint64_t kHuge = 8 * 512;
   back(100, 1001);
   back(101, 5003);
@@ -141,7 +141,7 @@ TEST_F(IdleBitmapTest, MarksThatAreRefusedAreNotAccessedAndSaidOnce) {
   EXPECT_THAT(log.lines(), ElementsAre(HasSubstr("No space left on device")));
 }
 
-TEST_F(IdleBitmapTest, ALookMarksNothing) {
+TEST_F(IdleBackendTest, ALookMarksNothing) {
   back(100, 1001);
   back(101, 1002);
   std::vector<Sample> samples{sample(99), sample(100), sample(101)};
@@ -153,7 +153,7 @@ TEST_F(IdleBitmapTest, ALookMarksNothing) {
   EXPECT_FALSE(is_marked(1001));
 }
 
-TEST_F(IdleBitmapTest, MarksNothingButTheSamples) {
+TEST_F(IdleBackendTest, MarksNothingButTheSamples) {
   std::vector<Sample> samples;
   std::vector<uint64_t> frames;
   for (uint64_t i = 0; i < 300; ++i) {
@@ -168,7 +168,7 @@ TEST_F(IdleBitmapTest, MarksNothingButTheSamples) {
   }
 }
 
-TEST_F(IdleBitmapTest, FramesInAnyOrderAndFarApart) {
+TEST_F(IdleBackendTest, FramesInAnyOrderAndFarApart) {
   std::mt19937_64 random(3);
   std::vector<Sample> samples;
   std::vector<uint64_t> frames;
@@ -186,7 +186,7 @@ TEST_F(IdleBitmapTest, FramesInAnyOrderAndFarApart) {
   for (size_t i = 0; i < frames.size(); ++i) EXPECT_EQ(i % 3 == 0, samples[i].accessed) << i;
 }
 
-TEST_F(IdleBitmapTest, SamplesOfOneFrameAgree) {
+TEST_F(IdleBackendTest, SamplesOfOneFrameAgree) {
   back(100, 1001);
   back(300, 1001);
   std::vector<Sample> samples{sample(100), sample(100), sample(300)};
@@ -196,7 +196,7 @@ TEST_F(IdleBitmapTest, SamplesOfOneFrameAgree) {
   for (const Sample& each : samples) EXPECT_TRUE(each.accessed);
 }
 
-TEST_F(IdleBitmapTest, HugePageIsMarkedAtItsHead) {
+TEST_F(IdleBackendTest, HugePageIsMarkedAtItsHead) {
   constexpr uint64_t kHuge = 8 * 512;
   for (uint64_t i = 0; i < 512; ++i)
     back(512 + i, kHuge + i, i == 0 ? kCompoundHead | kLru : kCompoundTail);
@@ -214,7 +214,7 @@ TEST_F(IdleBitmapTest, HugePageIsMarkedAtItsHead) {
   }
 }
 
-TEST_F(IdleBitmapTest, LargeFolioIsKnownFromTheSecondTimeOn) {
+TEST_F(IdleBackendTest, LargeFolioIsKnownFromTheSecondTimeOn) {
   for (uint64_t i = 0; i < 16; ++i)
     back(100 + i, 1024 + i, i == 0 ? kCompoundHead | kLru : kCompoundTail);
   std::vector<Sample> samples{sample(107)};
@@ -233,7 +233,7 @@ TEST_F(IdleBitmapTest, LargeFolioIsKnownFromTheSecondTimeOn) {
 }
 
 // What the bitmap says would tell the opposite.
-TEST_F(IdleBitmapTest, EntryOfTheOnlyMappingAnswersWithoutTheBitmap) {
+TEST_F(IdleBackendTest, EntryOfTheOnlyMappingAnswersWithoutTheBitmap) {
   back(100, 1001, kLru | kIdle, kExclusive);  // old
   back(200, 1065, kLru, kExclusive);          // old, but the kernel has taken the mark away
   back(300, 1129, kLru | kIdle, kExclusive);  // young
@@ -253,7 +253,7 @@ TEST_F(IdleBitmapTest, EntryOfTheOnlyMappingAnswersWithoutTheBitmap) {
   for (const Sample& each : samples) EXPECT_EQ(kPageSize, each.leaf_sz);
 }
 
-TEST_F(IdleBitmapTest, BitmapIsAskedWhereTheEntryMayNotKnow) {
+TEST_F(IdleBackendTest, BitmapIsAskedWhereTheEntryMayNotKnow) {
   constexpr uint64_t kHuge = 8 * 512;
   back(100, 1001, kLru | kIdle);              // another process may map it
   back(200, 1065, kLru | kIdle, kExclusive);  // by now another frame is there
@@ -276,23 +276,23 @@ TEST_F(IdleBitmapTest, BitmapIsAskedWhereTheEntryMayNotKnow) {
   }
 }
 
-TEST_F(IdleBitmapTest, NoSamplesAtAll) {
+TEST_F(IdleBackendTest, NoSamplesAtAll) {
   bits_->prepare({});
   bits_->check({});
 }
 
 // From here on on the kernel's own bitmap, watching memory of our own; the parameter: with
 // page-table entries.
-class IdleBitmapRealTest : public testing::TestWithParam<bool> {
+class IdleBackendRealTest : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
-    ReadEntries entries;
+    PteReader entries;
     if (GetParam()) {
       auto walk = read_entries_by_walk(Paths());
       if (!walk) GTEST_SKIP() << walk.error().message;
       entries = *std::move(walk);
     }
-    auto bits = IdleBitmap::open(Paths(), std::move(entries));
+    auto bits = IdleBackend::open(Paths(), std::move(entries));
     if (!bits) GTEST_SKIP() << bits.error().message;
     bits_ = std::move(*bits);
     target_ = &context_.add_target(*Process::open(::getpid(), Paths()));
@@ -314,10 +314,10 @@ class IdleBitmapRealTest : public testing::TestWithParam<bool> {
 
   Context context_{OpsId::vaddr, nullptr, 1};
   Target* target_ = nullptr;
-  std::unique_ptr<IdleBitmap> bits_;
+  std::unique_ptr<IdleBackend> bits_;
 };
 
-TEST_P(IdleBitmapRealTest, SeesReadsAndWritesExactly) {
+TEST_P(IdleBackendRealTest, SeesReadsAndWritesExactly) {
   Memory memory(size_t{64} << 20, false);
   watch(memory, [] {});  // the last pages that were faulted in get onto the LRU lists
   for (size_t round = 0; round < 4; ++round) {
@@ -339,7 +339,7 @@ TEST_P(IdleBitmapRealTest, SeesReadsAndWritesExactly) {
   }
 }
 
-TEST_P(IdleBitmapRealTest, HugePagesCountAsWhole) {
+TEST_P(IdleBackendRealTest, HugePagesCountAsWhole) {
   constexpr size_t kHuge = 512;
   Memory memory(size_t{32} << 20, true);
   auto samples = watch(memory, [] {});
@@ -359,7 +359,7 @@ TEST_P(IdleBitmapRealTest, HugePagesCountAsWhole) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Entries, IdleBitmapRealTest, testing::Bool());
+INSTANTIATE_TEST_SUITE_P(Entries, IdleBackendRealTest, testing::Bool());
 
 }  // namespace
 }  // namespace damonfs

@@ -14,12 +14,12 @@ namespace {
 using namespace frame_flags;
 
 // On plain files, which keep what is written: the test clears the bits of what is accessed.
-class IdleFramesTest : public testing::Test {
+class IdlePaddrBackendTest : public testing::Test {
  protected:
-  IdleFramesTest() {
+  IdlePaddrBackendTest() {
     tree_.put_number(kIdleBitmapFile, 1000, 0);
     tree_.put_number(kPageFlagsFile, 70000, 0);
-    bits_ = std::move(*IdleFrames::open(tree_.paths()));
+    bits_ = std::move(*IdlePaddrBackend::open(tree_.paths()));
   }
   void set_flags(uint64_t frame, uint64_t flags) const {
     tree_.put_number(kPageFlagsFile, frame, flags);
@@ -37,16 +37,16 @@ class IdleFramesTest : public testing::Test {
   }
 
   TempTree tree_;
-  std::unique_ptr<IdleFrames> bits_;
+  std::unique_ptr<IdlePaddrBackend> bits_;
 };
 
-TEST_F(IdleFramesTest, SaysWhatTheKernelLacks) {
-  EXPECT_EQ(ENOSYS, IdleFrames::open(TempTree().paths()).error().code);
+TEST_F(IdlePaddrBackendTest, SaysWhatTheKernelLacks) {
+  EXPECT_EQ(ENOSYS, IdlePaddrBackend::open(TempTree().paths()).error().code);
   EXPECT_EQ("idle", bits_->name());
   EXPECT_FALSE(bits_->needs_map());
 }
 
-TEST_F(IdleFramesTest, TellsAccessedFromIdleAndFromNoPages) {
+TEST_F(IdlePaddrBackendTest, TellsAccessedFromIdleAndFromNoPages) {
   set_flags(1001, kLru);
   set_flags(1002, kLru | kMapped);
   set_flags(1003, 0);  // the kernel's
@@ -69,7 +69,7 @@ TEST_F(IdleFramesTest, TellsAccessedFromIdleAndFromNoPages) {
   }
 }
 
-TEST_F(IdleFramesTest, FoliosAreOneByTheirFirstFrame) {
+TEST_F(IdlePaddrBackendTest, FoliosAreOneByTheirFirstFrame) {
   add_huge(1024);
   add_huge(2048, 16);
   std::vector<FrameSample> samples{{.frame = 1300}, {.frame = 2050}, {.frame = 2064}};
@@ -102,7 +102,7 @@ TEST_F(IdleFramesTest, FoliosAreOneByTheirFirstFrame) {
 
 // Memory was taken out of the machine: its frames have no flags any more and their bits read 0, or
 // the files end before them.
-TEST_F(IdleFramesTest, FramesThatAreGoneAreNotAccessed) {
+TEST_F(IdlePaddrBackendTest, FramesThatAreGoneAreNotAccessed) {
   set_flags(1001, kLru);
   add_huge(1024);
   add_huge(2048);
@@ -134,7 +134,7 @@ TEST_F(IdleFramesTest, FramesThatAreGoneAreNotAccessed) {
   for (const FrameSample& sample : samples) EXPECT_FALSE(sample.accessed);
 }
 
-TEST_F(IdleFramesTest, ALookMarksNothing) {
+TEST_F(IdlePaddrBackendTest, ALookMarksNothing) {
   set_flags(1001, kLru);
   set_flags(1002, kLru);
   std::vector<FrameSample> samples{{.frame = 1001}, {.frame = 1002}, {.frame = 1003}};
@@ -148,7 +148,7 @@ TEST_F(IdleFramesTest, ALookMarksNothing) {
   EXPECT_EQ(samples[2].leaf_sz, 0U);
 }
 
-TEST_F(IdleFramesTest, YoungUntilMarked) {
+TEST_F(IdlePaddrBackendTest, YoungUntilMarked) {
   set_flags(1001, kLru);
   const std::vector<Folio> folios{{.head = 1001}, {.head = 1090}};
   bool young[2] = {};

@@ -77,7 +77,7 @@ class FakeMemory : public FakeSystem {
     children_[number]->reap();
   }
 
-  const std::shared_ptr<FakePageTables::World> world = std::make_shared<FakePageTables::World>();
+  const std::shared_ptr<FakeRmapSource::World> world = std::make_shared<FakeRmapSource::World>();
 
  private:
   std::vector<std::unique_ptr<Child>> children_;
@@ -149,7 +149,7 @@ class MemoryCalls final : public ActionCalls {
   FakeMemory& memory_;
 };
 
-class YoungBits final : public PhysicalBits {
+class YoungBits final : public PaddrBackend {
  public:
   void look(std::span<FrameSample> /*samples*/) override {}
   void prepare(std::span<FrameSample>) override {}
@@ -180,12 +180,12 @@ class FrameActionsTest : public testing::Test {
     own(head, frame_flags::kCompoundHead);
     for (uint64_t i = 1; i < 512; ++i) memory_.set_flags(head + i, frame_flags::kCompoundTail);
   }
-  PhysicalActions& make(bool dry_run = false) {
+  PaddrActions& make(bool dry_run = false) {
     auto calls = std::make_unique<MemoryCalls>(memory_);
     calls_ = calls.get();
     keeper_ =
-        std::make_unique<ReverseMapKeeper>(std::make_unique<FakePageTables>(memory_.world), 10000);
-    actions_ = std::make_unique<PhysicalActions>(
+        std::make_unique<RmapRefresher>(std::make_unique<FakeRmapSource>(memory_.world), 10000);
+    actions_ = std::make_unique<PaddrActions>(
         memory_.paths(), *keeper_, bits_, FrameActionOptions{.dry_run = dry_run}, std::move(calls));
     return *actions_;
   }
@@ -194,7 +194,7 @@ class FrameActionsTest : public testing::Test {
     std::vector<uint64_t> applied;  // in units
     std::vector<uint64_t> passed;
   };
-  Done apply(PhysicalActions& actions, Action action, const RangeList& frames, uint64_t unit = 1) {
+  Done apply(PaddrActions& actions, Action action, const RangeList& frames, uint64_t unit = 1) {
     RegionPool pool;
     Target target(pool, nullptr);
     scheme_.params.action = action;
@@ -215,7 +215,7 @@ class FrameActionsTest : public testing::Test {
     return done;
   }
   // The same in pages.
-  Done apply_pages(PhysicalActions& actions, Action action, const RangeList& frames) {
+  Done apply_pages(PaddrActions& actions, Action action, const RangeList& frames) {
     Done done = apply(actions, action, frames);
     for (auto* list : {&done.applied, &done.passed}) {
       for (uint64_t& size : *list) size /= kPageSize;
@@ -227,8 +227,8 @@ class FrameActionsTest : public testing::Test {
   FakeMemory memory_;
   YoungBits bits_;
   MemoryCalls* calls_ = nullptr;
-  std::unique_ptr<ReverseMapKeeper> keeper_;
-  std::unique_ptr<PhysicalActions> actions_;
+  std::unique_ptr<RmapRefresher> keeper_;
+  std::unique_ptr<PaddrActions> actions_;
   Scheme scheme_;
   bool ask_ops_filters_ = true;
 };

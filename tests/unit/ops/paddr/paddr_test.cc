@@ -17,7 +17,7 @@ namespace {
 using testing::ElementsAre;
 
 // Remembers what it is to prepare; frame 5 is accessed since then, frame 6 since before.
-class RecordingBits final : public PhysicalBits {
+class RecordingBits final : public PaddrBackend {
  public:
   explicit RecordingBits(std::vector<uint64_t>& asked, bool needs_map)
       : asked_(asked), needs_map_(needs_map) {}
@@ -45,11 +45,11 @@ class RecordingBits final : public PhysicalBits {
 class PaddrTest : public testing::Test {
  protected:
   Context& make(bool needs_map) {
-    auto keeper = std::make_unique<ReverseMapKeeper>(
-        std::make_unique<FakePageTables>(std::make_shared<FakePageTables::World>()), 100);
+    auto keeper = std::make_unique<RmapRefresher>(
+        std::make_unique<FakeRmapSource>(std::make_shared<FakeRmapSource::World>()), 100);
     keeper_ = keeper.get();
     auto bits = std::make_unique<RecordingBits>(asked_, needs_map);
-    auto actions = std::make_unique<PhysicalActions>(system_.paths(), *keeper, *bits);
+    auto actions = std::make_unique<PaddrActions>(system_.paths(), *keeper, *bits);
     context_ = std::make_unique<Context>(
         OpsId::paddr,
         std::make_unique<PaddrOperations>(std::move(keeper), std::move(bits), std::move(actions),
@@ -67,7 +67,7 @@ class PaddrTest : public testing::Test {
   FakeSystem system_;
   SystemMetrics metrics_{system_.paths()};
   std::vector<uint64_t> asked_;
-  ReverseMapKeeper* keeper_ = nullptr;
+  RmapRefresher* keeper_ = nullptr;
   std::unique_ptr<Context> context_;
   Target* target_ = nullptr;
 };

@@ -13,40 +13,40 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 // Entry by entry from plain files, where the kernel's ioctl is not to be had.
-class PageInfoTest : public testing::Test {
+class ProcessPagesTest : public testing::Test {
  protected:
   RangeList find(PageState state, RangeList spans) {
-    auto info = PageInfo::open(*system_.process(), frames_);
+    auto info = ProcessPages::open(*system_.process(), frames_);
     return info.value().find(state, spans);
   }
   FakeSystem system_;
   PageFrames frames_{system_.paths()};
 };
 
-TEST_F(PageInfoTest, FindsPresentAndSwappedPages) {
+TEST_F(ProcessPagesTest, FindsPresentAndSwappedPages) {
   for (const uint64_t page : {1, 2, 4}) system_.map_page(at(page, page).start, 90000 + page);
   system_.set_page(at(5, 6).start, uint64_t{1} << 62 | 7);
   EXPECT_THAT(find(PageState::present, {at(0, 8)}), ElementsAre(at(1, 3), at(4, 5)));
   EXPECT_THAT(find(PageState::swapped, {at(0, 8)}), ElementsAre(at(5, 6)));
 }
 
-TEST_F(PageInfoTest, NothingBesideTheSpans) {
+TEST_F(ProcessPagesTest, NothingBesideTheSpans) {
   for (uint64_t page = 0; page < 10; ++page) system_.map_page(at(page, page).start, 90000 + page);
   EXPECT_THAT(find(PageState::present, {at(1, 3), at(5, 6), at(6, 8)}),
               ElementsAre(at(1, 3), at(5, 8)));
   EXPECT_THAT(find(PageState::present, {}), IsEmpty());
 }
 
-TEST_F(PageInfoTest, BeyondWhatCanBeReadIsNothing) {
+TEST_F(ProcessPagesTest, BeyondWhatCanBeReadIsNothing) {
   system_.map_page(at(0, 1).start, 90000);
   EXPECT_THAT(find(PageState::present, {at(0, 200000)}), ElementsAre(at(0, 1)));
 }
 
-TEST_F(PageInfoTest, PresentPagesWithTheirEntries) {
+TEST_F(ProcessPagesTest, PresentPagesWithTheirEntries) {
   system_.map_page(at(1, 2).start, 90001);
   system_.map_page(at(3, 4).start, 90003);
   system_.map_page(at(6, 7).start, 90006);
-  auto info = PageInfo::open(*system_.process(), frames_);
+  auto info = ProcessPages::open(*system_.process(), frames_);
   const RangeList spans = {at(0, 2), at(2, 5), at(6, 8)};
   const auto pages = info.value().present_pages(spans);
   ASSERT_EQ(pages.size(), 3);
@@ -55,7 +55,7 @@ TEST_F(PageInfoTest, PresentPagesWithTheirEntries) {
   EXPECT_EQ(pages[2].addr, at(6, 7).start);
 }
 
-TEST_F(PageInfoTest, AHugePageIsOneFolioMappedInOrder) {
+TEST_F(ProcessPagesTest, AHugePageIsOneFolioMappedInOrder) {
   using namespace frame_flags;
   constexpr uint64_t kFirst = 0x40000;
   for (uint64_t i = 0; i < 512; ++i) {
@@ -122,17 +122,18 @@ TEST(PageFrames, ErrorsAreTold) {
 }
 
 // The same answers from the kernel, by either method.
-class RealPageInfoTest : public testing::TestWithParam<PageInfo::Method> {
+class RealPageInfoTest : public testing::TestWithParam<ProcessPages::Method> {
  protected:
   static RangeList find(const MemoryChild& child, PageState state, RangeList spans) {
     PageFrames frames{Paths()};
-    auto info = PageInfo::open(*child.process(), frames, GetParam());
+    auto info = ProcessPages::open(*child.process(), frames, GetParam());
     return info.value().find(state, spans);
   }
 };
 
 INSTANTIATE_TEST_SUITE_P(Methods, RealPageInfoTest,
-                         testing::Values(PageInfo::Method::best, PageInfo::Method::entries));
+                         testing::Values(ProcessPages::Method::best,
+                                         ProcessPages::Method::entries));
 
 TEST_P(RealPageInfoTest, FindsTouchedPages) {
   const MemoryChild child([] {
@@ -184,12 +185,12 @@ TEST_P(RealPageInfoTest, OfAProcessThatIsGoneThereAreNone) {
   });
   PageFrames frames{Paths()};
   const auto process = child.process();
-  auto info = PageInfo::open(*process, frames, GetParam());
+  auto info = ProcessPages::open(*process, frames, GetParam());
   ASSERT_TRUE(info);
   const AddrRange span = child.pages(0, 8);
   child.end();
   EXPECT_THAT(info.value().find(PageState::present, {&span, 1}), IsEmpty());
-  EXPECT_FALSE(PageInfo::open(*process, frames, GetParam()));
+  EXPECT_FALSE(ProcessPages::open(*process, frames, GetParam()));
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+#include "ops/actions/cold_advice.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,7 +10,6 @@
 #include <set>
 
 #include "core/base/page_size.h"
-#include "ops/actions/cold_advice.h"
 #include "ops/base/time_share.h"
 
 namespace damonfs {
@@ -114,8 +115,8 @@ TEST(PteColdAdviceTest, NothingToAdviseIsNoCall) {
 
 TEST(PteTimeShareTest, TakesATenthOfTime) {
   using std::chrono::milliseconds;
-  TimeShare::Clock::time_point now{};
-  TimeShare share(now);
+  CpuBudget::Clock::time_point now{};
+  CpuBudget share(now);
   milliseconds spent{0};
   for (int i = 0; i < 20'000; ++i) {
     now += milliseconds(5);
@@ -129,8 +130,8 @@ TEST(PteTimeShareTest, TakesATenthOfTime) {
 
 TEST(PteTimeShareTest, SomethingLongIsWaitedForTenTimesAsLong) {
   using std::chrono::milliseconds;
-  TimeShare::Clock::time_point now{};
-  TimeShare share(now);
+  CpuBudget::Clock::time_point now{};
+  CpuBudget share(now);
   ASSERT_TRUE(share.allows(now));
   share.spend(milliseconds(200));
   EXPECT_FALSE(share.allows(now + milliseconds(1800)));
@@ -139,8 +140,8 @@ TEST(PteTimeShareTest, SomethingLongIsWaitedForTenTimesAsLong) {
 
 TEST(PteTimeShareTest, IdleTimeIsHardlySaved) {
   using std::chrono::milliseconds;
-  TimeShare::Clock::time_point now{};
-  TimeShare share(now);
+  CpuBudget::Clock::time_point now{};
+  CpuBudget share(now);
   now += std::chrono::hours(1);
   ASSERT_TRUE(share.allows(now));
   share.spend(milliseconds(10));

@@ -20,15 +20,15 @@
 namespace damonfs {
 namespace {
 
-class PteBitsTest : public PteTest {};
+class PteBackendTest : public PteTest {};
 
-std::unique_ptr<PteBits> make_bits() {
-  auto made = PteBits::create(Paths{});
+std::unique_ptr<PteBackend> make_bits() {
+  auto made = PteBackend::create(Paths{});
   EXPECT_TRUE(made) << made.error().message;
   return made ? std::move(*made) : nullptr;
 }
 
-TEST_F(PteBitsTest, ALookLeavesPagesAsTheyAre) {
+TEST_F(PteBackendTest, ALookLeavesPagesAsTheyAre) {
   const FreshMemory memory(64);
   const auto third = [](size_t i) { return i % 3 == 0; };
   Actor child({touch_all(memory), touch(memory, third)});
@@ -37,14 +37,14 @@ TEST_F(PteBitsTest, ALookLeavesPagesAsTheyAre) {
   auto samples = watch.samples(memory);
   bits_->prepare(samples);
   child.run(1);
-  bits_ = *PteBits::create(Paths());  // anew: nothing was prepared
+  bits_ = *PteBackend::create(Paths());  // anew: nothing was prepared
   for (int round = 0; round < 2; ++round) {
     bits_->look(samples);
     for (size_t i = 0; i < samples.size(); ++i) EXPECT_EQ(samples[i].accessed, third(i)) << i;
   }
 }
 
-TEST_F(PteBitsTest, FindsExactlyThePagesThatWereTouched) {
+TEST_F(PteBackendTest, FindsExactlyThePagesThatWereTouched) {
   const FreshMemory memory(1024);
   constexpr size_t kRounds = 6;
   std::vector<std::vector<size_t>> expected;
@@ -68,7 +68,7 @@ TEST_F(PteBitsTest, FindsExactlyThePagesThatWereTouched) {
   }
 }
 
-TEST_F(PteBitsTest, NothingTouchedIsNothingAccessed) {
+TEST_F(PteBackendTest, NothingTouchedIsNothingAccessed) {
   const FreshMemory memory(64);
   Actor child({touch_all(memory)});
   child.run(0);
@@ -78,7 +78,7 @@ TEST_F(PteBitsTest, NothingTouchedIsNothingAccessed) {
   EXPECT_THAT(accessed(samples), testing::IsEmpty());
 }
 
-TEST_F(PteBitsTest, AddressesWithoutAPageAreNotAccessed) {
+TEST_F(PteBackendTest, AddressesWithoutAPageAreNotAccessed) {
   const FreshMemory memory(8);
   Actor child({[&] { *memory.page(1) = 1; }, [&] { *memory.page(2) = 1; }});
   child.run(0);
@@ -95,7 +95,7 @@ TEST_F(PteBitsTest, AddressesWithoutAPageAreNotAccessed) {
   }
 }
 
-TEST_F(PteBitsTest, APageFaultedInSincePrepareIsAccessed) {
+TEST_F(PteBackendTest, APageFaultedInSincePrepareIsAccessed) {
   const FreshMemory memory(3);
   Actor child({touch(memory, [](size_t i) { return i == 1; })});
   const Watch watch(child);
@@ -105,7 +105,7 @@ TEST_F(PteBitsTest, APageFaultedInSincePrepareIsAccessed) {
   EXPECT_THAT(accessed(samples), testing::ElementsAre(1));
 }
 
-TEST_F(PteBitsTest, AProcessThatEndsIsNotAccessed) {
+TEST_F(PteBackendTest, AProcessThatEndsIsNotAccessed) {
   const FreshMemory memory(128);
   Actor child({touch_all(memory)});
   child.run(0);
@@ -120,7 +120,7 @@ TEST_F(PteBitsTest, AProcessThatEndsIsNotAccessed) {
   EXPECT_THAT(accessed(samples), testing::IsEmpty());
 }
 
-TEST_F(PteBitsTest, SamplesWithoutAProcessAreNotAccessed) {
+TEST_F(PteBackendTest, SamplesWithoutAProcessAreNotAccessed) {
   RegionPool pool;
   const Target target(pool, nullptr);
   std::vector<Sample> samples{{.target = &target, .addr = 4096}, {.target = nullptr, .addr = 8192}};
@@ -128,7 +128,7 @@ TEST_F(PteBitsTest, SamplesWithoutAProcessAreNotAccessed) {
   EXPECT_THAT(accessed(samples), testing::IsEmpty());
 }
 
-TEST_F(PteBitsTest, CheckOfOtherSamplesThanPreparedFindsNothing) {
+TEST_F(PteBackendTest, CheckOfOtherSamplesThanPreparedFindsNothing) {
   const FreshMemory memory(2);
   Actor child({touch_all(memory)});
   const Watch watch(child);
@@ -137,7 +137,7 @@ TEST_F(PteBitsTest, CheckOfOtherSamplesThanPreparedFindsNothing) {
   EXPECT_THAT(accessed(samples), testing::IsEmpty());
 }
 
-TEST_F(PteBitsTest, TenThousandSamplesAtOnce) {
+TEST_F(PteBackendTest, TenThousandSamplesAtOnce) {
   const FreshMemory memory(10'000);
   ::madvise(memory.data(), memory.size(), MADV_NOHUGEPAGE);
   const auto third = [](size_t i) { return i % 3 == 0; };
@@ -152,7 +152,7 @@ TEST_F(PteBitsTest, TenThousandSamplesAtOnce) {
   }
 }
 
-TEST_F(PteBitsTest, SeveralProcessesInOneBatch) {
+TEST_F(PteBackendTest, SeveralProcessesInOneBatch) {
   const FreshMemory memory(256);
   const auto even = [](size_t i) { return i % 2 == 0; };
   const auto odd = [](size_t i) { return i % 2 == 1; };
@@ -173,7 +173,7 @@ TEST_F(PteBitsTest, SeveralProcessesInOneBatch) {
   EXPECT_EQ(accessed(samples), expected);
 }
 
-TEST_F(PteBitsTest, TwoBackendsInTwoThreads) {
+TEST_F(PteBackendTest, TwoBackendsInTwoThreads) {
   const auto watch_one = [](const FreshMemory& memory, std::vector<size_t>& wrong) {
     auto bits = make_bits();
     ASSERT_NE(bits, nullptr);
@@ -209,7 +209,7 @@ uint64_t stack_pointer(pid_t pid) {
   return words.size() < 2 ? 0 : std::stoull(words[words.size() - 2], nullptr, 16);
 }
 
-TEST_F(PteBitsTest, ExecIsFollowed) {
+TEST_F(PteBackendTest, ExecIsFollowed) {
   const FreshMemory memory(1);
   std::array<int, 2> input{};
   ASSERT_EQ(::pipe(input.data()), 0);
@@ -248,7 +248,7 @@ TEST_F(PteBitsTest, ExecIsFollowed) {
   EXPECT_THAT(accessed(samples), testing::ElementsAre(0));
 }
 
-TEST_F(PteBitsTest, YoungTellsAndMakesOld) {
+TEST_F(PteBackendTest, YoungTellsAndMakesOld) {
   const FreshMemory memory(16);
   Actor child({touch_all(memory), touch(memory, [](size_t i) { return i == 3; })});
   child.run(0);

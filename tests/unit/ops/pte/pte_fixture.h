@@ -41,7 +41,7 @@ std::vector<size_t> accessed_of(const Samples& samples) {
 class PteTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto made = PteBits::create(Paths{}, clock_);
+    auto made = PteBackend::create(Paths{}, clock_);
     if (!made && (made.error().code == EPERM || made.error().code == ENOENT))
       GTEST_SKIP() << made.error().message;
     ASSERT_TRUE(made) << made.error().message;
@@ -54,7 +54,7 @@ class PteTest : public ::testing::Test {
   }
 
   TickingClock clock_;
-  std::unique_ptr<PteBits> bits_;
+  std::unique_ptr<PteBackend> bits_;
 };
 
 // Touches the pages of `memory` that `which` names; to be run in the child.

@@ -16,17 +16,17 @@ namespace {
 
 constexpr std::chrono::seconds kSoon{200};  // to scan what sanitizers map
 
-class PteFramesTest : public testing::Test {
+class PtePaddrBackendTest : public testing::Test {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "page frames are for root";
-    if (auto tried = PteBits::create(Paths(), clock_); !tried)
+    if (auto tried = PteBackend::create(Paths(), clock_); !tried)
       GTEST_SKIP() << tried.error().message;
   }
   void watch(std::vector<pid_t> pids, ProtectedList spared = {}) {
-    keeper_ = std::make_unique<ReverseMapKeeper>(
+    keeper_ = std::make_unique<RmapRefresher>(
         std::make_unique<ProcfsPageTables>(Paths(), std::move(spared), std::move(pids)), 1 << 20);
-    auto made = PteFrames::create(Paths(), *keeper_, clock_);
+    auto made = PtePaddrBackend::create(Paths(), *keeper_, clock_);
     ASSERT_TRUE(made) << made.error().message;
     bits_ = *std::move(made);
     keeper_->refresh();
@@ -35,7 +35,7 @@ class PteFramesTest : public testing::Test {
   // The frames behind the pages of `memory` in the child, ascending by page.
   static std::vector<FrameSample> samples(const Actor& child, const FreshMemory& memory) {
     PageFrames frames{Paths()};
-    auto info = PageInfo::open(*child.process(), frames);
+    auto info = ProcessPages::open(*child.process(), frames);
     const AddrRange range{memory.addr(0), memory.addr(0) + memory.size()};
     std::vector<FrameSample> made;
     for (const auto& page : info->present_pages({&range, 1})) {
@@ -56,11 +56,11 @@ class PteFramesTest : public testing::Test {
   }
 
   TickingClock clock_;
-  std::unique_ptr<ReverseMapKeeper> keeper_;
-  std::unique_ptr<PteFrames> bits_;
+  std::unique_ptr<RmapRefresher> keeper_;
+  std::unique_ptr<PtePaddrBackend> bits_;
 };
 
-TEST_F(PteFramesTest, SeesWhatAChildTouches) {
+TEST_F(PtePaddrBackendTest, SeesWhatAChildTouches) {
   const FreshMemory memory(256);
   const auto every_third = [](size_t i) { return i % 3 == 0; };
   Actor child({touch_all(memory), touch(memory, every_third)});
@@ -76,7 +76,7 @@ TEST_F(PteFramesTest, SeesWhatAChildTouches) {
   }
 }
 
-TEST_F(PteFramesTest, ALookLeavesPagesAsTheyAre) {
+TEST_F(PtePaddrBackendTest, ALookLeavesPagesAsTheyAre) {
   const FreshMemory memory(256);
   const auto every_third = [](size_t i) { return i % 3 == 0; };
   Actor child({touch_all(memory), touch(memory, every_third)});
@@ -90,7 +90,7 @@ TEST_F(PteFramesTest, ALookLeavesPagesAsTheyAre) {
   }
 }
 
-TEST_F(PteFramesTest, AnyMappingOfASharedPageCounts) {
+TEST_F(PtePaddrBackendTest, AnyMappingOfASharedPageCounts) {
   const FreshMemory memory(16, MAP_SHARED | MAP_ANONYMOUS);
   const auto first = [](size_t i) { return i < 4; };
   const auto last = [](size_t i) { return i >= 12; };
@@ -108,7 +108,7 @@ TEST_F(PteFramesTest, AnyMappingOfASharedPageCounts) {
   EXPECT_EQ(accessed(frames), those(16, [&](size_t i) { return first(i) || last(i); }));
 }
 
-TEST_F(PteFramesTest, AFrameThatWasGivenAwayIsNotAccessed) {
+TEST_F(PtePaddrBackendTest, AFrameThatWasGivenAwayIsNotAccessed) {
   const FreshMemory memory(64);
   Actor child({touch_all(memory), [&] {
                  ::madvise(memory.data(), memory.size(), MADV_DONTNEED);
@@ -139,7 +139,7 @@ TEST_F(PteFramesTest, AFrameThatWasGivenAwayIsNotAccessed) {
   }
 }
 
-TEST_F(PteFramesTest, SparedProcessesAreNotLookedAt) {
+TEST_F(PtePaddrBackendTest, SparedProcessesAreNotLookedAt) {
   const FreshMemory memory(8);
   Actor child({touch_all(memory)});
   child.run(0);
@@ -154,7 +154,7 @@ TEST_F(PteFramesTest, SparedProcessesAreNotLookedAt) {
       << "it is known, to be spared";
 }
 
-TEST_F(PteFramesTest, YoungUntilAsked) {
+TEST_F(PtePaddrBackendTest, YoungUntilAsked) {
   const FreshMemory memory(8);
   Actor child({touch_all(memory)});
   const auto frames = watch_settled(child, memory);
@@ -170,7 +170,7 @@ TEST_F(PteFramesTest, YoungUntilAsked) {
 
 // What lru_prio is made of: reading a process's memory from outside marks the page in its LRU list
 // and leaves the accessed bit of the page table as it is.
-TEST_F(PteFramesTest, TouchingActivatesAndSetsNoAccessedBit) {
+TEST_F(PtePaddrBackendTest, TouchingActivatesAndSetsNoAccessedBit) {
   const FreshMemory memory(64);
   Actor child({touch_all(memory)});
   auto frames = watch_settled(child, memory);

@@ -227,7 +227,7 @@ TEST_F(PtePagesTest, LargeFoliosAreSeenPageByPageAndStayWhole) {
 }
 
 // Huge pages that are mapped page by page; `merge`: in one mapping, else in three each.
-void watch_cut_huge_pages(PteBits& bits, Clock& clock, bool merge) {
+void watch_cut_huge_pages(PteBackend& bits, Clock& clock, bool merge) {
   constexpr size_t kSmall = 512;  // pages of a huge one
   const FreshMemory memory(3 * kSmall);
   const size_t first = kSmall - memory.addr(0) / kPageSize % kSmall;

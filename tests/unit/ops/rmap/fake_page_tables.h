@@ -18,7 +18,7 @@
 namespace damonfs {
 
 // Handed over to a scan or a keeper; what it shows is shared with the test.
-class FakePageTables final : public PageTables {
+class FakeRmapSource final : public RmapSource {
  public:
   struct Shown {
     MappingProcess process;
@@ -32,7 +32,7 @@ class FakePageTables final : public PageTables {
     int nr_reads = 0;
   };
 
-  explicit FakePageTables(std::shared_ptr<World> world) : world_(std::move(world)) {}
+  explicit FakeRmapSource(std::shared_ptr<World> world) : world_(std::move(world)) {}
 
   Result<std::vector<pid_t>> processes() override {
     if (world_->error != 0) return fail(world_->error, "no processes to be seen");

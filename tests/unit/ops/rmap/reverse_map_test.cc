@@ -26,20 +26,20 @@ constexpr size_t kMany = 1 << 20;
 
 class ReverseMapTest : public testing::Test {
  protected:
-  FakePageTables::Shown& add(pid_t pid, std::vector<std::vector<PageTables::Run>> reads) {
+  FakeRmapSource::Shown& add(pid_t pid, std::vector<std::vector<RmapSource::Run>> reads) {
     auto& shown = world_->processes[pid];
     shown.process.process = Process::open(::getpid(), Paths()).value();
     shown.reads = std::move(reads);
     return shown;
   }
   Scan scan(size_t most_runs = kMany) {
-    FakePageTables tables(world_);
+    FakeRmapSource tables(world_);
     auto scanned = scan_page_tables(tables, most_runs, [] { return true; });
     EXPECT_TRUE(scanned);
     return std::move(*scanned);
   }
 
-  const std::shared_ptr<FakePageTables::World> world_ = std::make_shared<FakePageTables::World>();
+  const std::shared_ptr<FakeRmapSource::World> world_ = std::make_shared<FakeRmapSource::World>();
 };
 
 TEST_F(ReverseMapTest, EmptyKnowsNothing) {
@@ -85,10 +85,10 @@ TEST_F(ReverseMapTest, AgreesWithALookUpPageByPage) {
   std::mt19937_64 random(5);
   std::map<uint64_t, std::vector<Mapping>> expected;
   for (uint32_t process = 0; process < 6; ++process) {
-    std::vector<PageTables::Run> runs;
+    std::vector<RmapSource::Run> runs;
     uint64_t addr = 0x100000;
     for (int i = 0; i < 60; ++i) {
-      const PageTables::Run run{addr, random() % 4000, 1 + random() % 700};
+      const RmapSource::Run run{addr, random() % 4000, 1 + random() % 700};
       addr += (run.nr_pages + random() % 3) * kPageSize;
       for (uint64_t page = 0; page < run.nr_pages; ++page) {
         expected[run.frame + page].emplace_back(process, run.addr + page * kPageSize);
@@ -107,7 +107,7 @@ TEST_F(ReverseMapTest, AgreesWithALookUpPageByPage) {
 TEST_F(ReverseMapTest, ProcessesThatExitOrStartMeanwhile) {
   add(10, {{{0x10000, 100, 1}}, {{0x20000, 110, 1}}});
   add(20, {{{0x30000, 120, 1}}});
-  world_->on_read = [&](FakePageTables::World& world) {
+  world_->on_read = [&](FakeRmapSource::World& world) {
     if (world.nr_reads != 1) return;
     world.processes.erase(20);
     add(30, {{{0x40000, 130, 1}}});
@@ -120,9 +120,9 @@ TEST_F(ReverseMapTest, ProcessesThatExitOrStartMeanwhile) {
   EXPECT_THAT(mappings_of(scan().map, 130), ElementsAre(Mapping{1, 0x40000}));
 }
 
-TEST_F(ReverseMapTest, PageTablesThatChangeUnderTheScan) {
+TEST_F(ReverseMapTest, RmapSourceThatChangeUnderTheScan) {
   add(10, {{{0x10000, 100, 1}}, {{0x20000, 110, 1}}});
-  world_->on_read = [](FakePageTables::World& world) {
+  world_->on_read = [](FakeRmapSource::World& world) {
     if (world.nr_reads == 2) world.processes[10].reads[1] = {{0x20000, 100, 1}};
   };
   // Moved while it was read, the frame is seen at both places; who asks learns which it is now.
@@ -146,12 +146,12 @@ TEST_F(ReverseMapTest, WhoIsHiddenIsCounted) {
   EXPECT_EQ(seen.nr_failed, 2U);
   EXPECT_EQ(seen.failure.code, EACCES);
   world_->error = EACCES;
-  FakePageTables tables(world_);
+  FakeRmapSource tables(world_);
   EXPECT_EQ(scan_page_tables(tables, kMany, [] { return true; }).error().code, EACCES);
 }
 
 TEST_F(ReverseMapTest, MemoryIsBounded) {
-  std::vector<PageTables::Run> scattered;
+  std::vector<RmapSource::Run> scattered;
   for (uint64_t i = 0; i < 3000; ++i) scattered.push_back({0x10000 + i * 0x1000, 10000 - 2 * i, 1});
   for (pid_t pid = 10; pid < 14; ++pid) add(pid, {scattered});
   const Scan seen = scan(4000);
@@ -163,7 +163,7 @@ TEST_F(ReverseMapTest, MemoryIsBounded) {
 
 TEST_F(ReverseMapTest, ScanEndsWhenItIsTold) {
   add(10, {{{0x10000, 100, 1}}, {{0x20000, 110, 1}}, {{0x30000, 120, 1}}});
-  FakePageTables tables(world_);
+  FakeRmapSource tables(world_);
   int left = 2;
   const auto seen = scan_page_tables(tables, kMany, [&] { return --left > 0; });
   EXPECT_THAT(mappings_of(seen->map, 110), SizeIs(1));
@@ -172,7 +172,7 @@ TEST_F(ReverseMapTest, ScanEndsWhenItIsTold) {
 
 TEST_F(ReverseMapTest, KeeperScansWhenItIsAsked) {
   add(10, {{{0x10000, 100, 1}}});
-  ReverseMapKeeper keeper(std::make_unique<FakePageTables>(world_), kMany);
+  RmapRefresher keeper(std::make_unique<FakeRmapSource>(world_), kMany);
   EXPECT_EQ(keeper.map()->nr_runs(), 0U);
   EXPECT_TRUE(keeper.wait(10s)) << "nothing was asked for";
   EXPECT_EQ(keeper.nr_scans(), 0U);
@@ -189,7 +189,7 @@ TEST_F(ReverseMapTest, KeeperScansWhenItIsAsked) {
 
 TEST_F(ReverseMapTest, KeeperScansWhenItsMapIsOld) {
   add(10, {{{0x10000, 100, 1}}});
-  ReverseMapKeeper keeper(std::make_unique<FakePageTables>(world_), kMany);
+  RmapRefresher keeper(std::make_unique<FakeRmapSource>(world_), kMany);
   keeper.refresh();
   ASSERT_TRUE(keeper.wait(10s));
   keeper.report(63, 63);
@@ -208,12 +208,12 @@ TEST_F(ReverseMapTest, KeeperRestsNineTenthsOfTheTimeFromTheSecondScanOn) {
   add(10, {{{0x10000, 100, 1}}, {{0x20000, 110, 1}}});
   add(20, {{{0x30000, 120, 1}}});
   Clock::duration worked{};
-  world_->on_read = [&](FakePageTables::World&) {
+  world_->on_read = [&](FakeRmapSource::World&) {
     const auto began = Clock::now();
     std::this_thread::sleep_for(2ms);
     worked += Clock::now() - began;
   };
-  ReverseMapKeeper keeper(std::make_unique<FakePageTables>(world_), kMany);
+  RmapRefresher keeper(std::make_unique<FakeRmapSource>(world_), kMany);
   keeper.refresh();
   ASSERT_TRUE(keeper.wait(200s));
   for (size_t scans = 2; scans < 4; ++scans) {
@@ -233,7 +233,7 @@ TEST_F(ReverseMapTest, KeeperWarnsOnceOfEach) {
   add(10, {{{0x10000, 100, 1}, {0x20000, 200, 1}}});
   add(20, {}).error = EACCES;
   {
-    ReverseMapKeeper keeper(std::make_unique<FakePageTables>(world_), 1);
+    RmapRefresher keeper(std::make_unique<FakeRmapSource>(world_), 1);
     for (int i = 0; i < 3; ++i) {
       keeper.refresh();
       ASSERT_TRUE(keeper.wait(10s));
@@ -261,11 +261,11 @@ TEST(ProcfsPageTablesTest, FindsTheFramesOfAChild) {
   ASSERT_THAT(seen->map.processes(), SizeIs(1));
   EXPECT_FALSE(seen->map.processes()[0].spared);
   PageFrames frames{Paths()};
-  auto info = PageInfo::open(*child.process(), frames);
+  auto info = ProcessPages::open(*child.process(), frames);
   const AddrRange all = child.pages(0, 40);
   const auto present = info->present_pages({&all, 1});
   ASSERT_THAT(present, SizeIs(20));
-  for (const PageInfo::Page& page : present) {
+  for (const ProcessPages::Page& page : present) {
     EXPECT_THAT(mappings_of(seen->map, page.entry.pfn()), ElementsAre(Mapping{0, page.addr}));
   }
 }
@@ -287,7 +287,7 @@ TEST(ProcfsPageTablesTest, ReadsFolders) {
   EXPECT_THAT(tables.processes().value(), ElementsAre(getpid(), 1, child.pid()))
       << "who is protected must have room in any map";
   EXPECT_TRUE(tables.open(getpid())->spared);
-  std::vector<PageTables::Run> runs;
+  std::vector<RmapSource::Run> runs;
   EXPECT_FALSE(tables.read(runs));
   ASSERT_THAT(runs, SizeIs(2));
   EXPECT_EQ(runs[0].addr, 0x10000U);

@@ -115,7 +115,7 @@ class MemoryChild {
   // How many pages of `range` are in `state`.
   [[nodiscard]] uint64_t count(PageState state, AddrRange range) const {
     PageFrames frames{Paths()};
-    auto info = PageInfo::open(*process(), frames);
+    auto info = ProcessPages::open(*process(), frames);
     return total_size(info.value().find(state, std::span(&range, 1))) / kPageSize;
   }
 

@@ -30,14 +30,14 @@ bool has_swap() {
   return static_cast<bool>(std::getline(swaps, line));
 }
 
-class SwapTest : public testing::TestWithParam<PageInfo::Method> {
+class SwapTest : public testing::TestWithParam<ProcessPages::Method> {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "acting on processes is for root";
     if (!has_swap()) GTEST_SKIP() << "this machine has no swap";
   }
-  static ProcessActions make(bool dry_run = false, PageAges* ages = nullptr) {
-    return ProcessActions(Paths(), {.dry_run = dry_run, .ages = ages, .method = GetParam()});
+  static VaddrActions make(bool dry_run = false, YoungTest* ages = nullptr) {
+    return VaddrActions(Paths(), {.dry_run = dry_run, .ages = ages, .method = GetParam()});
   }
   // Pages whose first byte is not what touch() wrote.
   static uint64_t wrong_pages(const MemoryChild& child, uint64_t first, uint64_t last) {
@@ -57,7 +57,8 @@ class SwapTest : public testing::TestWithParam<PageInfo::Method> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Methods, SwapTest,
-                         testing::Values(PageInfo::Method::best, PageInfo::Method::entries));
+                         testing::Values(ProcessPages::Method::best,
+                                         ProcessPages::Method::entries));
 
 constexpr uint64_t kChildPages = 8192;
 
@@ -169,7 +170,8 @@ class SwapMemcgTest : public SwapTest {
 };
 
 INSTANTIATE_TEST_SUITE_P(Methods, SwapMemcgTest,
-                         testing::Values(PageInfo::Method::best, PageInfo::Method::entries));
+                         testing::Values(ProcessPages::Method::best,
+                                         ProcessPages::Method::entries));
 
 TEST_P(SwapMemcgTest, MemcgFilterSparesOtherCgroups) {
   const MemoryChild child([] {

@@ -25,22 +25,22 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-using Method = PageInfo::Method;
+using Method = ProcessPages::Method;
 
 // By the kernel's ioctl and without it.
-class ProcessActionsTest : public testing::TestWithParam<Method> {
+class VaddrActionsTest : public testing::TestWithParam<Method> {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "acting on processes is for root";
   }
-  static ProcessActions make(bool dry_run = false, PageAges* ages = nullptr) {
-    return ProcessActions(Paths(), {.dry_run = dry_run, .ages = ages, .method = GetParam()});
+  static VaddrActions make(bool dry_run = false, YoungTest* ages = nullptr) {
+    return VaddrActions(Paths(), {.dry_run = dry_run, .ages = ages, .method = GetParam()});
   }
   LogCapture log_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Methods, ProcessActionsTest,
-                         testing::Values(Method::best, Method::entries), [](const auto& method) {
+INSTANTIATE_TEST_SUITE_P(Methods, VaddrActionsTest, testing::Values(Method::best, Method::entries),
+                         [](const auto& method) {
                            return method.param == Method::best ? "best" : "entries";
                          });
 
@@ -51,7 +51,7 @@ void* fifty_of_hundred() {
   return memory;
 }
 
-TEST_P(ProcessActionsTest, ColdCountsWhatIsThere) {
+TEST_P(VaddrActionsTest, ColdCountsWhatIsThere) {
   const MemoryChild child(fifty_of_hundred);
   Work work(Action::cold, child.process());
   work.add(child.pages(0, 10));
@@ -65,7 +65,7 @@ TEST_P(ProcessActionsTest, ColdCountsWhatIsThere) {
 }
 
 // Regions that start or end within a page, or in unmapped memory.
-TEST_P(ProcessActionsTest, RegionsShrinkToWholeMappedPages) {
+TEST_P(VaddrActionsTest, RegionsShrinkToWholeMappedPages) {
   const MemoryChild child([] {
     char* memory = map_private(40);
     touch(memory, 0, 40);
@@ -81,7 +81,7 @@ TEST_P(ProcessActionsTest, RegionsShrinkToWholeMappedPages) {
   EXPECT_THAT(work.applied(), ElementsAre(1, 0, 15));
 }
 
-TEST_P(ProcessActionsTest, LockedMemoryInBetweenIsLeftOut) {
+TEST_P(VaddrActionsTest, LockedMemoryInBetweenIsLeftOut) {
   const MemoryChild child([] {
     char* memory = map_private(60);
     touch(memory, 0, 60);
@@ -95,7 +95,7 @@ TEST_P(ProcessActionsTest, LockedMemoryInBetweenIsLeftOut) {
   EXPECT_THAT(log_.lines(), IsEmpty());
 }
 
-TEST_P(ProcessActionsTest, SeveralProcessesAtOnce) {
+TEST_P(VaddrActionsTest, SeveralProcessesAtOnce) {
   const MemoryChild one(fifty_of_hundred);
   const MemoryChild two(fifty_of_hundred);
   Work first(Action::cold, one.process());
@@ -114,7 +114,7 @@ TEST_P(ProcessActionsTest, SeveralProcessesAtOnce) {
   EXPECT_EQ(all[2].sz_applied, 5 * kPageSize);
 }
 
-TEST_P(ProcessActionsTest, AProcessThatIsGoneHasNothingDone) {
+TEST_P(VaddrActionsTest, AProcessThatIsGoneHasNothingDone) {
   MemoryChild child(fifty_of_hundred);
   Work work(Action::pageout, child.process());
   work.add(child.pages(0, 100));
@@ -139,7 +139,7 @@ class EndingCalls final : public ActionCalls {
   int nr_calls_ = 0;
 };
 
-TEST_P(ProcessActionsTest, AProcessMayGoInTheMiddle) {
+TEST_P(VaddrActionsTest, AProcessMayGoInTheMiddle) {
   constexpr uint64_t kPages = 5000;
   MemoryChild child([] {
     char* memory = map_private(kPages);
@@ -148,7 +148,7 @@ TEST_P(ProcessActionsTest, AProcessMayGoInTheMiddle) {
   });
   Work work(Action::cold, child.process());
   for (uint64_t page = 0; page < kPages; page += 2) work.add(child.pages(page, page + 1));
-  ProcessActions actions(Paths(), {.method = GetParam()}, std::make_unique<EndingCalls>(child));
+  VaddrActions actions(Paths(), {.method = GetParam()}, std::make_unique<EndingCalls>(child));
   work.apply(actions);
   uint64_t sum = 0;
   for (const double pages : work.applied()) sum += static_cast<uint64_t>(pages);
@@ -162,7 +162,7 @@ void* map_file(int fd, uint64_t nr_pages) {
   return mmap(nullptr, nr_pages * kPageSize, PROT_READ, MAP_PRIVATE, fd, 0);
 }
 
-TEST_P(ProcessActionsTest, PageoutCountsWhatWent) {
+TEST_P(VaddrActionsTest, PageoutCountsWhatWent) {
   const ContentFile file(256);
   if (!file.on_disk()) GTEST_SKIP() << "temporary files are in memory here";
   const MemoryChild child([&] {
@@ -193,7 +193,7 @@ TEST_P(ProcessActionsTest, PageoutCountsWhatWent) {
 }
 
 // Without swap nothing of it can go, so that nothing is applied although the kernel agrees.
-TEST_P(ProcessActionsTest, PageoutCountsNothingThatStayed) {
+TEST_P(VaddrActionsTest, PageoutCountsNothingThatStayed) {
   std::ifstream swaps("/proc/swaps");
   std::string line;
   std::getline(swaps, line);
@@ -206,7 +206,7 @@ TEST_P(ProcessActionsTest, PageoutCountsNothingThatStayed) {
   EXPECT_THAT(work.applied(), ElementsAre(0));
 }
 
-TEST_P(ProcessActionsTest, WillneedCountsWhatWasNotInMemory) {
+TEST_P(VaddrActionsTest, WillneedCountsWhatWasNotInMemory) {
   const ContentFile file(64);
   if (!file.on_disk()) GTEST_SKIP() << "temporary files are in memory here";
   const MemoryChild child([&] { return map_file(file.fd(), 64); });
@@ -228,7 +228,7 @@ TEST_P(ProcessActionsTest, WillneedCountsWhatWasNotInMemory) {
   EXPECT_THAT(work.applied(), ElementsAre(0, 0)) << "it has been read";
 }
 
-TEST_P(ProcessActionsTest, WillneedOfUntouchedMemoryIsNothing) {
+TEST_P(VaddrActionsTest, WillneedOfUntouchedMemoryIsNothing) {
   const MemoryChild child(fifty_of_hundred);
   Work work(Action::willneed, child.process());
   work.add(child.pages(0, 100));
@@ -251,7 +251,7 @@ void* four_blocks() {
   return aligned;
 }
 
-TEST_P(ProcessActionsTest, CollapseCountsBlocksByRegion) {
+TEST_P(VaddrActionsTest, CollapseCountsBlocksByRegion) {
   for (const Action action : {Action::collapse, Action::hugepage}) {
     const MemoryChild child(four_blocks);
     ASSERT_EQ(child.count(PageState::huge, child.pages(0, 2048)), 0);
@@ -276,7 +276,7 @@ TEST_P(ProcessActionsTest, CollapseCountsBlocksByRegion) {
 
 // --- What cannot be done
 
-TEST_P(ProcessActionsTest, SomeActionsDoNothingAndSaySoOnce) {
+TEST_P(VaddrActionsTest, SomeActionsDoNothingAndSaySoOnce) {
   const MemoryChild child(fifty_of_hundred);
   auto actions = make();
   for (const Action action : {Action::nohugepage, Action::lru_prio, Action::lru_deprio}) {
@@ -293,7 +293,7 @@ TEST_P(ProcessActionsTest, SomeActionsDoNothingAndSaySoOnce) {
   EXPECT_THAT(log_.lines()[1], HasSubstr("LRU"));
 }
 
-TEST_P(ProcessActionsTest, ATargetWithoutAProcessIsLeftAlone) {
+TEST_P(VaddrActionsTest, ATargetWithoutAProcessIsLeftAlone) {
   Work work(Action::cold, nullptr);
   work.add({0, 100 * kPageSize});
   auto actions = make();
@@ -312,7 +312,7 @@ void* mixed_memory() {
   return memory;
 }
 
-TEST_P(ProcessActionsTest, FiltersSparePages) {
+TEST_P(VaddrActionsTest, FiltersSparePages) {
   const MemoryChild child(mixed_memory);
   Work work(Action::cold, child.process());
   work.add(child.pages(0, 15));
@@ -330,7 +330,7 @@ TEST_P(ProcessActionsTest, FiltersSparePages) {
   EXPECT_THAT(work.applied(), ElementsAre(0, 5, 15));
 }
 
-TEST_P(ProcessActionsTest, ACoreFilterMayHaveLetItPass) {
+TEST_P(VaddrActionsTest, ACoreFilterMayHaveLetItPass) {
   const MemoryChild child(mixed_memory);
   Work work(Action::cold, child.process());
   work.add(child.pages(0, 15));
@@ -348,7 +348,7 @@ TEST_P(ProcessActionsTest, ACoreFilterMayHaveLetItPass) {
   EXPECT_THAT(work.applied(), ElementsAre(0, 25));
 }
 
-TEST_P(ProcessActionsTest, StatCountsWhatPassesOnly) {
+TEST_P(VaddrActionsTest, StatCountsWhatPassesOnly) {
   const MemoryChild child(mixed_memory);
   Work work(Action::stat, child.process());
   work.add(child.pages(0, 50));
@@ -376,7 +376,7 @@ class CountingCalls final : public ActionCalls {
   int& count_;
 };
 
-TEST_P(ProcessActionsTest, AdjacentRegionsAreAdvisedAtOnce) {
+TEST_P(VaddrActionsTest, AdjacentRegionsAreAdvisedAtOnce) {
   constexpr uint64_t kPages = 10000;
   const MemoryChild child([] {
     char* memory = map_private(kPages);
@@ -386,7 +386,7 @@ TEST_P(ProcessActionsTest, AdjacentRegionsAreAdvisedAtOnce) {
   Work work(Action::cold, child.process());
   for (uint64_t page = 0; page < kPages; ++page) work.add(child.pages(page, page + 1));
   int count = 0;
-  ProcessActions actions(Paths(), {.method = GetParam()}, std::make_unique<CountingCalls>(count));
+  VaddrActions actions(Paths(), {.method = GetParam()}, std::make_unique<CountingCalls>(count));
   work.apply(actions);
   EXPECT_THAT(work.applied(), Each(1));
   EXPECT_EQ(count, 1);

@@ -21,7 +21,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 // Says that every other sample was accessed.
-class EveryOther final : public AccessedBits {
+class EveryOther final : public VaddrBackend {
  public:
   explicit EveryOther(int* prepared) : prepared_(prepared) {}
   void prepare(std::span<Sample> samples) override {
