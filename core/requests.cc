@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/base/guarded.h"
+
 namespace damonfs {
 
 namespace {
@@ -53,7 +55,7 @@ void RequestQueue::serve_calls(Context& context) {
     calls_.pop_front();
     call->state = State::running;
     lock.unlock();
-    auto result = call->fn(context);
+    auto result = guarded([&] { return call->fn(context); });
     lock.lock();
     call->result = std::move(result);
     call->state = State::done;

@@ -116,13 +116,14 @@ Result<std::unique_ptr<Operations>> make_physical_operations(std::string_view ba
                                                              const Paths& paths, bool dry_run,
                                                              const ProtectedList& spared,
                                                              Metrics& metrics) {
-  auto keeper = std::make_unique<RmapRefresher>(std::make_unique<ProcfsPageTables>(paths, spared),
-                                                runs_for_machine(paths));
-  auto bits = make_physical_bits(backend, paths, *keeper);
+  auto keeper = RmapRefresher::create(std::make_unique<ProcfsPageTables>(paths, spared),
+                                      runs_for_machine(paths));
+  if (!keeper) return tl::unexpected(keeper.error());
+  auto bits = make_physical_bits(backend, paths, **keeper);
   if (!bits) return tl::unexpected(bits.error());
-  auto actions = std::make_unique<PaddrActions>(paths, *keeper, **bits,
+  auto actions = std::make_unique<PaddrActions>(paths, **keeper, **bits,
                                                 FrameActionOptions{.dry_run = dry_run});
-  return std::make_unique<PaddrOperations>(std::move(keeper), *std::move(bits), std::move(actions),
+  return std::make_unique<PaddrOperations>(*std::move(keeper), *std::move(bits), std::move(actions),
                                            paths, metrics);
 }
 
