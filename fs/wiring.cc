@@ -17,6 +17,7 @@
 #include "ops/idle/idle_paddr_backend.h"
 #include "ops/paddr/paddr.h"
 #include "ops/paddr/paddr_actions.h"
+#include "ops/procfs/free_memory.h"
 #include "ops/procfs/iomem.h"
 #include "ops/procfs/memcg.h"
 #include "ops/procfs/process.h"
@@ -189,6 +190,8 @@ Machine machine_of(const std::shared_ptr<const Pattern>& pattern, const Clock& c
 }
 
 }  // namespace
+
+uint64_t free_memory() { return free_memory(Paths()); }
 
 Result<std::unique_ptr<Wiring>> Wiring::make(const std::string& backend,
                                              std::optional<uint64_t> seed, const Paths& paths,

@@ -54,6 +54,9 @@ class Wiring {
   std::string description_;
 };
 
+// Bytes that this process may still take (ops/procfs/free_memory.h). Any thread.
+[[nodiscard]] uint64_t free_memory();
+
 // The described machine that kdamonds of a simulation share, in place of a Wiring. One thread.
 class SimulatedWorld {
  public:
