@@ -134,17 +134,6 @@ void raise_file_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-Error not_watchable(Error error) {
-  // The kernel tells the writer nothing but that.
-  error.code = EINVAL;
-  return error;
-}
-
-template <class T>
-std::shared_ptr<TargetHandle> as_handle(std::shared_ptr<T> process) {
-  return process;
-}
-
 // `seed`: in place of the pattern's.
 Result<Pattern> load_seeded(const std::string& file, std::optional<uint64_t> seed) {
   auto pattern = load_pattern(file);

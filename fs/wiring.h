@@ -10,8 +10,8 @@
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "core/machine.h"
 #include "core/ranges.h"
-#include "fs/damon/admin_directory.h"
 #include "ops/procfs/paths.h"
 #include "ops/procfs/system_metrics.h"
 #include "ops/rmap/protection.h"

@@ -1,7 +1,7 @@
 #include "fs/damon/context_directories.h"
 
+#include "core/machine.h"
 #include "fs/damon/sample_directories.h"
-#include "fs/damon/sysfs_kdamond.h"
 #include "fs/tree/attributes.h"
 
 namespace damonfs {
@@ -118,7 +118,7 @@ constexpr DirectoryType kSchemes = {"schemes", kSchemesRows};
 
 Result<std::string> show_avail_operations(const Call& call) {
   std::string words;
-  for (const OpsId id : machine_of(call.directory).avail_operations) {
+  for (const OpsId id : call.object<SysfsContext>().machine->avail_operations) {
     words += show_keyword(keyword_of(id));
   }
   return words;

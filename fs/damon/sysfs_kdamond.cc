@@ -33,8 +33,23 @@ constexpr Attribute kKdamondRows[] = {
 };
 constexpr DirectoryType kKdamond = {"kdamond", kKdamondRows};
 
+Result<std::string> show_nr_contexts(const Call& call) {
+  return show_number(call.object<SysfsKdamond>().contexts.size());
+}
+
+Result<void> store_nr_contexts(const Call& call, std::string_view text) {
+  auto& kdamond = call.object<SysfsKdamond>();
+  const auto count = parse_count(text, 1);
+  if (!count) return tl::unexpected(count.error());
+  const auto add = [&](Directory& parent, std::string name, const auto& context) {
+    context->machine = kdamond.machine;
+    add_context(parent, std::move(name), context);
+  };
+  return renumber(call.directory, kdamond.contexts, *count, add);
+}
+
 constexpr Attribute kContextsRows[] = {
-    count_row<add_context, &SysfsKdamond::contexts, 1>("nr_contexts"),
+    {"nr_contexts", 0600, show_nr_contexts, store_nr_contexts},
 };
 constexpr DirectoryType kContexts = {"contexts", kContextsRows};
 
@@ -48,7 +63,7 @@ Result<std::string> show_nr_kdamonds(const Call& call) {
 }
 
 Result<void> store_nr_kdamonds(const Call& call, std::string_view text) {
-  auto& kdamonds = call.object<SysfsKdamonds>().kdamonds;
+  auto& [machine, kdamonds] = call.object<SysfsKdamonds>();
   const auto count = parse_count(text, INT_MAX);
   if (!count) return tl::unexpected(count.error());
   for (const auto& kdamond : kdamonds.items()) {
@@ -56,7 +71,11 @@ Result<void> store_nr_kdamonds(const Call& call, std::string_view text) {
       return fail(EBUSY, "a kdamond is running; it would be removed");
     }
   }
-  return renumber<add_kdamond>(call.directory, kdamonds, *count);
+  const auto add = [&machine = machine](Directory& parent, std::string name, const auto& kdamond) {
+    kdamond->machine = machine;
+    add_kdamond(parent, std::move(name), kdamond);
+  };
+  return renumber(call.directory, kdamonds, *count, add);
 }
 
 constexpr Attribute kKdamondsRows[] = {
@@ -64,19 +83,11 @@ constexpr Attribute kKdamondsRows[] = {
 };
 constexpr DirectoryType kKdamonds = {"kdamonds", kKdamondsRows};
 
-const SysfsKdamonds& kdamonds_of(const Directory& directory) {
-  const Directory* found = &directory;
-  while (&found->type() != &kKdamonds) found = found->parent();
-  return *static_cast<const SysfsKdamonds*>(found->object().get());
-}
-
 }  // namespace
-
-const Machine& machine_of(const Directory& directory) { return kdamonds_of(directory).machine; }
 
 void add_kdamonds(Directory& admin, Machine machine) {
   const auto files = std::make_shared<SysfsKdamonds>();
-  files->machine = std::move(machine);
+  files->machine = std::make_shared<const Machine>(std::move(machine));
   admin.add_child("kdamonds", kKdamonds, files);
 }
 

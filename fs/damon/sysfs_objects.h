@@ -22,6 +22,8 @@
 
 namespace damonfs {
 
+struct Machine;
+
 // The directories "0", "1", ... below one nr_ file. A copy holds copies.
 template <class T>
 class Numbered {
@@ -146,6 +148,7 @@ struct SysfsProbeHits {
 
 // contexts/C and what has no number below it.
 struct SysfsContext {
+  std::shared_ptr<const Machine> machine;  // of the tree whose directory shows it
   OpsId operations = OpsId::vaddr;
   uint64_t addr_unit = 1;
   bool pause = false;
