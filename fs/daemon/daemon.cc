@@ -21,7 +21,7 @@
 #include "fs/fuse/session.h"
 #include "fs/modules/module_files.h"
 #include "fs/tracing/trace_pipe.h"
-#include "fs/wiring.h"
+#include "ops/real_machine.h"
 
 #ifdef DAMONFS_SYSTEMD
 #include <systemd/sd-daemon.h>

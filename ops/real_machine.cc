@@ -1,4 +1,4 @@
-#include "fs/wiring.h"
+#include "ops/real_machine.h"
 
 #include <sys/resource.h>
 
