@@ -3,6 +3,7 @@
 #include <array>
 
 #include "core/base/arithmetic.h"
+#include "core/core_filters.h"
 #include "core/priority.h"
 #include "core/ranges.h"
 
