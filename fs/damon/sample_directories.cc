@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "core/filter_rule.h"
-#include "fs/damon/context_directories.h"
+#include "fs/damon/keywords.h"
 #include "fs/tree/attributes.h"
 
 namespace damonfs {

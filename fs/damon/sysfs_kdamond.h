@@ -2,13 +2,11 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "core/kdamond.h"
 #include "core/machine.h"
 #include "fs/damon/refresher.h"
 #include "fs/damon/sysfs_objects.h"
-#include "fs/tree/node.h"
 
 namespace damonfs {
 
@@ -32,8 +30,5 @@ struct SysfsKdamonds {
   std::shared_ptr<const Machine> machine;
   Numbered<SysfsKdamond> kdamonds;
 };
-
-// Adds the directory kdamonds to admin; what is made below gets `machine` handed down.
-void add_kdamonds(Directory& admin, Machine machine);
 
 }  // namespace damonfs

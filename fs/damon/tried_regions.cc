@@ -1,6 +1,6 @@
 #include "fs/damon/tried_regions.h"
 
-#include "fs/damon/context_directories.h"
+#include "fs/damon/scheme_directories.h"
 
 namespace damonfs {
 

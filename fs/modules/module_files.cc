@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <string>
 
-#include "fs/damon/context_directories.h"
 #include "fs/modules/module_commands.h"
 
 namespace damonfs {

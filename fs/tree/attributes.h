@@ -7,8 +7,9 @@
 #include <climits>
 #include <type_traits>
 
-#include "fs/damon/keywords.h"
+#include "fs/tree/keywords.h"
 #include "fs/tree/node.h"
+#include "fs/tree/numbered.h"
 #include "fs/tree/values.h"
 
 namespace damonfs {
