@@ -22,10 +22,12 @@
 #include "fs/config/config.h"
 #include "fs/daemon/log.h"
 #include "fs/daemon/service_manager.h"
+#include "fs/damon/admin_directory.h"
 #include "fs/fuse/session.h"
 #include "fs/modules/module_files.h"
 #include "fs/tracing/trace_pipe.h"
-#include "fs/wiring.h"
+#include "ops/procfs/free_memory.h"
+#include "ops/real_machine.h"
 
 namespace damonfs {
 
@@ -106,7 +108,7 @@ void set_up(Tree& tree, const MountOptions& options) {
   auto owner = tree.root().owner(-1);
   owner.mode = options.mode;
   tree.root().set_owner(-1, owner);
-  tree.set_free_bytes([] { return free_memory(); });
+  tree.set_free_bytes([] { return free_memory(Paths()); });
 }
 
 // Asks the tree by way of the kernel, as users do. What stands in front of it, or is not ours to
@@ -131,13 +133,15 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
   if (options.lock_memory) {
     if (auto locked = lock_memory(); !locked) return failed(locked.error());
   }
-  const auto spared = protected_of(options);
-  if (!spared) return failed(spared.error());
-  const auto wiring =
-      Wiring::make(options.backend, options.seed, Paths(), options.dry_run, *spared);
-  if (!wiring) return failed(wiring.error());
+  const auto protect = protected_of(options);
+  if (!protect) return failed(protect.error());
+  const auto made = make_machine({.backend = options.backend,
+                                  .seed = options.seed,
+                                  .dry_run = options.dry_run,
+                                  .protect = *protect});
+  if (!made) return failed(made.error());
   const auto trace = std::make_shared<TraceHub>();
-  Machine machine = (*wiring)->machine();
+  Machine machine = made->machine;
   machine.trace = trace.get();
   Tree tree;
   set_up(tree, options);
@@ -160,7 +164,7 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
     (*session)->stop();
     return failed(ready.error());
   }
-  spdlog::info("{}: serving; {}", (*session)->mount_point(), (*wiring)->description());
+  spdlog::info("{}: serving; {}", (*session)->mount_point(), made->description);
   report.ready((*session)->mount_point());
   (*session)->wait();
   notify_service_manager("STOPPING=1");
@@ -219,8 +223,8 @@ Result<void> StopSignals::watch(Actions actions) {
                                  actions.reopen();
                                }
                                // A request to end is not lost for want of memory.
-        constexpr auto kPause = std::chrono::milliseconds(100);
-        while (!guarded(actions.stop)) std::this_thread::sleep_for(kPause);
+                               constexpr auto kPause = std::chrono::milliseconds(100);
+                               while (!guarded(actions.stop)) std::this_thread::sleep_for(kPause);
                              });
   if (!thread) return tl::unexpected(thread.error());
   watcher_ = *std::move(thread);

@@ -23,6 +23,7 @@
 #include <thread>
 #include <utility>
 
+#include "fs/command/commands.h"
 #include "fs/command/daemon_state.h"
 #include "fs/command/failures.h"
 
@@ -351,6 +352,11 @@ void unmount(const FuseMount& mounted) {
     if (const auto root = open_mount(*mount)) unmount_held(*root, MNT_FORCE);
     mounts.erase(mount);
   }
+}
+
+int run_umount(const UmountOptions& options) {
+  const auto done = unmount_damonfs(options.mount_point);
+  return done ? 0 : complain(done.error().message);
 }
 
 }  // namespace damonfs

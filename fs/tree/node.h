@@ -78,6 +78,8 @@ struct ChildOrder {
   using is_transparent = void;
   bool operator()(std::string_view a, std::string_view b) const;
 };
+// For directories that hold directories only.
+inline constexpr DirectoryType kPlainDirectory = {"directory", {}};
 
 // A directory: named sub-directories, and one object that its attributes show and store. Owned by
 // its parent and by whoever has it or a file of it open; everything but `type`, `inode` and
