@@ -9,8 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/attrs.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "core/context.h"
 #include "core/operations.h"
 #include "core/region.h"
 #include "core/running_kdamonds.h"
@@ -43,6 +45,18 @@ struct Machine {
   TraceSink* trace = nullptr;  // who is told of kdamonds' work; null: nobody
   uint64_t seed = 0;           // of all that is random
 };
+
+// What a context is made for: to run, with operations of its own, or to be committed to a context
+// that runs with its own already.
+enum class ContextUse { start, commit };
+
+// A context on `machine` without targets, probes and schemes. `addr_unit` is not 0; regions are at
+// least a page, as far as units of address allow. Attributes are not checked. Errors as
+// make_operations.
+[[nodiscard]] Result<std::unique_ptr<Context>> make_context(const Machine& machine, OpsId id,
+                                                            ContextUse use,
+                                                            const MonitoringAttrs& attrs,
+                                                            uint64_t addr_unit);
 
 // The error that a Machine answers with where `error` is why it cannot watch something. The kernel
 // tells the writer only EINVAL.
