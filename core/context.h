@@ -31,6 +31,9 @@ struct Context {
   Scheme& add_scheme(SchemeParams params);
   SchemeList::iterator remove_scheme(SchemeList::iterator scheme);
   [[nodiscard]] size_t nr_regions() const;
+  // Whether there is something to watch: a target that is valid, or physical memory, which is
+  // always there, even without targets.
+  [[nodiscard]] bool has_valid_target() const;
 
   // Sampling intervals that fit into `us` microseconds, the unit of every deadline; a sampling
   // interval of 0 counts as 1.

@@ -50,11 +50,7 @@ bool KdamondLoop::run_once(const std::stop_token& stop) {
 }
 
 bool KdamondLoop::must_end(const std::stop_token& stop) {
-  if (stop.stop_requested()) return true;
-  if (context_.ops_id == OpsId::paddr) return false;  // always there, even without targets
-  return std::none_of(
-      context_.targets.begin(), context_.targets.end(),
-      [this](const Target& target) { return context_.operations->target_valid(target); });
+  return stop.stop_requested() || !context_.has_valid_target();
 }
 
 bool KdamondLoop::wait_for_activation(const std::stop_token& stop) {
