@@ -83,7 +83,7 @@ PaddrActions::PaddrActions(Paths paths, RmapRefresher& keeper, PaddrBackend& bit
       options_(options),
       calls_(std::move(calls)),
       frames_(paths_),
-      filters_(paths_, frames_, bits),
+      filters_(paths_, bits),
       adviser_(*calls_),
       migrator_(*calls_, paths_, frames_) {}
 
