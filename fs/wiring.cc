@@ -198,6 +198,7 @@ Result<std::unique_ptr<Wiring>> Wiring::make(const std::string& backend,
                          : wiring->wire_real(backend, seed);
   if (!wired) return tl::unexpected(wired.error());
   wiring->machine_.clock = wiring->clock_.get();
+  wiring->machine_.dry_run = dry_run;
   wiring->description_ += fmt::format(", seed {}", wiring->machine_.seed);
   if (dry_run) wiring->description_ += "; DRY RUN: what schemes would do is counted, not done";
   return wiring;
@@ -236,6 +237,7 @@ Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_
   };
   machine_.find_memcg = [this](std::string_view path) { return find_memcg(paths_, path); };
   machine_.biggest_system_ram = [this] { return biggest_system_ram(paths_); };
+  machine_.backend = chosen;
   machine_.sees_writes_only = chosen == "soft-dirty";
   machine_.seed = seed ? *seed : std::random_device()();
   clock_ = std::make_unique<SteadyClock>();
@@ -270,6 +272,7 @@ Result<void> Wiring::wire_synthetic(const std::string& file, std::optional<uint6
   description_ = fmt::format("SYNTHETIC accesses as described in {}, in {} time", file,
                              pattern->virtual_clock ? "virtual" : "real");
   machine_ = machine_of(pattern, *clock_, virtual_clock, nullptr);
+  machine_.backend = "synthetic";
   return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct Machine {
   Clock* clock = nullptr;
   TraceSink* trace = nullptr;  // who is told of kdamonds' work; null: nobody
   uint64_t seed = 0;
+  // For reports: the name of the backend, and whether actions are only counted.
+  std::string backend;
+  bool dry_run = false;
 };
 
 // Makes kernel/mm/damon/admin below the tree's root. Kdamonds that still run when the tree goes are

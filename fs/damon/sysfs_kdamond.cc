@@ -74,6 +74,19 @@ const SysfsKdamonds& kdamonds_of(const Directory& directory) {
 
 const Machine& machine_of(const Directory& directory) { return kdamonds_of(directory).machine; }
 
+std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> sysfs_kdamonds(Tree& tree) {
+  std::shared_ptr<Directory> directory = tree.root().shared_from_this();
+  for (const auto* name : {"kernel", "mm", "damon", "admin", "kdamonds"}) {
+    directory = directory->child(name);
+  }
+  std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> found;
+  const auto& kdamonds = static_cast<const SysfsKdamonds*>(directory->object().get())->kdamonds;
+  for (size_t i = 0; i < kdamonds.size(); ++i) {
+    found.emplace_back(fmt::format("{}/{}", directory->path(), i), kdamonds[i].kdamond);
+  }
+  return found;
+}
+
 void add_kdamonds(Directory& admin, Machine machine) {
   const auto files = std::make_shared<SysfsKdamonds>();
   files->machine = std::move(machine);

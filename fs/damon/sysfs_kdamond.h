@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/kdamond.h"
 #include "fs/damon/admin_directory.h"
@@ -35,6 +37,11 @@ struct SysfsKdamonds {
 // The machine that serves the DAMON tree which `directory` is in. Under the tree's lock; not for a
 // removed directory.
 [[nodiscard]] const Machine& machine_of(const Directory& directory);
+
+// The paths of the directories kdamonds/N and the kdamond of each; null when it was never on. Under
+// the tree's lock.
+[[nodiscard]] std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> sysfs_kdamonds(
+    Tree& tree);
 
 // Adds the directory kdamonds to admin.
 void add_kdamonds(Directory& admin, Machine machine);
