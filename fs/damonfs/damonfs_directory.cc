@@ -3,7 +3,7 @@
 #include <chrono>
 #include <vector>
 
-#include "fs/damon/sysfs_kdamond.h"
+#include "fs/damon/admin_directory.h"
 #include "fs/damonfs/status.h"
 #include "fs/modules/module_files.h"
 #include "fs/tree/unlocked.h"

@@ -1,7 +1,7 @@
 // What lies beside DAMON's interface: the directory damonfs at the root of the tree.
 #pragma once
 
-#include "fs/damon/admin_directory.h"
+#include "core/machine.h"
 #include "fs/tree/node.h"
 
 namespace damonfs {
