@@ -23,6 +23,7 @@
 #include "fs/daemon/log.h"
 #include "fs/daemon/service_manager.h"
 #include "fs/damon/admin_directory.h"
+#include "fs/damonfs/damonfs_directory.h"
 #include "fs/fuse/session.h"
 #include "fs/modules/module_files.h"
 #include "fs/tracing/trace_pipe.h"
@@ -148,6 +149,7 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
   add_damon_tree(tree, machine);
   add_modules(tree, machine);
   add_tracing(tree, trace);
+  add_damonfs_directory(tree, machine);
   const auto session = Session::mount(tree, options.mount_point);
   if (!session) return failed(session.error());
   Watchdog watchdog;

@@ -1,6 +1,7 @@
 // Open files and open directories, as the kernel's sysfs has them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -51,6 +52,20 @@ class OpenStream {
   const std::shared_ptr<TextStream> stream_;
 };
 
+// An open file whose text was made as it was opened, and never changes. Immutable.
+class OpenSnapshot {
+ public:
+  explicit OpenSnapshot(std::string text) : text_(std::move(text)) {}
+
+  // The bytes at `offset`, at most `size`; none behind the end.
+  [[nodiscard]] std::string_view read(uint64_t offset, size_t size) const {
+    return std::string_view(text_).substr(std::min<uint64_t>(offset, text_.size()), size);
+  }
+
+ private:
+  const std::string text_;
+};
+
 // An open directory. It holds nothing but the directory, however many entries that has: every entry
 // has a place that depends on its name alone, and a listing goes on behind the place where it was.
 // So what is there throughout is listed once, and what comes or goes meanwhile once at the most.
@@ -76,7 +91,7 @@ class OpenDirectory {
 };
 
 // Whatever the kernel holds a handle of.
-using Handle = std::variant<OpenFile, OpenStream, OpenDirectory>;
+using Handle = std::variant<OpenFile, OpenStream, OpenSnapshot, OpenDirectory>;
 
 // All handles of one session, by the numbers that the kernel has of them; those that it never
 // released go with the session. Thread-safe.

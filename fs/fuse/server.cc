@@ -37,7 +37,8 @@ Server::Server(Tree& tree, int most_inline_stores)
     : tree_(tree),
       started_(wall_time()),
       known_(tree.root().shared_from_this()),
-      stores_(tree, most_inline_stores) {
+      stores_(tree, most_inline_stores),
+      snapshots_(tree) {
   tree.on_removal([this](Tree::Removal removal) { invalidator_.add(std::move(removal)); });
 }
 
@@ -55,11 +56,13 @@ Result<void> Server::attach(fuse_session* session) {
 void Server::interrupt_all() {
   stores_.interrupt_all();
   streams_.interrupt_all();
+  snapshots_.interrupt_all();
 }
 
 void Server::wait_idle() {
   stores_.wait_idle();
   streams_.wait_idle();
+  snapshots_.wait_idle();
   invalidator_.stop();
 }
 
@@ -80,7 +83,9 @@ struct stat Server::stat_of(const Node& node) const {
   st.st_nlink = node.is_directory() ? 2 + node.directory->children().size() : 1;
   st.st_uid = owner.uid;
   st.st_gid = owner.gid;
-  st.st_size = node.is_directory() ? 0 : kPage;
+  // Of a snapshot nobody knows before it is opened, as with files of procfs.
+  const bool has_size = !node.is_directory() && node.attribute().snapshot == nullptr;
+  st.st_size = has_size ? kPage : 0;
   st.st_blksize = kPage;
   st.st_atim = owner.atime.value_or(started_);
   st.st_mtim = owner.mtime.value_or(started_);
@@ -176,7 +181,8 @@ int Server::refuse_open(const Node& node, int flags) {
   const bool writes = access == O_WRONLY || access == O_RDWR;
   const bool reads = access == O_RDONLY || access == O_RDWR;
   // Root, too: the kernel looks at the bits of all three classes.
-  if ((writes && (mode & 0222) == 0) || (reads && (mode & 0444) == 0)) return EACCES;
+  const bool writable = (mode & 0222) != 0 && node.attribute().snapshot == nullptr;
+  if ((writes && !writable) || (reads && (mode & 0444) == 0)) return EACCES;
   return flags & O_DIRECT ? EINVAL : 0;
 }
 
@@ -192,13 +198,26 @@ void Server::open(fuse_req* request, uint64_t inode, int flags) {
     fuse_reply_err(request, error);
     return;
   }
+  if (node->attribute().snapshot != nullptr) {
+    lock.unlock();
+    snapshots_.open(request, *node, [this](fuse_req* opening, std::string text) {
+      auto handle = std::make_shared<Handle>(std::in_place_type<OpenSnapshot>, std::move(text));
+      reply_open(opening, std::move(handle), FOPEN_DIRECT_IO);
+    });
+    return;
+  }
   auto handle = make_handle(*node, flags, lock);
   lock.unlock();
+  const uint32_t stream =
+      node->attribute().stream == nullptr ? 0 : FOPEN_STREAM | FOPEN_NONSEEKABLE;
+  reply_open(request, std::move(handle), FOPEN_DIRECT_IO | kParallelDirectWrites | stream);
+}
+
+void Server::reply_open(fuse_req* request, std::shared_ptr<Handle> handle, uint32_t flags) {
   // What fuse_reply_open() sends, with a flag that this libfuse does not know yet.
   fuse_open_out out{};
   out.fh = handles_.add(std::move(handle));
-  out.open_flags = FOPEN_DIRECT_IO | kParallelDirectWrites;
-  if (node->attribute().stream != nullptr) out.open_flags |= FOPEN_STREAM | FOPEN_NONSEEKABLE;
+  out.open_flags = flags;
   if (fuse_reply_buf(request, reinterpret_cast<const char*>(&out), sizeof(out)) != 0) {
     handles_.remove(out.fh);
   }
@@ -223,6 +242,12 @@ void Server::read(fuse_req* request, const fuse_file_info& file, size_t size, ui
   const auto* stream = handle == nullptr ? nullptr : std::get_if<OpenStream>(handle.get());
   if (stream != nullptr && stream->stream() != nullptr) {
     streams_.read(request, stream->stream(), size, (file.flags & O_NONBLOCK) == 0);
+    return;
+  }
+  const auto* snapshot = handle == nullptr ? nullptr : std::get_if<OpenSnapshot>(handle.get());
+  if (snapshot != nullptr) {
+    const std::string_view text = snapshot->read(offset, size);
+    fuse_reply_buf(request, text.data(), text.size());
     return;
   }
   auto* open = handle == nullptr ? nullptr : std::get_if<OpenFile>(handle.get());

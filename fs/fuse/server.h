@@ -12,6 +12,7 @@
 #include "fs/fuse/invalidator.h"
 #include "fs/fuse/node_table.h"
 #include "fs/fuse/open_file.h"
+#include "fs/fuse/snapshot_opens.h"
 #include "fs/fuse/stream_reads.h"
 #include "fs/fuse/write_requests.h"
 
@@ -59,6 +60,8 @@ class Server {
   [[nodiscard]] static int refuse_open(const Node& node, int flags);
   [[nodiscard]] std::shared_ptr<Handle> make_handle(const Node& node, int flags,
                                                     std::unique_lock<std::mutex>& lock);
+  // Throws, when memory runs out, only before it has answered.
+  void reply_open(fuse_req* request, std::shared_ptr<Handle> handle, uint32_t flags);
   void read(fuse_req* request, const fuse_file_info& file, size_t size, uint64_t offset);
   void write(fuse_req* request, uint64_t file, const char* text, size_t size);
   void open_directory(fuse_req* request, uint64_t inode, fuse_file_info* file);
@@ -77,6 +80,7 @@ class Server {
   Handles handles_;
   Stores stores_;
   Streams streams_;
+  SnapshotOpens snapshots_;
   Invalidator invalidator_;  // last: its thread uses the others
 };
 

@@ -142,6 +142,14 @@ Result<std::string> Tree::read(Directory& directory, int index, const std::stop_
   return text;
 }
 
+Result<std::string> Tree::take_snapshot(Directory& directory, int index,
+                                        const std::stop_token& interrupt) {
+  std::unique_lock lock(mutex_);
+  if (directory.removed()) return fail(ENODEV, "the directory was removed");
+  const Attribute& attribute = directory.type().attributes[static_cast<size_t>(index)];
+  return guarded([&] { return attribute.snapshot({*this, directory, lock, interrupt}); });
+}
+
 Result<void> Tree::store(Directory& directory, const Attribute& attribute, std::string_view text,
                          std::unique_lock<std::mutex>& lock, const std::stop_token& interrupt) {
   if (attribute.store == nullptr) return fail(EIO, "the file cannot be written");
