@@ -22,7 +22,8 @@ namespace damonfs {
 class Kdamond {
  public:
   // Starts the thread, named `name` (15 characters at the most), and returns once it has a thread
-  // id. EINVAL when the context's attributes are not valid; EAGAIN when no thread is to be had.
+  // id. EINVAL when the context's attributes are not valid; EAGAIN, ENOMEM when no thread is to be
+  // had. A kdamond that runs out of memory ends by itself, with a line in the log.
   static Result<std::unique_ptr<Kdamond>> start(std::unique_ptr<Context> context, Clock& clock,
                                                 std::string name);
   ~Kdamond();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/guarded.h"
+
 namespace damonfs {
 
 namespace {
@@ -95,7 +97,7 @@ void RequestQueue::serve_calls(Context& context) {
     calls_.pop_front();
     call->state = State::running;
     lock.unlock();
-    auto result = call->fn(context);
+    auto result = guarded([&] { return call->fn(context); });
     lock.lock();
     call->result = std::move(result);
     call->state = State::done;

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <exception>
 #include <iostream>
 #include <span>
@@ -60,7 +61,23 @@ void add_mount(CLI::App& app, MountOptions& options) {
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}))
       ->capture_default_str();
   mount->add_option("--log-file", options.log_file,
-                    "Where lines go (default: stderr in the foreground, else syslog)");
+                    "Where lines go (default: stderr in the foreground, else syslog); SIGHUP opens "
+                    "it again");
+  const auto read_mode = [&options](const std::string& text) {
+    unsigned mode = 0;
+    const char* end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data(), end, mode, 8);
+    if (parsed.ec != std::errc() || parsed.ptr != end || mode > 07777) {
+      throw CLI::ValidationError("--mode", "'" + text + "' is no mode, such as 755");
+    }
+    options.mode = mode;
+  };
+  mount
+      ->add_option_function<std::string>(
+          "--mode", read_mode, "Permissions of the mount's root, as chmod has them (default: 700)")
+      ->type_name("OCTAL");
+  mount->add_flag("--lock-memory", options.lock_memory,
+                  "Keep the daemon itself from being paged out");
 }
 
 // An option that takes a time as patterns have it, above 0.
@@ -112,7 +129,7 @@ void add_exec(CLI::App& app, ExecOptions& options) {
       "exec", "Run a command for which a tree of ours stands in /sys: -- COMMAND [ARGUMENT...]");
   auto* mount =
       exec->add_option("--mount", options.mount,
-                       "Use the daemon that serves there (default: the one there is, or a new one)")
+                       "Use the daemon that serves there (default: the attached one, or a new one)")
           ->type_name("MOUNTPOINT");
   exec->add_option("--backend", options.backend, "Of a daemon of the command's own")
       ->transform(kBackend)

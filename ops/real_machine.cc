@@ -84,15 +84,15 @@ Result<std::unique_ptr<Operations>> make_vaddr(OpsId id, RealParts& parts) {
 
 // Physical memory, watched with schemes.
 Result<std::unique_ptr<Operations>> make_paddr(RealParts& parts) {
-  auto rmap = std::make_unique<RmapRefresher>(
-      std::make_unique<ProcfsPageTables>(parts.paths, parts.protect),
-      runs_for_machine(parts.paths));
-  auto backend = make_paddr_backend(parts.backend, parts.paths, *rmap);
+  auto rmap = RmapRefresher::create(std::make_unique<ProcfsPageTables>(parts.paths, parts.protect),
+                                    runs_for_machine(parts.paths));
+  if (!rmap) return tl::unexpected(rmap.error());
+  auto backend = make_paddr_backend(parts.backend, parts.paths, **rmap);
   if (!backend) return tl::unexpected(backend.error());
-  auto actions = std::make_unique<PaddrActions>(parts.paths, *rmap, **backend,
+  auto actions = std::make_unique<PaddrActions>(parts.paths, **rmap, **backend,
                                                 FrameActionOptions{.dry_run = parts.dry_run});
-  return std::make_unique<PaddrOperations>(std::move(rmap), *std::move(backend), std::move(actions),
-                                           parts.paths, parts.metrics);
+  return std::make_unique<PaddrOperations>(*std::move(rmap), *std::move(backend),
+                                           std::move(actions), parts.paths, parts.metrics);
 }
 
 // A process that is held takes two descriptors, or three, and paddr may hold all there are.

@@ -19,6 +19,7 @@
 #include "fs/client/tree_client.h"
 #include "fs/client/watch_view.h"
 #include "fs/command/child.h"
+#include "fs/command/daemon_state.h"
 #include "ops/procfs/maps.h"
 #include "ops/procfs/process.h"
 
@@ -141,6 +142,9 @@ Result<void> Watching::start() {
     if (!daemon) return tl::unexpected(daemon.error());
     daemon_.emplace(*std::move(daemon));
     mount = daemon_->mount();
+  }
+  if (ask_daemon(mount) == DaemonState::silent) {
+    return fail(ETIMEDOUT, "{}: nobody answers there; is the daemon stopped?", mount);
   }
   if (auto target = start_target(); !target) return target;
   MonitoringAttrs attrs;

@@ -3,6 +3,8 @@
 // options that do not go together.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,7 +22,9 @@ struct MountOptions {
   bool foreground = false;           // stay; else the command returns once the tree is usable
   std::optional<uint64_t> seed;      // of everything random; none: another each time
   std::string log_level = "info";
-  std::string log_file;  // empty: stderr in the foreground, else syslog
+  std::string log_file;      // empty: stderr in the foreground, else syslog
+  mode_t mode = 0700;        // of the root directory
+  bool lock_memory = false;  // keep the daemon from being paged out
 };
 
 // damonfs simulate
@@ -52,8 +56,8 @@ struct UmountOptions {
 // damonfs exec
 struct ExecOptions {
   std::vector<std::string> command;    // with its arguments
-  std::string mount;                   // where a daemon serves; empty: find or start one
-  std::optional<std::string> backend;  // of a daemon of its own; none: any daemon will do
+  std::string mount;                   // where a daemon serves; empty: the attached one, or its own
+  std::optional<std::string> backend;  // of a daemon of its own; none: the attached one will do
   std::string log_file;                // of a daemon of its own; empty: syslog
 };
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -14,6 +15,8 @@
 
 #include "fs/client/tree_client.h"
 #include "fs/command/commands.h"
+#include "fs/command/daemon_state.h"
+#include "fs/command/deadline.h"
 #include "fs/command/failures.h"
 #include "fs/config/config.h"
 
@@ -134,6 +137,13 @@ Result<std::string> dump_tree(const std::string& mount) {
 }
 
 int run_dump(const DumpOptions& options) {
+  constexpr std::chrono::seconds kPatience{120};  // for a tree of any size
+  const std::string silent =
+      fmt::format("{}: nobody answers there; is the daemon stopped?", options.mount_point);
+  if (ask_daemon(options.mount_point) == DaemonState::silent) {
+    return complain(silent, "damonfs dump");
+  }
+  const Deadline deadline(kPatience, silent, "damonfs dump");
   const auto text = dump_tree(options.mount_point);
   if (!text) return complain(text.error().message, "damonfs dump");
   const bool written = std::fwrite(text->data(), 1, text->size(), stdout) == text->size();

@@ -139,8 +139,7 @@ Result<void> place_mount(const Fd& copy, const std::string& place) {
 Result<bool> remove_view() {
   bool any = false;
   for (const MountEntry& mount : read_mounts()) {
-    const bool events =
-        mount.type == "fuse.damonfs" && mount.mount_point.ends_with("/events/damon");
+    const bool events = mount.type == kMountType && mount.mount_point.ends_with("/events/damon");
     if (mount.source != kViewSource && !events) continue;
     // One that was below another has gone with it.
     const bool done = ::umount2(mount.mount_point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0;

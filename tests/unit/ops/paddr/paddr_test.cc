@@ -45,7 +45,7 @@ class RecordingBits final : public PaddrBackend {
 class PaddrTest : public testing::Test {
  protected:
   Context& make(bool needs_map) {
-    auto keeper = std::make_unique<RmapRefresher>(
+    auto keeper = *RmapRefresher::create(
         std::make_unique<FakeRmapSource>(std::make_shared<FakeRmapSource::World>()), 100);
     keeper_ = keeper.get();
     auto bits = std::make_unique<RecordingBits>(asked_, needs_map);

@@ -24,7 +24,7 @@ class PtePaddrBackendTest : public testing::Test {
       GTEST_SKIP() << tried.error().message;
   }
   void watch(std::vector<pid_t> pids, ProtectedList spared = {}) {
-    keeper_ = std::make_unique<RmapRefresher>(
+    keeper_ = *RmapRefresher::create(
         std::make_unique<ProcfsPageTables>(Paths(), std::move(spared), std::move(pids)), 1 << 20);
     auto made = PtePaddrBackend::create(Paths(), *keeper_, clock_);
     ASSERT_TRUE(made) << made.error().message;
