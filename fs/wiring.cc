@@ -19,6 +19,7 @@
 #include "ops/paddr/paddr_actions.h"
 #include "ops/procfs/iomem.h"
 #include "ops/procfs/memcg.h"
+#include "ops/procfs/pid_namespace.h"
 #include "ops/procfs/process.h"
 #include "ops/pte/pte_backend.h"
 #include "ops/pte/pte_paddr_backend.h"
@@ -178,7 +179,7 @@ Machine machine_of(const std::shared_ptr<const Pattern>& pattern, const Clock& c
     if (!has_memory) return nobody_has_memory();
     return space;
   };
-  machine.open_target = [pattern](int pid) {
+  machine.open_target = [pattern](int pid, int /*writer*/) {
     return SyntheticProcess::open(pid, pattern)
         .map(as_handle<SyntheticProcess>)
         .map_error(not_watchable);
@@ -204,6 +205,8 @@ Result<std::unique_ptr<Wiring>> Wiring::make(const std::string& backend,
 }
 
 Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_t> seed) {
+  if (auto own = check_own_procfs(paths_); !own) return own;
+  if (auto held = spared_.hold(paths_); !held) return held;
   const auto reports = probe_backends(paths_);
   auto choice = backend == "auto" ? choose_backend(reports) : Result<std::string>(backend);
   if (!choice) return tl::unexpected(choice.error());
@@ -227,12 +230,17 @@ Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_
           .map_error(not_watchable);
     }
     return make_bits(chosen, paths_).map_error(not_watchable).map([&](Bits bits) {
-      return std::unique_ptr<Operations>(
-          std::make_unique<ProcessOperations>(id, std::move(bits), paths_, dry_run_, metrics_));
+      return std::unique_ptr<Operations>(std::make_unique<ProcessOperations>(
+          id, std::move(bits), paths_, dry_run_, metrics_));
     });
   };
-  machine_.open_target = [this](int pid) {
-    return Process::open(pid, paths_).map(as_handle<Process>).map_error(not_watchable);
+  machine_.open_target = [this](int pid, int writer) {
+    return Process::open_as_named_by(writer, pid, paths_)
+        .and_then([](std::shared_ptr<Process> process) {
+          return process->check_readable().map([&] { return std::move(process); });
+        })
+        .map(as_handle<Process>)
+        .map_error(not_watchable);
   };
   machine_.find_memcg = [this](std::string_view path) { return find_memcg(paths_, path); };
   machine_.biggest_system_ram = [this] { return biggest_system_ram(paths_); };

@@ -47,7 +47,7 @@ class Wiring {
 
   const Paths paths_;
   const bool dry_run_;
-  const ProtectedList spared_;
+  ProtectedList spared_;
   SystemMetrics metrics_;
   std::unique_ptr<Clock> clock_;
   Machine machine_;

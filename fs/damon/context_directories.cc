@@ -1,5 +1,6 @@
 #include "fs/damon/context_directories.h"
 
+#include "fs/damon/context_builder.h"
 #include "fs/damon/sample_directories.h"
 #include "fs/damon/sysfs_kdamond.h"
 #include "fs/tree/attributes.h"
@@ -93,8 +94,20 @@ constexpr Attribute kRegionsRows[] = {
 };
 constexpr DirectoryType kRegions = {"regions", kRegionsRows};
 
+Result<std::string> show_pid_target(const Call& call) {
+  return show_signed(call.object<SysfsTarget>().pid);
+}
+
+// Any number is taken, as by the kernel; one that means nobody now is refused when it is used.
+Result<void> store_pid_target(const Call& call, std::string_view text) {
+  const auto pid = parse_int(text);
+  if (!pid) return fail(EINVAL, "{}", pid.error().message);
+  name_process(call.object<SysfsTarget>(), *pid, call.writer, machine_of(call.directory));
+  return {};
+}
+
 constexpr Attribute kTargetRows[] = {
-    einval_row<&SysfsTarget::pid>("pid_target"),
+    {"pid_target", 0600, show_pid_target, store_pid_target},
     row<&SysfsTarget::obsolete>("obsolete_target"),
 };
 constexpr DirectoryType kTarget = {"target", kTargetRows};

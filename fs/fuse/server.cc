@@ -185,7 +185,8 @@ std::shared_ptr<Handle> Server::make_handle(const Node& node) {
   if (open_stream == nullptr) return std::make_shared<OpenFile>(node);
   std::unique_lock lock(tree_.mutex());
   const std::stop_token never;
-  return std::make_shared<OpenStream>(open_stream({tree_, *node.directory, lock, never}));
+  return std::make_shared<OpenStream>(
+      open_stream({tree_, *node.directory, lock, never, ::getpid()}));
 }
 
 void Server::read(fuse_req* request, const fuse_file_info& file, size_t size, uint64_t offset) {

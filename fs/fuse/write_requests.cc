@@ -14,9 +14,10 @@ namespace damonfs {
 namespace {
 
 // How a write is answered: 0 or an errno.
-int write_text(Tree& tree, const Node& node, std::string_view text, const std::stop_token& stop) {
+int write_text(Tree& tree, const Node& node, std::string_view text, const std::stop_token& stop,
+               pid_t writer) {
   try {
-    const auto written = tree.write(*node.directory, node.index, text, stop);
+    const auto written = tree.write(*node.directory, node.index, text, stop, writer);
     return written ? 0 : written.error().code;
   } catch (const std::bad_alloc&) {
     return ENOMEM;
@@ -52,7 +53,7 @@ void Stores::carry_out(fuse_req* request, const Node& node, std::string_view tex
                        ActiveRequests::Place place) {
   int error = 0;
   ActiveRequests::carry_out(request, place, [&](const std::stop_token& stop) {
-    error = write_text(tree_, node, text, stop);
+    error = write_text(tree_, node, text, stop, fuse_req_ctx(request)->pid);
   });
   if (error != 0) {
     fuse_reply_err(request, error);

@@ -114,19 +114,19 @@ Result<std::string> Tree::read(Directory& directory, int index, const std::stop_
   if (directory.removed()) return fail(ENODEV, "the directory was removed");
   const Attribute& attribute = directory.type().attributes[static_cast<size_t>(index)];
   if (attribute.show == nullptr) return fail(EIO, "the file cannot be read");
-  auto text = attribute.show({*this, directory, lock, interrupt});
-  if (text && text->size() > kMostShown) text->resize(kMostShown);
+  auto text = attribute.show({*this, directory, lock, interrupt, ::getpid()});
+  if (text && !attribute.unlimited && text->size() > kMostShown) text->resize(kMostShown);
   return text;
 }
 
 Result<void> Tree::write(Directory& directory, int index, std::string_view text,
-                         const std::stop_token& interrupt) {
+                         const std::stop_token& interrupt, pid_t writer) {
   std::unique_lock lock(mutex_);
   if (directory.removed()) return fail(ENODEV, "the directory was removed");
   const Attribute& attribute = directory.type().attributes[static_cast<size_t>(index)];
   Result<void> result = fail(EIO, "the file cannot be written");
   if (attribute.store != nullptr) {
-    result = attribute.store({*this, directory, lock, interrupt}, text);
+    result = attribute.store({*this, directory, lock, interrupt, writer}, text);
   }
   const std::string path = result ? "" : directory.path();
   lock.unlock();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
@@ -35,6 +36,9 @@ struct Call {
   std::unique_lock<std::mutex>& lock;
   const std::stop_token&
       interrupt;  // requested when the caller gives up: the wait must end with EINTR
+  // The process or thread that writes, which waits for it: a number of this process's pid
+  // namespace, 0 for one that is not in it.
+  pid_t writer;
 
   template <class T>
   [[nodiscard]] T& object() const;
@@ -64,6 +68,7 @@ struct Attribute {
   Result<std::string> (*show)(const Call&);
   Result<void> (*store)(const Call&, std::string_view text);
   std::shared_ptr<TextStream> (*stream)(const Call&) = nullptr;
+  bool unlimited = false;  // may show more than a page: files of ours, beside the kernel's
 };
 
 // What directories of one kind have in common; static. At most 255 attributes.
@@ -140,11 +145,11 @@ class Tree {
 
   // Reads or writes attribute `index` of `directory`, as read(2) and write(2) of a file opened
   // there would: ENODEV when the directory is gone, EIO when its table has no function for that. A
-  // read gives 4095 bytes at the most. write() logs one line for every refused write. Any thread,
-  // without the lock.
+  // read gives 4095 bytes at the most, unless the file is unlimited. write() logs one line for
+  // every refused write; `writer` as in Call. Any thread, without the lock.
   Result<std::string> read(Directory& directory, int index, const std::stop_token& interrupt);
   Result<void> write(Directory& directory, int index, std::string_view text,
-                     const std::stop_token& interrupt);
+                     const std::stop_token& interrupt, pid_t writer = ::getpid());
 
   // A directory that left the tree, to be forgotten by caches above: its inode, that of its parent,
   // and its name there. What is below comes before what is above.
