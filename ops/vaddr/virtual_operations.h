@@ -10,6 +10,7 @@
 #include "core/operations.h"
 #include "core/region.h"
 #include "core/scheme.h"
+#include "ops/base/warn_once.h"
 
 namespace damonfs {
 
@@ -22,8 +23,8 @@ class VirtualOperations : public Operations {
   explicit VirtualOperations(OpsId id) : follows_(id == OpsId::vaddr) {}
 
   // vaddr: gives each target without regions the three regions of its mappings (three_regions.h);
-  // one whose address space cannot be read or has too few mappings stays without and may get them
-  // at an update. That there are min_nr_regions of them is core's work.
+  // one whose address space cannot be read or has too few mappings stays without, which is warned
+  // of, and may get them at an update. That there are min_nr_regions of them is core's work.
   void init(Context& context) override;
 
   // vaddr: fits every target's regions to the three regions of its mappings as they are now, those
@@ -40,6 +41,7 @@ class VirtualOperations : public Operations {
 
  private:
   bool follows_;
+  WarnOnce warn_;
   std::set<std::pair<const Scheme*, Action>> refused_;  // schemes that were warned about
 };
 
