@@ -70,10 +70,11 @@ Result<Bits> make_bits(std::string_view backend, const Paths& paths) {
 // Real processes, watched with real schemes.
 class ProcessOperations final : public Operations {
  public:
-  ProcessOperations(OpsId id, Bits bits, const Paths& paths, bool dry_run, Metrics& metrics)
+  ProcessOperations(OpsId id, Bits bits, const Paths& paths, bool dry_run, bool act_on_devices,
+                    Metrics& metrics)
       : own_ages_(std::move(bits.own_ages)),
         watching_(id, std::move(bits.bits), paths),
-        actions_(paths, {.dry_run = dry_run, .ages = bits.ages}),
+        actions_(paths, {.dry_run = dry_run, .act_on_devices = act_on_devices, .ages = bits.ages}),
         metrics_(metrics) {}
 
   void init(Context& context) override {
@@ -231,7 +232,7 @@ Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_
     }
     return make_bits(chosen, paths_).map_error(not_watchable).map([&](Bits bits) {
       return std::unique_ptr<Operations>(std::make_unique<ProcessOperations>(
-          id, std::move(bits), paths_, dry_run_, metrics_));
+          id, std::move(bits), paths_, dry_run_, !spared_.devices, metrics_));
     });
   };
   machine_.open_target = [this](int pid, int writer) {

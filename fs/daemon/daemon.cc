@@ -64,6 +64,7 @@ Result<void> configure(Tree& tree, const MountOptions& options) {
 
 Result<ProtectedList> protected_of(const MountOptions& options) {
   ProtectedList list = ProtectedList::own();
+  list.devices = !options.act_on_devices;
   const auto add = [&](std::string_view words) { return list.add(words); };
   for (const std::string& words : options.protect) {
     if (auto added = add(words); !added) return tl::unexpected(added.error());

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/base/read_whole.h"
+#include "ops/procfs/device_access.h"
 
 namespace damonfs {
 namespace {
@@ -90,6 +91,7 @@ bool ProtectedList::covers(const Process& process) const {
         i < processes.size() ? processes[i]->same_as(process) : pids[i] == process.pid();
     if (is_it) return true;
   }
+  if (devices && !device_access(process).empty()) return true;
   if (!comms.empty()) {
     auto comm = read_file(process, "comm");
     if (!comm) return process.exists();

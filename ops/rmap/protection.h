@@ -18,7 +18,10 @@ struct ProtectedList {
   std::vector<pid_t> pids;           // this process's among them
   std::vector<std::shared_ptr<const Process>> processes;  // those of `pids`, in order, once held
 
-  // Only this process.
+  // Those as well whose memory is accessed past their page tables (device_access.h): it looks cold.
+  bool devices = true;
+
+  // Only this process, and those with devices.
   static ProtectedList own();
 
   // Adds what is written as "comm=NAME", "cgroup=/PATH" or "pid=N". EINVAL for anything else.
