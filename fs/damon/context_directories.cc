@@ -1,8 +1,10 @@
 #include "fs/damon/context_directories.h"
 
+#include "core/machine.h"
 #include "fs/damon/context_builder.h"
+#include "fs/damon/keywords.h"
 #include "fs/damon/sample_directories.h"
-#include "fs/damon/sysfs_kdamond.h"
+#include "fs/damon/scheme_directories.h"
 #include "fs/tree/attributes.h"
 
 namespace damonfs {
@@ -102,7 +104,8 @@ Result<std::string> show_pid_target(const Call& call) {
 Result<void> store_pid_target(const Call& call, std::string_view text) {
   const auto pid = parse_int(text);
   if (!pid) return fail(EINVAL, "{}", pid.error().message);
-  name_process(call.object<SysfsTarget>(), *pid, call.writer, machine_of(call.directory));
+  const auto& context = *static_cast<SysfsContext*>(call.directory.parent()->object().get());
+  name_process(call.object<SysfsTarget>(), *pid, call.writer, *context.machine);
   return {};
 }
 
@@ -131,7 +134,7 @@ constexpr DirectoryType kSchemes = {"schemes", kSchemesRows};
 
 Result<std::string> show_avail_operations(const Call& call) {
   std::string words;
-  for (const OpsId id : machine_of(call.directory).avail_operations) {
+  for (const OpsId id : call.object<SysfsContext>().machine->avail_operations) {
     words += show_keyword(keyword_of(id));
   }
   return words;
@@ -151,8 +154,6 @@ constexpr Attribute kContextRows[] = {
 constexpr DirectoryType kContext = {"context", kContextRows};
 
 }  // namespace
-
-constexpr DirectoryType kPlainDirectory = {"directory", {}};
 
 void add_context(Directory& parent, std::string name, const std::shared_ptr<SysfsContext>& files) {
   Directory& context = parent.add_child(std::move(name), kContext, files);

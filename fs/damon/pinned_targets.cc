@@ -2,7 +2,6 @@
 
 #include <sstream>
 
-#include "fs/damon/context_directories.h"
 #include "fs/damon/sysfs_kdamond.h"
 #include "fs/damon/sysfs_objects.h"
 

@@ -16,7 +16,6 @@
 #include <system_error>
 
 #include "core/base/read_whole.h"
-#include "fs/command/base_name.h"
 #include "fs/command/child.h"
 #include "fs/command/exec_program.h"
 #include "fs/exec/ps.h"
