@@ -1,6 +1,5 @@
 #include "fs/exec/process_finders.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <getopt.h>
 #include <unistd.h>
@@ -10,15 +9,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <system_error>
 
 #include "core/base/read_whole.h"
-#include "fs/command/child.h"
 #include "fs/command/exec_program.h"
 #include "fs/exec/ps.h"
+#include "fs/exec/real_program.h"
 #include "fs/mount/sys_view.h"
 
 namespace damonfs {
@@ -39,20 +36,6 @@ std::string as_pattern(std::string_view name) {
     pattern += c;
   }
   return pattern;
-}
-
-bool same_place(const std::string& one, std::string_view other) {
-  std::error_code error;
-  return one == other || std::filesystem::equivalent(one, other, error);
-}
-
-std::vector<std::string> directories_of(std::string_view path) {
-  std::vector<std::string> directories;
-  std::istringstream words{std::string(path)};
-  for (std::string directory; std::getline(words, directory, ':');) {
-    directories.push_back(directory.empty() ? "." : directory);
-  }
-  return directories;
 }
 
 // Options of pgrep (procps 3.3 to 4.0). Those that only shape what is printed have a letter, all
@@ -210,45 +193,6 @@ int search_kdamonds(const KdamondSearch& search) {
 }
 
 }  // namespace
-
-std::string find_behind(std::string_view name, std::string_view path, std::string_view own,
-                        std::string_view fallback) {
-  std::vector<std::string> directories = directories_of(path);
-  const auto is_own = [&](const std::string& directory) { return same_place(directory, own); };
-  const auto found = std::ranges::find_if(directories, is_own);
-  if (found != directories.end()) {
-    directories.erase(directories.begin(), found + 1);
-  } else {
-    directories = directories_of(fallback);
-  }
-  for (const std::string& directory : directories) {
-    const std::string program = fmt::format("{}/{}", directory, name);
-    if (is_own(directory) || same_place(program, "/proc/self/exe")) continue;
-    if (::access(program.c_str(), X_OK) == 0) return program;
-  }
-  return {};
-}
-
-std::string real_program(std::string_view name) {
-  constexpr const char* kSystemPath =
-      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-  const char* path = std::getenv("PATH");
-  return find_behind(name, path != nullptr ? path : "", kViewPrograms, kSystemPath);
-}
-
-Result<ProgramOutput> run_program(const std::string& program, std::vector<std::string> words) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail(errno, "pipe: {}", strerror(errno));
-  const Fd out(ends[0]);
-  Fd in(ends[1]);
-  words[0] = program;
-  auto child = Child::start(words, {.out = in.get()});
-  if (!child) return tl::unexpected(child.error());
-  in = Fd();
-  auto text = read_whole(out);
-  const int status = child->wait();
-  return text.map([&](std::string& read) { return ProgramOutput{status, std::move(read)}; });
-}
 
 KdamondSearch parse_kdamond_search(std::span<char* const> words) {
   const std::string_view name = base_name(words[0]);

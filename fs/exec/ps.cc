@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "fs/command/child.h"
-#include "fs/exec/process_finders.h"
+#include "fs/exec/real_program.h"
 #include "fs/mount/sys_view.h"
 
 namespace damonfs {

@@ -38,7 +38,7 @@ struct Call {
       interrupt;  // requested when the caller gives up: the wait must end with EINTR
   // The process or thread that writes, which waits for it: a number of this process's pid
   // namespace, 0 for one that is not in it.
-  pid_t writer;
+  pid_t writer = 0;
 
   template <class T>
   [[nodiscard]] T& object() const;

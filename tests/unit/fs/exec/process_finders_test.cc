@@ -3,11 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,7 +12,6 @@
 namespace damonfs {
 namespace {
 
-namespace files = std::filesystem;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -67,44 +63,6 @@ TEST(ProcessFindersTest, KdamondsOfOthersAreLeftOut) {
     const std::vector<TreeKdamond> ours = {{tid, ::getpid(), "kdamond.7"}};
     EXPECT_THAT(without_foreign_kdamonds(found, ours), ElementsAre(tid, ::getpid()));
   }).join();
-}
-
-// Folders with a program `tool` each.
-class RealProgramTest : public testing::Test {
- protected:
-  RealProgramTest() {
-    std::string name = files::temp_directory_path() / "damonfs-test.XXXXXX";
-    root_ = ::mkdtemp(name.data());
-    for (const char* folder : {"wrapper", "own", "real", "system"}) {
-      files::create_directory(root_ / folder);
-      const files::path program = root_ / folder / "tool";
-      std::ofstream(program) << "#!/bin/sh\n";
-      ::chmod(program.c_str(), 0755);
-    }
-  }
-  ~RealProgramTest() override { files::remove_all(root_); }
-  // The folder in which it is found, by a path of folders.
-  std::string found(std::vector<std::string> folders) {
-    std::string path;
-    for (const std::string& folder : folders) {
-      path += (path.empty() ? "" : ":") + (root_ / folder).native();
-    }
-    const auto program = find_behind("tool", path, (root_ / "own").native(), root_ / "system");
-    return files::path(program).parent_path().filename();
-  }
-  files::path root_;
-};
-
-TEST_F(RealProgramTest, IsBehindTheStandIn) {
-  EXPECT_EQ(found({"own", "real"}), "real");
-  EXPECT_EQ(found({"wrapper", "own", "real"}), "real") << "a wrapper would call the stand-in again";
-  EXPECT_EQ(found({"wrapper", "own", "own", "none", "real"}), "real");
-  EXPECT_EQ(found({"wrapper", "own"}), "");
-}
-
-TEST_F(RealProgramTest, IsTheSystemsWhereTheStandInIsNotInThePath) {
-  EXPECT_EQ(found({"wrapper", "real"}), "system");
-  EXPECT_EQ(found({}), "system");
 }
 
 }  // namespace
