@@ -3,6 +3,7 @@
 #include <array>
 
 #include "core/base/arithmetic.h"
+#include "core/base/stop_scope.h"
 #include "core/core_filters.h"
 #include "core/priority.h"
 #include "core/ranges.h"
@@ -180,6 +181,7 @@ void SchemeApplier::trace_batch() const {
 }
 
 void SchemeApplier::flush() {
+  if (asked_to_stop()) batch_.clear();
   if (batch_.empty()) return;
   if (context_.traced()) trace_batch();
   const uint64_t began_ns = clock_.now_ns();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "core/region.h"
 
@@ -22,6 +23,13 @@ class TargetHandle {
 
   // Whether both name the same address space, so that a commit may keep the regions found so far.
   [[nodiscard]] virtual bool same_as(const TargetHandle& other) const = 0;
+
+  // Whether it still is there: no context is built on one that is gone.
+  [[nodiscard]] virtual bool exists() const { return true; }
+
+  // What tells it from all others that ever have its number, in one line; empty where there is no
+  // such thing.
+  [[nodiscard]] virtual std::string identity() const { return {}; }
 };
 
 // One monitoring target. Owned by its Context; touched only by the kdamond that runs it.

@@ -53,6 +53,10 @@ void add_mount(CLI::App& app, MountOptions& options) {
       ->type_name("WHO")
       ->check(kProtected)
       ->allow_extra_args(false);
+  mount->add_flag(
+      "--act-on-devices", options.act_on_devices,
+      "Schemes also act on processes with KVM, VFIO, iommufd or fixed io_uring buffers, "
+      "whose accesses do not show in page tables");
   mount->add_option("--config", options.config, "YAML that sets files of the tree")
       ->type_name("FILE");
   mount->add_flag("--foreground,-f", options.foreground, "Do not go to the background");
@@ -171,7 +175,7 @@ int run(std::span<char*> words) {
   // In the view of `damonfs exec` this program stands by other names, too.
   const std::string_view name = words.empty() ? "" : base_name(words[0]);
   if (name == "perf") return run_perf(words);
-  if (name == "pgrep" || name == "pidof") return run_process_finder(words);
+  if (name == "pgrep" || name == "pidof" || name == "ps") return run_process_finder(words);
   CLI::App app(
       "DAMON, the kernel's data access monitor, in user space: the same tree of files, served by a "
       "daemon",

@@ -17,6 +17,7 @@
 #include "ops/paddr/paddr_actions.h"
 #include "ops/procfs/iomem.h"
 #include "ops/procfs/memcg.h"
+#include "ops/procfs/pid_namespace.h"
 #include "ops/procfs/process.h"
 #include "ops/procfs/system_metrics.h"
 #include "ops/pte/pte_backend.h"
@@ -77,7 +78,9 @@ Result<std::unique_ptr<Operations>> make_vaddr(OpsId id, RealParts& parts) {
   auto backend = make_vaddr_backend(parts.backend, parts.paths);
   if (!backend) return tl::unexpected(backend.error());
   auto actions = std::make_unique<VaddrActions>(
-      parts.paths, ActionOptions{.dry_run = parts.dry_run, .ages = (*backend)->young_test()});
+      parts.paths, ActionOptions{.dry_run = parts.dry_run,
+                                 .act_on_devices = !parts.protect.devices,
+                                 .ages = (*backend)->young_test()});
   return std::make_unique<VaddrOperations>(id, *std::move(backend), std::move(actions), parts.paths,
                                            parts.metrics);
 }
@@ -126,14 +129,21 @@ void set_functions(Machine& machine, const std::shared_ptr<RealParts>& parts) {
     auto made = id == OpsId::paddr ? make_paddr(*parts) : make_vaddr(id, *parts);
     return std::move(made).map_error(not_watchable);
   };
-  machine.open_target = [parts](int pid) {
-    return Process::open(pid, parts->paths).map(as_handle<Process>).map_error(not_watchable);
+  machine.open_target = [parts](int pid, int writer) {
+    return Process::open_as_named_by(writer, pid, parts->paths)
+        .and_then([](std::shared_ptr<Process> process) {
+          return process->check_readable().map([&] { return std::move(process); });
+        })
+        .map(as_handle<Process>)
+        .map_error(not_watchable);
   };
   machine.find_memcg = [parts](std::string_view path) { return find_memcg(parts->paths, path); };
   machine.biggest_system_ram = [parts] { return biggest_system_ram(parts->paths); };
 }
 
-Result<ServedMachine> make_real(const MachineOptions& options, const Paths& paths) {
+Result<ServedMachine> make_real(MachineOptions options, const Paths& paths) {
+  if (auto own = check_own_procfs(paths); !own) return tl::unexpected(own.error());
+  if (auto held = options.protect.hold(paths); !held) return tl::unexpected(held.error());
   const auto reports = probe_backends(paths);
   auto choice =
       options.backend == "auto" ? choose_backend(reports) : Result<std::string>(options.backend);

@@ -10,15 +10,23 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/arithmetic.h"
+#include "core/base/stop_scope.h"
 #include "ops/pages/process_pages.h"
 
 namespace damonfs {
 
 namespace {
 
-// The kernel takes no more bytes a call (MAX_RW_COUNT) and would cut a range; whole huge pages.
-constexpr uint64_t kMostBytes = (uint64_t{1} << 31) - kHugePageSize;
 constexpr int kTries = 4;
+
+// Bytes that one call is given, whole huge pages. It holds the process's memory map, and nobody can
+// stop it: 2 ms are wanted at the most. Pages are put out one after the other, at some microseconds
+// each.
+uint64_t most_bytes(int advice) {
+  constexpr uint64_t kMost = 8 * kHugePageSize;
+  return advice == MADV_PAGEOUT || advice == MADV_COLLAPSE ? kHugePageSize : kMost;
+}
 
 // Ranges to advise, and how far that has come.
 class Progress {
@@ -29,15 +37,18 @@ class Progress {
   [[nodiscard]] uint64_t next_addr() const { return left_.front().start; }
   RangeList& taken() { return taken_; }
 
-  // Fills `call` with as much of the ranges as one call goes.
-  void fill(std::vector<iovec>& call) const {
+  // Fills `call` with `room` bytes of the ranges at the most. A range that is cut is cut between
+  // huge pages.
+  void fill(std::vector<iovec>& call, uint64_t room) const {
     call.clear();
-    uint64_t room = kMostBytes;
     uint64_t begun = begun_;
     for (const AddrRange& range : left_) {
       if (room == 0 || call.size() == IOV_MAX) return;
       const uint64_t start = range.start + std::exchange(begun, 0);
-      const uint64_t size = std::min(range.end - start, room);
+      uint64_t end = range.end;
+      if (end - start > room) end = std::max(align_down(start + room, kHugePageSize), start);
+      if (start == end) return;
+      const uint64_t size = end - start;
       call.push_back({std::bit_cast<void*>(start), size});
       room -= size;
     }
@@ -97,8 +108,8 @@ RangeList Adviser::advise(const Process& process, int advice, std::span<const Ad
                           std::span<const AddrRange> mappings) {
   Progress progress(ranges);
   std::vector<iovec> call;
-  for (int tries = 1; !progress.finished();) {
-    progress.fill(call);
+  for (int tries = 1; !progress.finished() && !asked_to_stop();) {
+    progress.fill(call, most_bytes(advice));
     const int64_t done = calls_.advise(process.pidfd(), call, advice);
     if (done > 0) {
       progress.take(static_cast<uint64_t>(done));
@@ -126,6 +137,10 @@ Adviser::Failure Adviser::judge(const Process& process, int advice, int error) {
     case EINTR:
       return Failure::again;
     case ESRCH:
+      if (process.exists()) {
+        warn_("no memory", "process {} has no memory to be acted on: a kernel thread or a zombie",
+              process.pid());
+      }
       return Failure::end;
     case EINVAL:
       if (!takes(process, advice)) {

@@ -47,7 +47,7 @@ Machine machine_of_pattern(const std::shared_ptr<const Pattern>& pattern, const 
     if (!has_memory) return nobody_has_memory();
     return space;
   };
-  machine.open_target = [pattern](int pid) {
+  machine.open_target = [pattern](int pid, int /*writer*/) {
     return SyntheticProcess::open(pid, pattern)
         .map(as_handle<SyntheticProcess>)
         .map_error(not_watchable);

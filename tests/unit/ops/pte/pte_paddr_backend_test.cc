@@ -145,6 +145,7 @@ TEST_F(PtePaddrBackendTest, SparedProcessesAreNotLookedAt) {
   child.run(0);
   ProtectedList spared;
   spared.pids = {child.pid()};
+  ASSERT_TRUE(spared.hold(Paths()));
   watch({child.pid()}, spared);
   auto frames = samples(child, memory);
   bits_->prepare(frames);
