@@ -9,7 +9,7 @@
 namespace damonfs {
 
 KdamondLoop::KdamondLoop(Context& context, Clock& clock, RequestQueue& requests)
-    : context_(context), clock_(clock), requests_(requests) {}
+    : context_(context), clock_(clock), requests_(requests), guide_(context, clock) {}
 
 void KdamondLoop::start() {
   context_.schedule = {};
@@ -32,10 +32,13 @@ bool KdamondLoop::run_once(const std::stop_token& stop) {
   clock_.sleep_us(context_.attrs.sample_us, stop);
   ++schedule.passed;
   const uint64_t max_score = check_samples();
+  guide_.sweep_piece();
   const bool aggregated = schedule.passed >= began.next_aggregation;
   if (aggregated) {
+    guide_.count_swept();
     merge_regions(context_, max_score / 10, sz_limit_);
     sz_limit_ = apply_min_nr_regions(context_);
+    guide_.place_borders();
   }
   requests_.serve_calls(context_);
   if (!wait_while_paused(stop)) return false;

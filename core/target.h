@@ -7,6 +7,7 @@
 #include <span>
 
 #include "core/region.h"
+#include "core/sweep.h"
 
 namespace damonfs {
 
@@ -55,6 +56,7 @@ class Target : public boost::intrusive::list_base_hook<> {
   void set_regions(std::span<const AddrRange> ranges, uint64_t min_region_sz);
 
   std::shared_ptr<TargetHandle> handle;
+  TargetSweeps sweeps;
   bool obsolete = false;  // only in a target given to a commit: its running twin is to be removed
 
  private:
