@@ -12,8 +12,8 @@ namespace damonfs {
 
 class Target;
 
-// What a sweep says of a page.
-enum class PageState : uint8_t {
+// What a sweep says of the accesses to a page.
+enum class AccessState : uint8_t {
   accessed,      // since it was last made old
   not_accessed,  // since then
   unknown,       // it is resident, but its accesses cannot be told now: never to be taken for cold
@@ -22,7 +22,7 @@ enum class PageState : uint8_t {
 // Neighbouring resident pages in the same state. A value.
 struct SweptRun {
   AddrRange range;  // bytes, multiples of the page size
-  PageState state = PageState::unknown;
+  AccessState state = AccessState::unknown;
 
   friend bool operator==(const SweptRun&, const SweptRun&) = default;
 };
