@@ -171,9 +171,9 @@ void SweepGuide::place_borders_of(Target& target, size_t max_borders) {
   cut(target, simplify(with_accessed_of(found, sweeps.last_pass), max_borders, unit));
 }
 
-void SweepGuide::mark(Region& region, PageState state) {
-  if (state != PageState::accessed) {
-    region.swept = state == PageState::unknown ? SweptState::unknown : SweptState::not_accessed;
+void SweepGuide::mark(Region& region, AccessState state) {
+  if (state != AccessState::accessed) {
+    region.swept = state == AccessState::unknown ? SweptState::unknown : SweptState::not_accessed;
     return;
   }
   if (region.swept != SweptState::accessed && region.nr_accesses == 0) {
@@ -188,7 +188,7 @@ void SweepGuide::cut(Target& target, std::span<const SweptRun> runs) {
   auto region = target.regions().begin();
   for (const SweptRun& run : runs) {
     // What is hotter takes the whole of a unit that it shares.
-    const bool wide = run.state == PageState::accessed;
+    const bool wide = run.state == AccessState::accessed;
     const uint64_t start = run.range.start / context_.addr_unit;
     const uint64_t end = (run.range.end + context_.addr_unit - 1) / context_.addr_unit;
     const AddrRange range{wide ? align_down(start, unit) : align_up(start, unit),

@@ -51,7 +51,7 @@ class SweepGuide {
   // Whether so many accesses in an aggregation interval are few enough to sweep for more.
   [[nodiscard]] bool few(uint32_t nr_accesses) const;
   void keep(Target& target, AddrRange swept, std::span<const SweptRun> runs);
-  static void mark(Region& region, PageState state);
+  static void mark(Region& region, AccessState state);
   void place_borders_of(Target& target, size_t max_borders);
   void cut(Target& target, std::span<const SweptRun> runs);
   void begin_pass(uint64_t now_ns);

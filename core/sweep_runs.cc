@@ -7,13 +7,13 @@ namespace damonfs {
 namespace {
 
 // How hot a state is; a higher one may take over its neighbours.
-int heat(PageState state) {
+int heat(AccessState state) {
   switch (state) {
-    case PageState::accessed:
+    case AccessState::accessed:
       return 2;
-    case PageState::unknown:
+    case AccessState::unknown:
       return 1;
-    case PageState::not_accessed:
+    case AccessState::not_accessed:
       break;
   }
   return 0;
@@ -51,11 +51,11 @@ std::vector<SweptRun> cover(AddrRange swept, std::span<const SweptRun> runs) {
   for (const SweptRun& run : runs) {
     const AddrRange range{std::max(run.range.start, done), std::min(run.range.end, swept.end)};
     if (range.start >= range.end) continue;
-    append_joined(covered, {{done, range.start}, PageState::not_accessed});
+    append_joined(covered, {{done, range.start}, AccessState::not_accessed});
     append_joined(covered, {range, run.state});
     done = range.end;
   }
-  append_joined(covered, {{done, swept.end}, PageState::not_accessed});
+  append_joined(covered, {{done, swept.end}, AccessState::not_accessed});
   return covered;
 }
 
@@ -67,11 +67,11 @@ std::vector<SweptRun> with_accessed_of(std::span<const SweptRun> runs,
     while (old != before.end() && old->range.end <= run.range.start) ++old;
     uint64_t done = run.range.start;
     for (auto next = old; next != before.end() && next->range.start < run.range.end; ++next) {
-      if (next->state != PageState::accessed) continue;
+      if (next->state != AccessState::accessed) continue;
       const uint64_t start = std::max(next->range.start, run.range.start);
       const uint64_t end = std::min(next->range.end, run.range.end);
       append_joined(both, {{done, start}, run.state});
-      append_joined(both, {{start, end}, PageState::accessed});
+      append_joined(both, {{start, end}, AccessState::accessed});
       done = end;
     }
     append_joined(both, {{done, run.range.end}, run.state});

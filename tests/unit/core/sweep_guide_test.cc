@@ -55,8 +55,8 @@ class DescribedMemory final : public Sweeper {
       const bool young = swept_ns_[page] == 0 || accessed(page, swept_ns_[page], now_ns);
       swept_ns_[page] = std::max<uint64_t>(now_ns, 1);
       if (young) ++piece.cost.pages_made_old;
-      PageState state = young ? PageState::accessed : PageState::not_accessed;
-      if (page >= unknown_from && page < unknown_to) state = PageState::unknown;
+      AccessState state = young ? AccessState::accessed : AccessState::not_accessed;
+      if (page >= unknown_from && page < unknown_to) state = AccessState::unknown;
       append_joined(runs, SweptRun{pages(page, page + 1), state});
     }
     piece.cost.pages_read = last - first;

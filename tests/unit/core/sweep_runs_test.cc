@@ -13,11 +13,13 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr PageState kHot = PageState::accessed;
-constexpr PageState kIdle = PageState::not_accessed;
-constexpr PageState kUnknown = PageState::unknown;
+constexpr AccessState kHot = AccessState::accessed;
+constexpr AccessState kIdle = AccessState::not_accessed;
+constexpr AccessState kUnknown = AccessState::unknown;
 
-SweptRun run(uint64_t first, uint64_t last, PageState state) { return {pages(first, last), state}; }
+SweptRun run(uint64_t first, uint64_t last, AccessState state) {
+  return {pages(first, last), state};
+}
 
 TEST(SweepRuns, WhatIsNotResidentIsNotAccessed) {
   EXPECT_THAT(
