@@ -44,6 +44,14 @@ void add_mount(CLI::App& app, MountOptions& options) {
   mount->add_option("--backend", options.backend, "How accesses are noticed")
       ->transform(kBackend)
       ->capture_default_str();
+  mount
+      ->add_option(
+          "--sweep", options.sweep,
+          "Percent of one processor that each context may spend on sweeps, which find what "
+          "samples miss; 0: the kernel's algorithm exactly")
+      ->type_name("PERCENT")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
   mount->add_flag("--dry-run", options.dry_run, "Schemes count what they would do, and do nothing");
   mount
       ->add_option("--protect", options.protect,

@@ -182,6 +182,7 @@ Result<ServedMachine> make_machine(const MachineOptions& options, const Paths& p
                   ? make_synthetic(options.backend.substr(kSynthetic.size()), options.seed)
                   : make_real(options, paths);
   if (!made) return made;
+  made->machine.sweep_bp = options.sweep_bp;
   made->description += fmt::format(", seed {}", made->machine.seed);
   if (options.dry_run) {
     made->description += "; DRY RUN: what schemes would do is counted, not done";

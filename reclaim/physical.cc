@@ -73,6 +73,7 @@ Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const 
   }
   auto context = std::make_unique<Context>(OpsId::paddr, std::move(operations), machine.seed);
   context->trace = machine.trace;
+  context->sweep_bp = machine.sweep_bp;
   context->attrs = *attrs;
   context->addr_unit = params.addr_unit;
   context->min_region_sz = std::max<uint64_t>(kPageSize / params.addr_unit, 1);

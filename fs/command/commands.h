@@ -15,6 +15,7 @@ struct MountOptions {
   std::string mount_point;
   std::string backend = "auto";      // auto, pte, idle, soft-dirty, synthetic:FILE
   bool dry_run = false;              // schemes count what they would do, and do nothing
+  double sweep = 1;                  // percent of one processor, for sweeps of each context
   std::vector<std::string> protect;  // processes that paddr spares: comm=, cgroup=, pid=
   std::string config;                // YAML to be applied before anybody is told; empty: none
   bool foreground = false;           // stay; else the command returns once the tree is usable

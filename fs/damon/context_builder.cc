@@ -262,6 +262,7 @@ Result<std::unique_ptr<Context>> build_context(const SysfsContext& files, const 
     context->min_region_sz = std::max<uint64_t>(kSmallest / files.addr_unit, 1);
   }
   context->pause = files.pause;
+  context->sweep_bp = files.sweep_bp.value_or(machine.sweep_bp);
   context->attrs = files.attrs;
   context->aggr_samples = context->samples_in(context->attrs.aggr_us);
   Result<void> valid = context->attrs.validate();
