@@ -55,7 +55,7 @@ struct SweepCost {
 // How far one call got. A value.
 struct SweepPiece {
   uint64_t next = 0;  // the first address that was not looked at; the range's end when all were
-  SweepCost cost;
+  SweepCost cost{};
 };
 
 enum class SweepMode : uint8_t {

@@ -12,6 +12,7 @@
 #include "ops/backend/page_ages.h"
 #include "ops/procfs/paths.h"
 #include "ops/pte/accessed_bit_clearer.h"
+#include "ops/pte/pte_sweeper.h"
 
 namespace damonfs {
 
@@ -38,15 +39,18 @@ class PteBackend final : public VaddrBackend, public YoungTest {
   void check(std::span<Sample> samples) override;
   void look(std::span<Sample> samples) override;
   [[nodiscard]] YoungTest* young_test() override { return this; }
+  [[nodiscard]] Sweeper* sweeper() override { return &sweeper_; }
   [[nodiscard]] std::string_view name() const override { return "pte"; }
 
   void young(const Process& process, std::span<const uint64_t> addrs,
              std::span<bool> young) override;
 
  private:
-  explicit PteBackend(std::unique_ptr<AccessedBitClearer> ager) : ager_(std::move(ager)) {}
+  explicit PteBackend(std::unique_ptr<AccessedBitClearer> ager)
+      : ager_(std::move(ager)), sweeper_(*ager_) {}
 
   std::unique_ptr<AccessedBitClearer> ager_;
+  PteSweeper sweeper_;
   std::vector<PageQuery> queries_;
   std::vector<Aged> aged_;  // what prepare() found, for check()
 };
