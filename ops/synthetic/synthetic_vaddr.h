@@ -11,6 +11,7 @@
 #include "ops/synthetic/pattern_clock.h"
 #include "ops/synthetic/synthetic_machine.h"
 #include "ops/synthetic/synthetic_play.h"
+#include "ops/synthetic/synthetic_sweeper.h"
 #include "ops/vaddr/virtual_operations.h"
 
 namespace damonfs {
@@ -62,6 +63,8 @@ class SyntheticOperations final : public VirtualOperations {
   void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
                     bool accesses) override;
 
+  [[nodiscard]] Sweeper* sweeper() override { return &sweeper_; }
+
   // False once a process that exits has come to its end.
   [[nodiscard]] bool target_valid(const Target& target) override;
 
@@ -70,6 +73,7 @@ class SyntheticOperations final : public VirtualOperations {
 
  private:
   SyntheticPlay play_;
+  SyntheticSweeper sweeper_{play_};
 };
 
 }  // namespace damonfs
