@@ -7,10 +7,10 @@
 #include "core/attrs.h"
 #include "core/base/result.h"
 #include "core/context.h"
+#include "core/machine.h"
 #include "core/region.h"
 #include "core/scheme.h"
 #include "core/watermarks.h"
-#include "reclaim/world.h"
 
 namespace damonfs {
 
@@ -44,9 +44,9 @@ enum class ContextUse { start, commit };
 
 // A context without schemes that watches params.region. Where that is 0-0 it becomes what is
 // watched instead, so that users can read it. EINVAL for attributes as above, an addr_unit that is
-// not a power of two, and a region that ends where it starts or before; else what `world` says.
+// not a power of two, and a region that ends where it starts or before; else what `machine` says.
 [[nodiscard]] Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params,
-                                                                const ModuleWorld& world,
+                                                                const Machine& machine,
                                                                 ContextUse use);
 
 // The regions of any size that were accessed within [min, max] samples for `min_age` aggregations

@@ -69,12 +69,8 @@ Result<SweepPiece> SyntheticSweeper::sweep(const Target& target, AddrRange range
       const uint64_t until =
           later == times.end() ? end : std::min(end, align_up(later->first, leaf_sz));
       const uint64_t from = std::min(std::prev(later)->second, now.ns);
-      const uint64_t reached = add({process.pid(),
-                                    {at, until},
-                                    leaf_sz,
-                                    part.out,
-                                    memory.chance(part, from, now.ns, now.interval_ns),
-                                    now.ns},
+      const double chance = from < now.ns ? memory.chance(part, from, now.ns, now.interval_ns) : 0;
+      const uint64_t reached = add({process.pid(), {at, until}, leaf_sz, part.out, chance, now.ns},
                                    draws_left, piece, runs);
       piece.next = std::max(piece.next, reached);
       at = reached;
