@@ -95,6 +95,19 @@ void IdleAges::visit(unsigned number,
   }
 }
 
+IdleAges::Sums IdleAges::sums() const {
+  std::array<uint64_t, kMaxSweeps> pages{};
+  for (const auto& [addr, block] : blocks_)
+    for (const uint8_t page : block) ++pages[page];
+  Sums sums;
+  sums.unknown = pages[kUnknown] * kPageSize;
+  sums.accessed.push_back(0);
+  for (unsigned number = 1; number <= nr_sweeps(); ++number)
+    sums.accessed.push_back(sums.accessed.back() + pages[starts_.size() - number] * kPageSize);
+  sums.known = sums.accessed.back() + pages[kFirst] * kPageSize;
+  return sums;
+}
+
 uint64_t IdleAges::reach_ns(unsigned number) const {
   return now_ns_ - starts_[starts_.size() - number];
 }

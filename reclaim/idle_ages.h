@@ -40,6 +40,14 @@ class IdleAges {
   void visit(unsigned number,
              const std::function<void(uint64_t addr, const BlockShare&)>& fn) const;
 
+  // The sums over all blocks. A value.
+  struct Sums {
+    std::vector<uint64_t> accessed;  // in the last 0, 1, ... nr_sweeps() sweeps; bytes
+    uint64_t known = 0;
+    uint64_t unknown = 0;
+  };
+  [[nodiscard]] Sums sums() const;
+
   // Since when the last `number` sweeps tell of accesses: how long before the last one, ns.
   // `number`: 1 to nr_sweeps().
   [[nodiscard]] uint64_t reach_ns(unsigned number) const;

@@ -70,10 +70,10 @@ bool WorkingSet::in_sample(uint64_t block) const {
   return halvings_ == 0 || mix(block) >> (64 - halvings_) == 0;
 }
 
-Result<bool> WorkingSet::sweep_range(AddrRange range, SweepMode mode, const std::stop_token& stop,
+Result<bool> WorkingSet::sweep_range(AddrRange range, SweepMode mode, const Stopped& stopped,
                                      SweepCost& cost) {
   while (range.start < range.end) {
-    if (stop.stop_requested()) return false;
+    if (stopped()) return false;
     const auto piece = sweeper_->sweep(*target_, range, mode, runs_);
     if (!piece) return tl::unexpected(piece.error());
     cost += piece->cost;
@@ -82,9 +82,8 @@ Result<bool> WorkingSet::sweep_range(AddrRange range, SweepMode mode, const std:
   return true;
 }
 
-Result<bool> WorkingSet::sweep_sample(const std::stop_token& stop, SweepCost& looking,
-                                      SweepCost& cost) {
-  auto swept = sweep_range(kAllMemory, SweepMode::look, stop, looking);
+Result<bool> WorkingSet::sweep_sample(const Stopped& stopped, SweepCost& looking, SweepCost& cost) {
+  auto swept = sweep_range(kAllMemory, SweepMode::look, stopped, looking);
   if (!swept || !*swept) return swept;
   std::swap(runs_, looked_at_);
   runs_.clear();
@@ -94,21 +93,21 @@ Result<bool> WorkingSet::sweep_sample(const std::stop_token& stop, SweepCost& lo
     for (; block < run.range.end; block += IdleAges::kBlockSize) {
       next = block + IdleAges::kBlockSize;
       if (!in_sample(block)) continue;
-      swept = sweep_range({block, next}, SweepMode::make_old, stop, cost);
+      swept = sweep_range({block, next}, SweepMode::make_old, stopped, cost);
       if (!swept || !*swept) return swept;
     }
   }
   return true;
 }
 
-Result<bool> WorkingSet::sweep(const std::stop_token& stop) {
+Result<bool> WorkingSet::sweep(const Stopped& stopped) {
   const uint64_t began = clock_->now_ns();
   SweepCost looking;
   SweepCost cost;
   runs_.clear();
   const bool all = halvings_ == 0;
-  const auto swept = all ? sweep_range(kAllMemory, SweepMode::make_old, stop, cost)
-                         : sweep_sample(stop, looking, cost);
+  const auto swept = all ? sweep_range(kAllMemory, SweepMode::make_old, stopped, cost)
+                         : sweep_sample(stopped, looking, cost);
   cost_ += looking;
   cost_ += cost;
   if (!swept || !*swept) return swept;
@@ -154,52 +153,54 @@ std::optional<unsigned> WorkingSet::sweeps_in(uint64_t seconds) const {
   return best;
 }
 
-WorkingSet::Estimate WorkingSet::accessed_in(unsigned number) const {
+uint64_t WorkingSet::scaled(uint64_t bytes, const IdleAges::Sums& sums) const {
+  const uint64_t swept = sums.known + sums.unknown;
+  if (halvings_ == 0 || swept == 0) return bytes;
+  return align_down(mult_frac(bytes, resident_, swept), kPageSize);
+}
+
+uint64_t WorkingSet::error_of(unsigned number) const {
+  if (halvings_ == 0) return 0;
   RatioSums sums;
   ages_.visit(number, [&](uint64_t /*addr*/, const IdleAges::BlockShare& share) {
     sums.add(share.accessed, share.known + share.unknown);
   });
-  const auto all = static_cast<double>(resident_);
   const double share = std::ldexp(1.0, -static_cast<int>(halvings_));
-  return {whole_pages(sums.ratio() * all),
-          whole_pages(std::min(2 * sums.standard_error(share), 1.0) * all)};
+  return whole_pages(std::min(2 * sums.standard_error(share), 1.0) *
+                     static_cast<double>(resident_));
 }
 
-WorkingSet::Estimate WorkingSet::unknown() const {
-  RatioSums sums;
-  ages_.visit(0, [&](uint64_t /*addr*/, const IdleAges::BlockShare& share) {
-    sums.add(share.unknown, share.known + share.unknown);
-  });
-  return {whole_pages(sums.ratio() * static_cast<double>(resident_)), 0};
+uint64_t WorkingSet::idle_in(unsigned number, const IdleAges::Sums& sums) const {
+  return scaled(sums.known - sums.accessed[number], sums);
 }
 
 std::optional<uint64_t> WorkingSet::idle_for(uint64_t seconds) const {
   const auto number = sweeps_in(seconds);
   if (!number) return std::nullopt;
-  const uint64_t used = accessed_in(*number).bytes + unknown().bytes;
-  return resident_ - std::min(used, resident_);
+  return idle_in(*number, ages_.sums());
 }
 
 WorkingSetReport WorkingSet::report() const {
+  const IdleAges::Sums sums = ages_.sums();
   WorkingSetReport report;
   report.measured_ns = last_ns_ - first_ns_;
   report.resident = resident_;
-  report.unknown = unknown().bytes;
+  report.unknown = scaled(sums.unknown, sums);
   report.sampled_share = std::ldexp(1.0, -static_cast<int>(halvings_));
   report.interval_ns = last_interval_ns_;
   report.nr_sweeps = nr_sweeps_;
   report.cost = cost_;
   for (const uint64_t seconds : kWindows) {
     const auto number = sweeps_in(seconds);
-    if (!number) continue;
-    const Estimate accessed = accessed_in(*number);
-    report.windows.push_back({seconds, accessed.bytes, accessed.error});
+    if (number)
+      report.windows.push_back({seconds, scaled(sums.accessed[*number], sums), error_of(*number)});
   }
   for (const uint64_t seconds : kIdle) {
-    const auto idle = idle_for(seconds);
-    if (!idle) continue;
-    if (!report.idle.empty()) report.idle.back().bytes -= std::min(*idle, report.idle.back().bytes);
-    report.idle.push_back({seconds, *idle});
+    const auto number = sweeps_in(seconds);
+    if (!number) continue;
+    const uint64_t idle = idle_in(*number, sums);
+    if (!report.idle.empty()) report.idle.back().bytes -= std::min(idle, report.idle.back().bytes);
+    report.idle.push_back({seconds, idle});
   }
   return report;
 }

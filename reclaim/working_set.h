@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
-#include <stop_token>
 #include <vector>
 
 #include "core/base/clock.h"
@@ -55,9 +55,12 @@ class WorkingSet {
   // All outlive this.
   WorkingSet(Sweeper& sweeper, const Target& target, const Clock& clock, WorkingSetOptions options);
 
-  // Sweeps once; false when `stop` was asked for meanwhile, and then the sweep does not count.
-  // Errors as of Sweeper::sweep().
-  Result<bool> sweep(const std::stop_token& stop);
+  // Asked between pieces: whether to stop.
+  using Stopped = std::function<bool()>;
+
+  // Sweeps once; false when it was stopped meanwhile, and then the sweep does not count. Errors as
+  // of Sweeper::sweep().
+  Result<bool> sweep(const Stopped& stopped);
   // When the next sweep is due, in the clock's time.
   [[nodiscard]] uint64_t next_ns() const { return last_ns_ + interval_ns_; }
 
@@ -66,23 +69,22 @@ class WorkingSet {
   [[nodiscard]] std::optional<uint64_t> idle_for(uint64_t seconds) const;
 
  private:
-  struct Estimate {
-    uint64_t bytes = 0;
-    uint64_t error = 0;
-  };
-
   [[nodiscard]] bool in_sample(uint64_t block) const;
   // Sweeps `range`, or stops; what it found is appended to runs_, what it cost added to `cost`.
-  Result<bool> sweep_range(AddrRange range, SweepMode mode, const std::stop_token& stop,
+  Result<bool> sweep_range(AddrRange range, SweepMode mode, const Stopped& stopped,
                            SweepCost& cost);
   // Sweeps the blocks of the sample after a look at everything.
-  Result<bool> sweep_sample(const std::stop_token& stop, SweepCost& looking, SweepCost& cost);
+  Result<bool> sweep_sample(const Stopped& stopped, SweepCost& looking, SweepCost& cost);
   void keep_to_budget(uint64_t looking_ns, uint64_t cpu_ns);
 
   // Of how many sweeps the last `seconds` are made up; nothing where there are none that do.
   [[nodiscard]] std::optional<unsigned> sweeps_in(uint64_t seconds) const;
-  [[nodiscard]] Estimate accessed_in(unsigned number) const;
-  [[nodiscard]] Estimate unknown() const;
+  // `bytes` of what was swept, for all that is resident.
+  [[nodiscard]] uint64_t scaled(uint64_t bytes, const IdleAges::Sums& sums) const;
+  // How far off the estimate of what was accessed in the last `number` sweeps may be.
+  [[nodiscard]] uint64_t error_of(unsigned number) const;
+  // What was not accessed in the last `number` sweeps.
+  [[nodiscard]] uint64_t idle_in(unsigned number, const IdleAges::Sums& sums) const;
 
   Sweeper* sweeper_;
   const Target* target_;
