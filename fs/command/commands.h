@@ -3,12 +3,18 @@
 // options that do not go together.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace damonfs {
+
+// Percent of one processor in 1/10,000.
+[[nodiscard]] inline uint64_t basis_points(double percent) {
+  return static_cast<uint64_t>(std::llround(percent * 100));
+}
 
 // damonfs mount. Plain values, as the others.
 struct MountOptions {
@@ -31,6 +37,7 @@ struct SimulateOptions {
   uint64_t length_ns = 0;        // 0: the pattern's
   uint64_t every_ns = 0;         // between two rows; 0: a twentieth
   std::optional<uint64_t> seed;  // in place of the pattern's
+  double sweep = 1;              // as of MountOptions
   bool json = false;             // a JSON object a row, in place of tables
 };
 

@@ -14,7 +14,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 
 #include "fs/command/failures.h"
@@ -107,12 +106,11 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
   };
   const auto protect = protected_of(options);
   if (!protect) return failed(protect.error());
-  const auto made =
-      make_machine({.backend = options.backend,
-                    .seed = options.seed,
-                    .dry_run = options.dry_run,
-                    .sweep_bp = static_cast<uint64_t>(std::llround(options.sweep * 100)),
-                    .protect = *protect});
+  const auto made = make_machine({.backend = options.backend,
+                                  .seed = options.seed,
+                                  .dry_run = options.dry_run,
+                                  .sweep_bp = basis_points(options.sweep),
+                                  .protect = *protect});
   if (!made) return failed(made.error());
   const auto trace = std::make_shared<TraceHub>();
   Machine machine = made->machine;
