@@ -146,6 +146,14 @@ class FakeTree {
     return written ? 0 : written.error().code;
   }
 
+  // The text of a file that is made whole when it is opened, or "!" and the error's number.
+  std::string snapshot(std::string_view path) {
+    const File file = open(path);
+    if (!file.directory) return "!" + std::to_string(ENOENT);
+    const auto text = tree_.take_snapshot(*file.directory, file.index, {});
+    return text ? *text : "!" + std::to_string(text.error().code);
+  }
+
   // All directories below `path` ("" is admin), as paths ending in '/'.
   std::set<std::string> directories(std::string_view path = "") {
     const std::lock_guard lock(tree_.mutex());
