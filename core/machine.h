@@ -43,6 +43,9 @@ struct Machine {
   std::shared_ptr<RunningKdamonds> kdamonds = std::make_shared<RunningKdamonds>();
   // Whether accesses are writes only, as with the backend soft-dirty.
   bool sees_writes_only = false;
+  // Of one processor, in 1/10,000, for sweeps (core/sweep_guide.h) of each context that does not
+  // say otherwise.
+  uint64_t sweep_bp = 0;
   Clock* clock = nullptr;
   TraceSink* trace = nullptr;  // who is told of kdamonds' work; null: nobody
   uint64_t seed = 0;           // of all that is random

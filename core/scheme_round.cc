@@ -125,6 +125,11 @@ bool SchemeApplier::skip_charged(Target& target, Region& region) {
 }
 
 bool SchemeApplier::in_pattern(const Region& region) const {
+  // Whether it is accessed cannot be told, so it is not cold.
+  if (region.swept == SweptState::unknown && region.nr_accesses + region.last_nr_accesses == 0 &&
+      scheme_.params.action != Action::stat) {
+    return false;
+  }
   return scheme_.params.pattern.matches(region.range.size(), context_.moving_nr_accesses(region),
                                         region.age);
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/region.h"
+#include "core/sweep.h"
 
 namespace damonfs {
 
@@ -66,6 +67,7 @@ class Target : public boost::intrusive::list_base_hook<> {
   void set_regions(std::span<const AddrRange> ranges, uint64_t min_region_sz);
 
   std::shared_ptr<TargetHandle> handle;
+  TargetSweeps sweeps;
   bool obsolete = false;  // only in a target given to a commit: its running twin is to be removed
 
  private:

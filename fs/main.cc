@@ -37,6 +37,15 @@ const CLI::Validator kProtected(
     },
     "", "protected");
 
+void add_sweep(CLI::App& app, double& percent) {
+  app.add_option("--sweep", percent,
+                 "Percent of one processor that each context may spend on sweeps, which find what "
+                 "samples miss; 0: the kernel's algorithm exactly")
+      ->type_name("PERCENT")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+}
+
 void add_mount(CLI::App& app, MountOptions& options) {
   auto* mount = app.add_subcommand(
       "mount", "Mount the tree and serve it; kernel/mm/damon/admin in it is DAMON's");
@@ -45,6 +54,7 @@ void add_mount(CLI::App& app, MountOptions& options) {
   mount->add_option("--backend", options.backend, "How accesses are noticed")
       ->transform(kBackend)
       ->capture_default_str();
+  add_sweep(*mount, options.sweep);
   mount->add_flag("--dry-run", options.dry_run, "Schemes count what they would do, and do nothing");
   mount
       ->add_option("--protect", options.protect,
@@ -105,6 +115,7 @@ void add_simulate(CLI::App& app, SimulateOptions& options) {
   add_time(*simulate, "--for", options.length_ns, "As in 24h (default: as long as the pattern)");
   add_time(*simulate, "--every", options.every_ns, "Between two rows (default: a twentieth)");
   simulate->add_option("--seed", options.seed, "Of all that is random (default: the pattern's)");
+  add_sweep(*simulate, options.sweep);
   simulate->add_flag("--json", options.json, "A JSON object a row, in place of tables");
 }
 

@@ -194,6 +194,7 @@ Result<ServedMachine> make_machine(const MachineOptions& options, const Paths& p
                   ? make_synthetic(options.backend.substr(kSynthetic.size()), options.seed)
                   : make_real(options, paths);
   if (!made) return made;
+  made->machine.sweep_bp = options.sweep_bp;
   made->machine.dry_run = options.dry_run;
   made->description += fmt::format(", seed {}", made->machine.seed);
   if (options.dry_run) {

@@ -28,6 +28,8 @@ struct MachineOptions {
   std::optional<uint64_t> seed;  // none: a pattern's own, else a random one
   // Schemes' actions are counted and not done; on a pattern they never are.
   bool dry_run = false;
+  // Of one processor, in 1/10,000, for sweeps of each context.
+  uint64_t sweep_bp = 100;
   // Processes that actions on physical memory leave alone; held from here on.
   ProtectedList protect = ProtectedList::own();
 };

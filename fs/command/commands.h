@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,11 +13,17 @@
 
 namespace damonfs {
 
+// Percent of one processor in 1/10,000.
+[[nodiscard]] inline uint64_t basis_points(double percent) {
+  return static_cast<uint64_t>(std::llround(percent * 100));
+}
+
 // damonfs mount. Plain values, as the others.
 struct MountOptions {
   std::string mount_point;
   std::string backend = "auto";      // auto, pte, idle, soft-dirty, synthetic:FILE
   bool dry_run = false;              // schemes count what they would do, and do nothing
+  double sweep = 1;                  // percent of one processor, for sweeps of each context
   std::vector<std::string> protect;  // processes that paddr spares: comm=, cgroup=, pid=
   bool act_on_devices = false;       // schemes act on processes with KVM, VFIO and the like, too
   std::string config;                // YAML to be applied before anybody is told; empty: none
@@ -35,6 +42,7 @@ struct SimulateOptions {
   uint64_t length_ns = 0;        // 0: the pattern's
   uint64_t every_ns = 0;         // between two rows; 0: a twentieth
   std::optional<uint64_t> seed;  // in place of the pattern's
+  double sweep = 1;              // as of MountOptions
   bool json = false;             // a JSON object a row, in place of tables
 };
 

@@ -141,6 +141,7 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
   const auto made = make_machine({.backend = options.backend,
                                   .seed = options.seed,
                                   .dry_run = options.dry_run,
+                                  .sweep_bp = basis_points(options.sweep),
                                   .protect = *protect});
   if (!made) return failed(made.error());
   const auto trace = std::make_shared<TraceHub>();

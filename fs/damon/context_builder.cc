@@ -273,6 +273,7 @@ Result<std::unique_ptr<Context>> build_context(const SysfsContext& files, const 
   if (!made) return made;
   std::unique_ptr<Context> context = *std::move(made);
   context->pause = files.pause;
+  if (files.sweep_bp) context->sweep_bp = *files.sweep_bp;
   Result<void> valid = context->attrs.validate();
   if (valid) valid = check_sample(files.sample, machine);
   if (valid) valid = add_probes(*context, files, machine);

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -132,6 +133,7 @@ struct SysfsContext {
   uint64_t addr_unit = 1;
   bool pause = false;
   MonitoringAttrs attrs;
+  std::optional<uint64_t> sweep_bp;  // for sweeps, beside the ABI; none: Machine::sweep_bp
   Numbered<SysfsProbe> probes;
   SysfsSample sample;
   Numbered<SysfsTarget> targets;

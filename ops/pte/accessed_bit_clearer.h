@@ -94,6 +94,9 @@ class AccessedBitClearer {
   // Makes the pages old that are young. `aged` becomes as long as `queries`.
   void make_old(std::span<const PageQuery> queries, std::vector<Aged>& aged);
 
+  // How this kernel lays out its memory.
+  [[nodiscard]] const pte_layout& layout() const { return walker_->layout(); }
+
   [[nodiscard]] TimePoint now() const {
     return TimePoint(std::chrono::nanoseconds(clock_->now_ns()));
   }

@@ -38,6 +38,8 @@ class AddressSpace {
   // The descriptor, for the calling thread; -1 if there is none.
   [[nodiscard]] int fd() const { return space_.get(); }
 
+  [[nodiscard]] bool fd_valid() const { return space_.valid(); }
+
   // Takes the address space that the process has now. Where that is not possible (gone, a zombie,
   // not permitted) there is none, and it is tried again only a while later.
   Result<> take(Clock::time_point now);

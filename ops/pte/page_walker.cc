@@ -137,6 +137,8 @@ Result<std::unique_ptr<PageWalker>> PageWalker::load(const Paths& paths) {
 
 std::span<pte_slot> PageWalker::slots() const { return program_->bss->shared.slots; }
 
+const pte_layout& PageWalker::layout() const { return program_->bss->shared.layout; }
+
 Result<> PageWalker::walk(size_t count, bool want_ageing) {
   pte_args args{};
   args.nr_slots = static_cast<uint32_t>(count);

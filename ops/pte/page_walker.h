@@ -32,6 +32,9 @@ class PageWalker {
   // else the walk is slow (not wrong).
   [[nodiscard]] std::span<pte_slot> slots() const;
 
+  // The layout that was found.
+  [[nodiscard]] const pte_layout& layout() const;
+
   // Looks at the first `count` slots. `fd`s are descriptors of the calling thread that hold an
   // address space (AddressSpace); with -1 a slot comes back as PTE_DEAD. With `want_ageing`, young
   // slots also get `ageing` and their extent. Errors are the kernel's and not expected.
