@@ -9,6 +9,7 @@
 #include "core/base/result.h"
 #include "ops/backend/accessed_bits.h"
 #include "ops/idle/idle_ages.h"
+#include "ops/idle/idle_sweeper.h"
 #include "ops/idle/page_idle.h"
 #include "ops/pages/pagemap.h"
 #include "ops/procfs/paths.h"
@@ -45,6 +46,7 @@ class IdleBackend final : public VaddrBackend {
   void check(std::span<Sample> samples) override;
   void look(std::span<Sample> samples) override;
   [[nodiscard]] YoungTest* young_test() override { return ages_.get(); }
+  [[nodiscard]] Sweeper* sweeper() override { return &sweeper_; }
   [[nodiscard]] std::string_view name() const override { return "idle"; }
 
  private:
@@ -56,6 +58,7 @@ class IdleBackend final : public VaddrBackend {
   void settle(Sample& sample, size_t mark, bool idle);
 
   IdleMarks marks_;  // parallel to the samples
+  IdleSweeper sweeper_;
   std::unique_ptr<IdleAges> ages_;
   PteReader read_entries_;
   std::vector<bool> exclusive_;     // parallel to the samples: mapped once
