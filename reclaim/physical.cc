@@ -12,8 +12,6 @@ namespace damonfs {
 
 namespace {
 
-constexpr uint64_t kPageSize = 4096;
-
 // Fills in the default region. EINVAL where it cannot be watched.
 Result<void> settle_region(PhysicalParams& params, const Machine& machine) {
   AddrRange& region = params.region;
@@ -65,20 +63,11 @@ Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const 
   if (auto settled = settle_region(params, machine); !settled) {
     return tl::unexpected(settled.error());
   }
-  std::unique_ptr<Operations> operations;
-  if (use == ContextUse::start) {
-    auto made = machine.make_operations(OpsId::paddr);
-    if (!made) return tl::unexpected(made.error());
-    operations = *std::move(made);
-  }
-  auto context = std::make_unique<Context>(OpsId::paddr, std::move(operations), machine.seed);
-  context->trace = machine.trace;
-  context->attrs = *attrs;
-  context->addr_unit = params.addr_unit;
-  context->min_region_sz = std::max<uint64_t>(kPageSize / params.addr_unit, 1);
-  context->aggr_samples = context->samples_in(attrs->aggr_us);
-  context->add_target(nullptr).set_regions(std::span(&params.region, 1), context->min_region_sz);
-  return context;
+  auto made = make_context(machine, OpsId::paddr, use, *attrs, params.addr_unit);
+  if (!made) return made;
+  Context& context = **made;
+  context.add_target(nullptr).set_regions(std::span(&params.region, 1), context.min_region_sz);
+  return made;
 }
 
 AccessPattern physical_pattern(const Context& context, uint32_t min_nr_accesses,

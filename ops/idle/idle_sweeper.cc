@@ -54,7 +54,7 @@ Result<> IdleSweeper::read_entries(const Process& process, AddrRange part, Sweep
 }
 
 void IdleSweeper::ask(AddrRange part) {
-  const std::span<IdleMarks::Mark> marks = marks_->renew(entries_.size());
+  const std::span<PageIdle::Mark> marks = marks_->renew(entries_.size());
   states_.assign(entries_.size(), AccessState::unknown);
   for (size_t i = 0; i < entries_.size(); ++i) {
     const uint64_t pfn = entries_[i].pfn();
@@ -78,7 +78,7 @@ uint64_t IdleSweeper::add_runs(AddrRange part, uint64_t start, std::vector<Swept
       ++i;
       continue;
     }
-    const uint64_t size = std::max(marks_->marks()[i].folio.size, kPageSize);
+    const uint64_t size = std::max(marks_->marks()[i].folio.size(), kPageSize);
     const bool huge = size >= (uint64_t{2} << 20);
     const uint64_t first = huge ? addr - addr % size : addr;
     const uint64_t next = huge ? first + size : addr + kPageSize;
@@ -96,7 +96,7 @@ Result<SweepPiece> IdleSweeper::sweep(const Target& target, AddrRange range, Swe
                                       std::vector<SweptRun>& runs) {
   const uint64_t began = thread_cpu_ns();
   if (!marks_) {
-    auto marks = IdleMarks::open(paths_);
+    auto marks = PageIdle::open(paths_);
     if (!marks) return tl::unexpected(marks.error());
     marks_.emplace(*std::move(marks));
   }

@@ -44,7 +44,7 @@ class IdleSweeper final : public Sweeper {
                     SweepCost& cost) const;
 
   Paths paths_;
-  std::optional<IdleMarks> marks_;
+  std::optional<PageIdle> marks_;
   std::weak_ptr<const Process> process_;  // that mapped_ is of
   RangeList mapped_;
   uint64_t reached_ = 0;  // by the last sweep()

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "core/context.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/procfs/process.h"
 #include "tests/unit/ops/temp_tree.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
