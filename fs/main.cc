@@ -182,6 +182,34 @@ void add_watch(CLI::App& app, WatchOptions& options) {
       ->check(CLI::NonNegativeNumber);
 }
 
+void add_wss(CLI::App& app, WssOptions& options) {
+  auto* wss = app.add_subcommand(
+      "wss",
+      "Measure the working set of a process, exact to the page: of PID, or of a command that is "
+      "run: -- COMMAND [ARGUMENT...]");
+  wss->add_option("pid", options.pid, "The process; or, behind --, a command to run")
+      ->check(CLI::PositiveNumber);
+  add_time(*wss, "--for", options.for_ns, "How long, as in 10min (default: 1min)");
+  add_time(*wss, "--interval", options.interval_ns,
+           "Between two sweeps (default: 1s, longer where that costs too much)");
+  wss->add_option("--max-cpu", options.max_cpu,
+                  "Percent of one processor; beyond it a part of the memory stands for all")
+      ->capture_default_str();
+  auto* json = wss->add_flag("--json", options.json, "One JSON object, in place of a table");
+  auto* csv = wss->add_flag("--csv", options.csv, "A row for each sweep")->excludes(json);
+  const auto read_age = [&options](const std::string& text) {
+    const auto parsed = parse_duration_ns(text);
+    if (!parsed) throw CLI::ValidationError("--emit-scheme", parsed.error().message);
+    options.emit_scheme_ns = *parsed;
+  };
+  wss->add_option_function<std::string>("--emit-scheme", read_age,
+                                        "Print the YAML of a scheme that pages out what is idle "
+                                        "for AGE (the table goes to stderr)")
+      ->type_name("AGE")
+      ->excludes(json)
+      ->excludes(csv);
+}
+
 int run(std::span<char*> words) {
   // In the view of `damonfs exec` this program stands by other names, too.
   const std::string_view name = words.empty() ? "" : base_name(words[0]);
@@ -202,6 +230,7 @@ int run(std::span<char*> words) {
   ExecOptions exec;
   AttachOptions attach;
   WatchOptions watch;
+  WssOptions wss;
   add_mount(app, mount);
   add_simulate(app, simulate);
   add_dump(app, dump);
@@ -209,17 +238,19 @@ int run(std::span<char*> words) {
   add_umount(app, umount);
   app.add_subcommand("doctor", "Say which backends work here, and what the others lack");
   add_watch(app, watch);
+  add_wss(app, wss);
   add_exec(app, exec);
   add_attach(app, attach);
 
-  // What follows the first -- is a command for watch or exec and not ours to understand.
+  // What follows the first -- is a command for watch, wss or exec and not ours to understand.
   const auto dashes = std::ranges::find(words, std::string_view("--"));
   const std::span ours(words.begin(), dashes);
   if (dashes != words.end()) watch.command.assign(dashes + 1, words.end());
-  exec.command = watch.command;
+  exec.command = wss.command = watch.command;
   try {
     app.parse(static_cast<int>(ours.size()), ours.data());
-    const bool takes_command = app.got_subcommand("watch") || app.got_subcommand("exec");
+    const bool takes_command =
+        app.got_subcommand("watch") || app.got_subcommand("wss") || app.got_subcommand("exec");
     if (dashes != words.end() && !takes_command) throw CLI::ExtrasError({"--"});
     if (app.got_subcommand("exec") && exec.command.empty()) {
       throw CLI::RequiredError("-- COMMAND");
@@ -236,6 +267,7 @@ int run(std::span<char*> words) {
   if (app.got_subcommand("exec")) return run_exec(exec);
   if (app.got_subcommand("attach")) return run_attach(attach);
   if (app.got_subcommand("detach")) return run_detach();
+  if (app.got_subcommand("wss")) return run_wss(wss);
   return run_watch(watch);
 }
 

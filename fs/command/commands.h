@@ -89,6 +89,18 @@ struct WatchOptions {
   int rows = 0;   // of the picture; 0: the terminal's
 };
 
+// damonfs wss
+struct WssOptions {
+  int pid = 0;                             // process to measure, 0: `command`
+  std::vector<std::string> command;        // program to start and measure, with its arguments
+  uint64_t for_ns = 0;                     // how long; 0: a minute, or the age of emit_scheme_ns
+  uint64_t interval_ns = 0;                // between two sweeps; 0: as fast as max_cpu allows
+  double max_cpu = 5;                      // percent of one processor
+  bool json = false;                       // one JSON object, in place of a table
+  bool csv = false;                        // a row a sweep
+  std::optional<uint64_t> emit_scheme_ns;  // the YAML of a scheme for what is idle that long
+};
+
 int run_mount(const MountOptions& options);
 int run_simulate(const SimulateOptions& options);
 int run_dump(const DumpOptions& options);
@@ -101,5 +113,6 @@ int run_exec(const ExecOptions& options);
 int run_attach(const AttachOptions& options);
 int run_detach();
 int run_watch(const WatchOptions& options);
+int run_wss(const WssOptions& options);
 
 }  // namespace damonfs

@@ -22,7 +22,8 @@ RangeList pages_at(std::span<const uint64_t> addrs) {
 Result<std::unique_ptr<IdleBackend>> IdleBackend::open(const Paths& paths, PteReader read_entries) {
   auto marks = PageIdle::open(paths);
   if (!marks) return tl::unexpected(marks.error());
-  return std::unique_ptr<IdleBackend>(new IdleBackend(*std::move(marks), std::move(read_entries)));
+  return std::unique_ptr<IdleBackend>(
+      new IdleBackend(*std::move(marks), paths, std::move(read_entries)));
 }
 
 void IdleBackend::find_frames(std::span<const Sample> samples) {

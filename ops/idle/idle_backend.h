@@ -9,6 +9,7 @@
 #include "core/base/result.h"
 #include "ops/backend/accessed_bits.h"
 #include "ops/backend/page_ages.h"
+#include "ops/idle/idle_sweeper.h"
 #include "ops/idle/page_idle.h"
 #include "ops/pages/pagemap.h"
 #include "ops/procfs/device_access.h"
@@ -47,6 +48,7 @@ class IdleBackend final : public VaddrBackend, public YoungTest {
   void check(std::span<Sample> samples) override;
   void look(std::span<Sample> samples) override;
   [[nodiscard]] YoungTest* young_test() override { return this; }
+  [[nodiscard]] Sweeper* sweeper() override { return &sweeper_; }
   [[nodiscard]] std::string_view name() const override { return "idle"; }
 
   // As PageIdle::young() of the folios that the pages are in.
@@ -54,14 +56,15 @@ class IdleBackend final : public VaddrBackend, public YoungTest {
              std::span<bool> young) override;
 
  private:
-  IdleBackend(PageIdle marks, PteReader read_entries)
-      : marks_(std::move(marks)), read_entries_(std::move(read_entries)) {}
+  IdleBackend(PageIdle marks, const Paths& paths, PteReader read_entries)
+      : marks_(std::move(marks)), sweeper_(paths), read_entries_(std::move(read_entries)) {}
   // Fills the marks with the frames behind the samples.
   void find_frames(std::span<const Sample> samples);
   void ask_entries(std::span<Sample> samples);
   void settle(Sample& sample, size_t mark, bool idle);
 
   PageIdle marks_;  // parallel to the samples
+  IdleSweeper sweeper_;
   PteReader read_entries_;
   std::vector<bool> exclusive_;     // parallel to the samples: mapped once
   std::vector<PageEntry> entries_;  // kept for its memory

@@ -36,6 +36,7 @@ constexpr const char* kUsage = R"(usage: workload [OPTIONS]
                        (never)
   --moves N            stop moving after N moves
   --loop-sleep-us N    sleep after each pass over the hot part (100)
+  --rate N             touch each page of the hot part N times a second, evenly, in place of that
   --write, --read      touch pages by writing (the default) or by reading
   --idle               touch nothing
   --grow SIZE          map and fault in SIZE more at each move
@@ -69,6 +70,7 @@ struct Options {
   uint64_t move_every_ns = 0;
   uint64_t moves = UINT64_MAX;
   uint64_t loop_sleep_us = 100;
+  uint64_t rate = 0;  // touches of each page a second; 0: as often as can be
   uint64_t grow = 0;
   uint64_t threads = 1;
   uint64_t seconds = 0;
@@ -147,6 +149,8 @@ Options parse_options(int argc, char** argv) {
       options.moves = parse(value, kCounts);
     else if (word == "--loop-sleep-us")
       options.loop_sleep_us = parse(value, kCounts);
+    else if (word == "--rate")
+      options.rate = parse(value, kCounts);
     else if (word == "--threads")
       options.threads = parse(value, kCounts);
     else if (word == "--seconds")
@@ -253,12 +257,28 @@ void probe(std::atomic<uint64_t>& passes) {
   }
 }
 
+// Touches each page of [first, end) of the hot part so many times a second until the program ends.
+void keep_warm(const std::atomic<char*>& hot, uint64_t first, uint64_t end,
+               const Options& options) {
+  const uint64_t pages = (end - first) / kPage;
+  const uint64_t begun = now_ns();
+  for (uint64_t done = 0; !stopped;) {
+    const double passes = static_cast<double>((now_ns() - begun) * options.rate) * 1e-9;
+    const auto due = static_cast<uint64_t>(passes * static_cast<double>(pages));
+    // More than one pass that was missed is not caught up on.
+    for (done = due > done + pages ? due - pages : done; done < due; ++done)
+      touch(hot + first + done % pages * kPage, kPage, options.write);
+    sleep_us(1000);
+  }
+}
+
 // Keeps share number `index` of the hot part hot until the program ends.
 void keep_hot(const std::atomic<char*>& hot, uint64_t index, const Options& options,
               std::atomic<uint64_t>& passes) {
   const uint64_t pages = options.hot / kPage;
   const uint64_t first = pages * index / options.threads * kPage;
   const uint64_t end = pages * (index + 1) / options.threads * kPage;
+  if (options.rate > 0 && end > first) return keep_warm(hot, first, end, options);
   while (!stopped) {
     touch(hot + first, end - first, options.write);
     ++passes;
