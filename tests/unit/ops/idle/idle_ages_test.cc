@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/ops/required.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
@@ -60,7 +61,7 @@ TEST_F(IdleAgesTest, MarksThoseThatWereYoung) {
 // The kernel itself, where it has idle page tracking (the guest `idle`).
 TEST(RealIdleAges, APageIsYoungOnceItIsAccessed) {
   auto ages = IdleAges::open(Paths());
-  if (!ages) GTEST_SKIP() << ages.error().message;
+  if (!ages) SKIP_WITHOUT("idle", ages.error());
   constexpr int kPages = 8;
   char* memory = map_private(kPages);
   touch(memory, 0, kPages);
