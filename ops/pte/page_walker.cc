@@ -26,6 +26,8 @@
 namespace damonfs {
 namespace {
 
+constexpr int kTries = 3;
+
 // What the program reads without asking whether it is there.
 const std::vector<KernelNeed>& needs() {
   static const std::vector<KernelNeed> all{
@@ -47,21 +49,23 @@ const std::vector<KernelNeed>& needs() {
   return all;
 }
 
-// Memory of this process that is unmapped with it; children do not get it.
+// A page of this process, unmapped with this; children do not get it.
 class Mapping {
  public:
-  explicit Mapping(int flags)
-      : memory_(::mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0)) {
-    settle();
+  // Of memory of its own; `sharing`: MAP_PRIVATE or MAP_SHARED.
+  static Mapping make(int sharing) {
+    return Mapping(
+        ::mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0));
   }
-  // The same memory, which is shared, at another address.
-  explicit Mapping(const Mapping& of)
-      : memory_(of.valid() ? ::mremap(of.memory_, 0, kPageSize, MREMAP_MAYMOVE) : MAP_FAILED) {
-    settle();
+  // Of the memory of another one, which is shared, at one more address.
+  static Mapping twin_of(const Mapping& other) {
+    return Mapping(other.valid() ? ::mremap(other.memory_, 0, kPageSize, MREMAP_MAYMOVE)
+                                 : MAP_FAILED);
   }
   ~Mapping() {
     if (valid()) ::munmap(memory_, kPageSize);
   }
+  Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
 
   [[nodiscard]] bool valid() const { return memory_ != MAP_FAILED; }
@@ -69,7 +73,7 @@ class Mapping {
   void fill(uint64_t content) const { std::memcpy(memory_, &content, sizeof(content)); }
 
  private:
-  void settle() const {
+  explicit Mapping(void* memory) : memory_(memory) {
     if (!valid()) return;
     ::madvise(memory_, kPageSize, MADV_NOHUGEPAGE);
     ::madvise(memory_, kPageSize, MADV_DONTFORK);
@@ -98,9 +102,9 @@ class OwnPages {
   [[nodiscard]] const KnownPages& known() const { return known_; }
 
  private:
-  Mapping single_{MAP_PRIVATE};
-  Mapping twin_{MAP_SHARED};
-  Mapping other_twin_{twin_};
+  Mapping single_ = Mapping::make(MAP_PRIVATE);
+  Mapping twin_ = Mapping::make(MAP_SHARED);
+  Mapping other_twin_ = Mapping::twin_of(twin_);
   KnownPages known_;
 };
 
@@ -134,8 +138,11 @@ Result<std::unique_ptr<PageWalker>> PageWalker::load(const Paths& paths) {
     program.reset(*loaded);
   }
   std::unique_ptr<PageWalker> walker(new PageWalker(std::move(program)));
-  if (auto settled = walker->settle_layout(paths, remember); !settled)
-    return tl::unexpected(settled.error());
+  // A page may be moved by the kernel just when it is looked up.
+  auto settled = walker->settle_layout(paths, remember);
+  for (int tries = 1; !settled && settled.error().code == ENOTSUP && tries < kTries; ++tries)
+    settled = walker->settle_layout(paths, remember);
+  if (!settled) return tl::unexpected(settled.error());
   return walker;
 }
 
