@@ -12,7 +12,7 @@
 #include <fstream>
 #include <thread>
 
-#include "ops/idle/idle_ages.h"
+#include "ops/idle/idle_backend.h"
 #include "ops/vaddr/vaddr_actions.h"
 #include "tests/unit/ops/required.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
@@ -200,7 +200,7 @@ TEST_P(SwapMemcgTest, MemcgFilterSparesOtherCgroups) {
 }
 
 TEST_P(SwapTest, YoungFilterSparesWhatIsInUse) {
-  auto ages = IdleAges::open(Paths());
+  auto ages = IdleBackend::open(Paths(), {});
   if (!ages) SKIP_WITHOUT("idle", ages.error());
   char* memory = map_private(512);
   touch(memory, 0, 512);
