@@ -174,7 +174,7 @@ Machine machine_of(const std::shared_ptr<const Pattern>& pattern, const Clock& c
     if (!has_memory) return nobody_has_memory();
     return std::make_unique<SyntheticPaddr>(pattern, clock, virtual_clock, memory);
   };
-  machine.biggest_system_ram = [space, has_memory]() -> Result<AddrRange> {
+  machine.system_ram_span = [space, has_memory]() -> Result<AddrRange> {
     if (!has_memory) return nobody_has_memory();
     return space;
   };
@@ -235,7 +235,7 @@ Result<void> Wiring::wire_real(const std::string& backend, std::optional<uint64_
     return Process::open(pid, paths_).map(as_handle<Process>).map_error(not_watchable);
   };
   machine_.find_memcg = [this](std::string_view path) { return find_memcg(paths_, path); };
-  machine_.biggest_system_ram = [this] { return biggest_system_ram(paths_); };
+  machine_.system_ram_span = [this] { return system_ram_span(paths_); };
   machine_.sees_writes_only = chosen == "soft-dirty";
   machine_.seed = seed ? *seed : std::random_device()();
   clock_ = std::make_unique<SteadyClock>();

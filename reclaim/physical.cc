@@ -14,11 +14,11 @@ namespace {
 
 constexpr uint64_t kPageSize = 4096;
 
-// Fills in the default region. EINVAL where it cannot be watched.
+// Fills in the default region. EINVAL where it cannot be monitored.
 Result<void> settle_region(PhysicalParams& params, const ModuleWorld& world) {
   AddrRange& region = params.region;
   if (region == AddrRange{}) {
-    const auto ram = world.biggest_system_ram();
+    const auto ram = world.system_ram_span();
     if (!ram) return tl::unexpected(ram.error());
     region = {ram->start / params.addr_unit, ram->end / params.addr_unit};
   }
@@ -58,8 +58,11 @@ Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const 
                                                   ContextUse use) {
   const auto attrs = physical_attrs(params);
   if (!attrs) return tl::unexpected(attrs.error());
-  if (!std::has_single_bit(params.addr_unit)) {
-    return fail(EINVAL, "addr_unit {} is not a power of two", params.addr_unit);
+  if (params.addr_unit == 0) return fail(EINVAL, "addr_unit must be above 0");
+  const uint64_t min_region_sz = std::max<uint64_t>(kPageSize / params.addr_unit, 1);
+  if (!std::has_single_bit(min_region_sz)) {
+    return fail(EINVAL, "addr_unit {} makes a page {} units, no power of two", params.addr_unit,
+                min_region_sz);
   }
   if (auto settled = settle_region(params, world); !settled) {
     return tl::unexpected(settled.error());
@@ -74,7 +77,7 @@ Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const 
   context->trace = world.trace;
   context->attrs = *attrs;
   context->addr_unit = params.addr_unit;
-  context->min_region_sz = std::max<uint64_t>(kPageSize / params.addr_unit, 1);
+  context->min_region_sz = min_region_sz;
   context->aggr_samples = context->samples_in(attrs->aggr_us);
   context->add_target(nullptr).set_regions(std::span(&params.region, 1), context->min_region_sz);
   return context;

@@ -18,8 +18,8 @@ namespace damonfs {
 struct ModuleWorld {
   // Operations of paddr for one context. EINVAL where physical memory cannot be watched.
   std::function<Result<std::unique_ptr<Operations>>()> make_operations;
-  // Where the biggest block of System RAM lies, in bytes.
-  std::function<Result<AddrRange>()> biggest_system_ram;
+  // From the start of the first System RAM to the end of the last, in bytes.
+  std::function<Result<AddrRange>()> system_ram_span;
   std::shared_ptr<RunningKdamonds> kdamonds;
   Clock* clock = nullptr;
   TraceSink* trace = nullptr;  // null: nobody is told of events

@@ -24,6 +24,11 @@ constexpr Attribute physical_row(std::string_view name) {
   return row<&Files::params, &decltype(Files::params)::physical, Path...>(name);
 }
 
+Result<void> above_zero(uint64_t unit) {
+  if (unit == 0) return fail(EINVAL, "a unit of address cannot be 0 bytes");
+  return {};
+}
+
 template <class Files, class Params = decltype(Files::params)>
 constexpr Attribute kCommonRows[] = {
     enabled_row<Files>(),
@@ -42,7 +47,8 @@ constexpr Attribute kCommonRows[] = {
     physical_row<Files, &PhysicalParams::max_nr_regions>("max_nr_regions"),
     physical_row<Files, &PhysicalParams::region, &AddrRange::start>("monitor_region_start"),
     physical_row<Files, &PhysicalParams::region, &AddrRange::end>("monitor_region_end"),
-    physical_row<Files, &PhysicalParams::addr_unit>("addr_unit"),
+    checked_row<above_zero, &Files::params, &Params::physical, &PhysicalParams::addr_unit>(
+        "addr_unit"),
 };
 
 // Those, and the module's own.
@@ -133,7 +139,7 @@ Result<std::unique_ptr<Context>> context_of(const Directory& parameters, const M
 ModuleWorld module_world(const Machine& machine) {
   ModuleWorld world;
   world.make_operations = [make = machine.make_operations] { return make(OpsId::paddr); };
-  world.biggest_system_ram = [find = machine.biggest_system_ram]() -> Result<AddrRange> {
+  world.system_ram_span = [find = machine.system_ram_span]() -> Result<AddrRange> {
     if (!find) return fail(EINVAL, "physical memory cannot be watched here");
     return find();
   };

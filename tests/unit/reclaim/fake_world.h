@@ -29,7 +29,7 @@ inline ModuleWorld fake_world(Clock* clock = nullptr) {
   world.make_operations = []() -> Result<std::unique_ptr<Operations>> {
     return std::make_unique<FakeOperations>();
   };
-  world.biggest_system_ram = []() -> Result<AddrRange> { return kRam; };
+  world.system_ram_span = []() -> Result<AddrRange> { return kRam; };
   world.kdamonds = std::make_shared<RunningKdamonds>();
   world.clock = clock;
   world.seed = 1;
