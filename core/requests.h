@@ -13,9 +13,10 @@
 
 namespace damonfs {
 
-// Called on the kdamond's thread for each region that a scheme is applied to, after its action.
-using WalkFn = std::function<void(const Target& target, const Region& region, const Scheme& scheme,
-                                  uint64_t sz_filter_passed)>;
+// Called on the kdamond's thread for each region that the context's `scheme_idx`th scheme is
+// applied to, after its action and before the region's age starts anew.
+using WalkFn =
+    std::function<void(const Context& context, size_t scheme_idx, const Application& work)>;
 
 using CallFn = std::function<Result<void>(Context&)>;
 

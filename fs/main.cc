@@ -6,8 +6,8 @@
 #include <iostream>
 #include <span>
 
-#include "fs/command/base_name.h"
 #include "fs/command/commands.h"
+#include "fs/command/exec_program.h"
 #include "fs/exec/perf.h"
 #include "fs/exec/process_finders.h"
 #include "ops/rmap/protection.h"

@@ -15,10 +15,11 @@ namespace {
 constexpr uint64_t kPageSize = 4096;
 
 // Fills in the default region. EINVAL where it cannot be monitored.
-Result<void> settle_region(PhysicalParams& params, const ModuleWorld& world) {
+Result<void> settle_region(PhysicalParams& params, const Machine& machine) {
   AddrRange& region = params.region;
   if (region == AddrRange{}) {
-    const auto ram = world.system_ram_span();
+    if (!machine.system_ram_span) return fail(EINVAL, "physical memory cannot be watched here");
+    const auto ram = machine.system_ram_span();
     if (!ram) return tl::unexpected(ram.error());
     region = {ram->start / params.addr_unit, ram->end / params.addr_unit};
   }
@@ -54,7 +55,7 @@ Result<MonitoringAttrs> physical_attrs(const PhysicalParams& params) {
   return attrs;
 }
 
-Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const ModuleWorld& world,
+Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const Machine& machine,
                                                   ContextUse use) {
   const auto attrs = physical_attrs(params);
   if (!attrs) return tl::unexpected(attrs.error());
@@ -64,17 +65,17 @@ Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const 
     return fail(EINVAL, "addr_unit {} makes a page {} units, no power of two", params.addr_unit,
                 min_region_sz);
   }
-  if (auto settled = settle_region(params, world); !settled) {
+  if (auto settled = settle_region(params, machine); !settled) {
     return tl::unexpected(settled.error());
   }
   std::unique_ptr<Operations> operations;
   if (use == ContextUse::start) {
-    auto made = world.make_operations();
+    auto made = machine.make_operations(OpsId::paddr);
     if (!made) return tl::unexpected(made.error());
     operations = *std::move(made);
   }
-  auto context = std::make_unique<Context>(OpsId::paddr, std::move(operations), world.seed);
-  context->trace = world.trace;
+  auto context = std::make_unique<Context>(OpsId::paddr, std::move(operations), machine.seed);
+  context->trace = machine.trace;
   context->attrs = *attrs;
   context->addr_unit = params.addr_unit;
   context->min_region_sz = min_region_sz;

@@ -7,10 +7,10 @@
 #include "core/attrs.h"
 #include "core/base/result.h"
 #include "core/context.h"
+#include "core/machine.h"
 #include "core/region.h"
 #include "core/scheme.h"
 #include "core/watermarks.h"
-#include "reclaim/world.h"
 
 namespace damonfs {
 
@@ -45,9 +45,9 @@ enum class ContextUse { start, commit };
 // A context without schemes that monitors params.region. Where that is 0-0 it becomes the span of
 // all System RAM, the holes included, so that users can read it. EINVAL for attributes as above, an
 // addr_unit that is 0 or makes the smallest region (a page) no power of two in its units, and a
-// region that ends where it starts or before; else what `world` says.
+// region that ends where it starts or before; else what `machine` says.
 [[nodiscard]] Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params,
-                                                                const ModuleWorld& world,
+                                                                const Machine& machine,
                                                                 ContextUse use);
 
 // The regions of any size that were accessed within [min, max] samples for `min_age` aggregations

@@ -5,12 +5,9 @@
 #include <string_view>
 
 #include "fs/damon/sysfs_objects.h"
+#include "fs/tree/keywords.h"
 
 namespace damonfs {
-
-// All words of an enumeration, indexed by its values; defined for those below.
-template <class Enum>
-inline constexpr std::array<std::string_view, 0> keywords = {};
 
 template <>
 inline constexpr auto keywords<OpsId> = std::to_array<std::string_view>({"vaddr", "fvaddr",
@@ -50,11 +47,5 @@ inline constexpr auto keywords<GoalTuner> = std::to_array<std::string_view>({"co
 template <>
 inline constexpr auto keywords<WatermarkMetric> =
     std::to_array<std::string_view>({"none", "free_mem_rate"});
-
-// The word that stands for `value`.
-template <class Enum>
-[[nodiscard]] constexpr std::string_view keyword_of(Enum value) {
-  return keywords<Enum>[static_cast<size_t>(value)];
-}
 
 }  // namespace damonfs

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <string>
 
-#include "fs/damon/context_directories.h"
 #include "fs/modules/module_commands.h"
 
 namespace damonfs {
@@ -123,32 +122,18 @@ constexpr DirectoryType kStat = {"damon_stat", kStatRows};
 
 template <class Files>
 void add_module(Directory& modules, std::string name, const DirectoryType& parameters,
-                const ModuleWorld& world, uint64_t report_period_ns) {
+                const Machine& machine, uint64_t report_period_ns) {
   Directory& module = modules.add_child(std::move(name), kPlainDirectory, nullptr);
-  module.add_child("parameters", parameters, std::make_shared<Files>(world, report_period_ns));
+  module.add_child("parameters", parameters, std::make_shared<Files>(machine, report_period_ns));
 }
 
 template <class Files>
 Result<std::unique_ptr<Context>> context_of(const Directory& parameters, const Machine& machine) {
   auto params = static_cast<const Files*>(parameters.object().get())->params;
-  return build_context(params, module_world(machine), ContextUse::start);
+  return build_context(params, machine, ContextUse::start);
 }
 
 }  // namespace
-
-ModuleWorld module_world(const Machine& machine) {
-  ModuleWorld world;
-  world.make_operations = [make = machine.make_operations] { return make(OpsId::paddr); };
-  world.system_ram_span = [find = machine.system_ram_span]() -> Result<AddrRange> {
-    if (!find) return fail(EINVAL, "physical memory cannot be watched here");
-    return find();
-  };
-  world.kdamonds = machine.kdamonds;
-  world.clock = machine.clock;
-  world.trace = machine.trace;
-  world.seed = machine.seed;
-  return world;
-}
 
 Result<std::unique_ptr<Context>> module_context(const Directory& parameters,
                                                 const Machine& machine) {
@@ -160,10 +145,9 @@ Result<std::unique_ptr<Context>> module_context(const Directory& parameters,
 void add_modules(Tree& tree, const Machine& machine) {
   const std::lock_guard lock(tree.mutex());
   Directory& modules = tree.root().add_child("module", kPlainDirectory, nullptr);
-  const ModuleWorld world = module_world(machine);
-  add_module<ReclaimFiles>(modules, "damon_reclaim", kReclaim, world, kAlways);
-  add_module<LruSortFiles>(modules, "damon_lru_sort", kLruSort, world, kAlways);
-  add_module<StatFiles>(modules, "damon_stat", kStat, world, kNowAndThen);
+  add_module<ReclaimFiles>(modules, "damon_reclaim", kReclaim, machine, kAlways);
+  add_module<LruSortFiles>(modules, "damon_lru_sort", kLruSort, machine, kAlways);
+  add_module<StatFiles>(modules, "damon_stat", kStat, machine, kNowAndThen);
 }
 
 }  // namespace damonfs

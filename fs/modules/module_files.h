@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "core/context.h"
-#include "fs/damon/admin_directory.h"
+#include "core/machine.h"
 #include "fs/tree/node.h"
 #include "reclaim/access_stat.h"
 #include "reclaim/lru_sort.h"
@@ -18,17 +18,14 @@ namespace damonfs {
 // `params` under the tree's lock.
 template <class Params, class Report>
 struct ModuleFiles {
-  ModuleFiles(ModuleWorld world, uint64_t report_period_ns)
-      : module(std::move(world), report_period_ns) {}
+  ModuleFiles(Machine machine, uint64_t report_period_ns)
+      : module(std::move(machine), report_period_ns) {}
   Params params;
   Module<Params, Report> module;
 };
 using ReclaimFiles = ModuleFiles<ReclaimParams, ReclaimReport>;
 using LruSortFiles = ModuleFiles<LruSortParams, LruSortReport>;
 using StatFiles = ModuleFiles<StatParams, StatReport>;
-
-// What modules on `machine` need of it.
-[[nodiscard]] ModuleWorld module_world(const Machine& machine);
 
 // The context that the module of the directory `parameters` (one of those below) would run on
 // `machine`, as Module::start() makes it. The directory's object must not be changed meanwhile.

@@ -72,6 +72,9 @@ struct DirectoryType {
   std::span<const Attribute> attributes;
 };
 
+// For directories that hold directories only.
+inline constexpr DirectoryType kPlainDirectory = {"directory", {}};
+
 // A directory: named sub-directories, and one object that its attributes show and store. Owned by
 // its parent and by whoever has it or a file of it open; everything but `type`, `inode` and
 // `object` under the tree's lock. Once removed it stays so, and its files answer ENODEV.

@@ -5,7 +5,10 @@ namespace damonfs {
 Result<std::unique_ptr<IdleBackend>> IdleBackend::open(const Paths& paths, PteReader read_entries) {
   auto marks = IdleMarks::open(paths);
   if (!marks) return tl::unexpected(marks.error());
-  return std::unique_ptr<IdleBackend>(new IdleBackend(*std::move(marks), std::move(read_entries)));
+  auto ages = IdleAges::open(paths);
+  if (!ages) return tl::unexpected(ages.error());
+  return std::unique_ptr<IdleBackend>(
+      new IdleBackend(*std::move(marks), *std::move(ages), std::move(read_entries)));
 }
 
 void IdleBackend::find_frames(std::span<const Sample> samples) {

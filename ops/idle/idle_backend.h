@@ -8,6 +8,7 @@
 
 #include "core/base/result.h"
 #include "ops/backend/accessed_bits.h"
+#include "ops/idle/idle_ages.h"
 #include "ops/idle/page_idle.h"
 #include "ops/pages/pagemap.h"
 #include "ops/procfs/paths.h"
@@ -43,17 +44,19 @@ class IdleBackend final : public VaddrBackend {
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
   void look(std::span<Sample> samples) override;
+  [[nodiscard]] YoungTest* young_test() override { return ages_.get(); }
   [[nodiscard]] std::string_view name() const override { return "idle"; }
 
  private:
-  IdleBackend(IdleMarks marks, PteReader read_entries)
-      : marks_(std::move(marks)), read_entries_(std::move(read_entries)) {}
+  IdleBackend(IdleMarks marks, std::unique_ptr<IdleAges> ages, PteReader read_entries)
+      : marks_(std::move(marks)), ages_(std::move(ages)), read_entries_(std::move(read_entries)) {}
   // Fills the marks with the frames behind the samples.
   void find_frames(std::span<const Sample> samples);
   void ask_entries(std::span<Sample> samples);
   void settle(Sample& sample, size_t mark, bool idle);
 
   IdleMarks marks_;  // parallel to the samples
+  std::unique_ptr<IdleAges> ages_;
   PteReader read_entries_;
   std::vector<bool> exclusive_;     // parallel to the samples: mapped once
   std::vector<PageEntry> entries_;  // kept for its memory

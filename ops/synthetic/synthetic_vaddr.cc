@@ -16,6 +16,11 @@ const SyntheticProcess& described(const Target& target) {
   return static_cast<const SyntheticProcess&>(*target.handle);
 }
 
+// In the order of Action.
+constexpr const char* kActionNames[] = {"willneed",    "cold",         "pageout",  "hugepage",
+                                        "nohugepage",  "collapse",     "lru_prio", "lru_deprio",
+                                        "migrate_hot", "migrate_cold", "stat"};
+
 bool of_virtual_memory(Action action) {
   return action != Action::nohugepage && action != Action::lru_prio && action != Action::lru_deprio;
 }
@@ -87,7 +92,7 @@ void SyntheticOperations::apply_probes(std::span<const Probe> probes, std::span<
 
 void SyntheticOperations::apply(const Scheme& scheme, std::span<Application> work) {
   const SyntheticActions::Now now = play_.settle();
-  if (!of_virtual_memory(scheme.params.action)) return VirtualOperations::apply(scheme, work);
+  if (!of_virtual_memory(scheme.params.action)) return refuse(scheme.params.action, work);
   for_each_target(work, [&](const SyntheticProcess& process, std::span<Application> of_one) {
     Residency& memory = play_.machine().residency(process.pid());
     for (Application& piece : of_one) {
@@ -97,6 +102,12 @@ void SyntheticOperations::apply(const Scheme& scheme, std::span<Application> wor
       piece.sz_filter_passed = done.filter_passed;
     }
   });
+}
+
+void SyntheticOperations::refuse(Action action, std::span<Application> work) {
+  for (Application& piece : work) piece.sz_applied = piece.sz_filter_passed = 0;
+  const char* const name = kActionNames[static_cast<size_t>(action)];
+  warn_(name, "the action {} cannot be done to virtual address spaces: tried, not applied", name);
 }
 
 bool SyntheticOperations::target_valid(const Target& target) {

@@ -7,6 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/target.h"
+#include "ops/base/warn_once.h"
 #include "ops/synthetic/pattern.h"
 #include "ops/synthetic/pattern_clock.h"
 #include "ops/synthetic/synthetic_machine.h"
@@ -69,7 +70,11 @@ class SyntheticOperations final : public VirtualOperations {
   [[nodiscard]] Result<std::vector<AddrRange>> mappings(const Target& target) override;
 
  private:
+  // Tried, not applied; nothing passes filters, and one warning an action says so.
+  void refuse(Action action, std::span<Application> work);
+
   SyntheticPlay play_;
+  WarnOnce warn_;
 };
 
 }  // namespace damonfs

@@ -117,6 +117,11 @@ class FakeOperations final : public Operations {
   }
 };
 
+// The scheme of that number.
+inline const Scheme& scheme_at(const Context& context, size_t index) {
+  return *std::next(context.schemes.begin(), static_cast<std::ptrdiff_t>(index));
+}
+
 // A context over a FakeOperations, with default attributes and no target.
 inline std::unique_ptr<Context> fake_context(uint64_t seed = 1) {
   return std::make_unique<Context>(OpsId::vaddr, std::make_unique<FakeOperations>(), seed);

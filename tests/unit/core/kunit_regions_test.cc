@@ -9,6 +9,7 @@
 
 #include "core/access_rate.h"
 #include "core/adjust.h"
+#include "core/core_filters.h"
 #include "core/feedback.h"
 #include "tests/unit/core/adjust_fixture.h"
 
