@@ -5,12 +5,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/attrs.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "core/context.h"
 #include "core/operations.h"
 #include "core/region.h"
 #include "core/running_kdamonds.h"
@@ -42,7 +45,22 @@ struct Machine {
   Clock* clock = nullptr;
   TraceSink* trace = nullptr;  // who is told of kdamonds' work; null: nobody
   uint64_t seed = 0;           // of all that is random
+  // For reports: what accesses are noticed by, and whether actions are only counted.
+  std::string backend;
+  bool dry_run = false;
 };
+
+// What a context is made for: to run, with operations of its own, or to be committed to a context
+// that runs with its own already.
+enum class ContextUse { start, commit };
+
+// A context on `machine` without targets, probes and schemes. `addr_unit` is not 0; regions are at
+// least a page, as far as units of address allow. Attributes are not checked. Errors as
+// make_operations.
+[[nodiscard]] Result<std::unique_ptr<Context>> make_context(const Machine& machine, OpsId id,
+                                                            ContextUse use,
+                                                            const MonitoringAttrs& attrs,
+                                                            uint64_t addr_unit);
 
 // The error that a Machine answers with where `error` is why it cannot watch something. The kernel
 // tells the writer only EINVAL.

@@ -12,8 +12,6 @@ namespace damonfs {
 
 namespace {
 
-constexpr uint64_t kPageSize = 4096;
-
 // Fills in the default region. EINVAL where it cannot be monitored.
 Result<void> settle_region(PhysicalParams& params, const Machine& machine) {
   AddrRange& region = params.region;
@@ -60,28 +58,18 @@ Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const 
   const auto attrs = physical_attrs(params);
   if (!attrs) return tl::unexpected(attrs.error());
   if (params.addr_unit == 0) return fail(EINVAL, "addr_unit must be above 0");
-  const uint64_t min_region_sz = std::max<uint64_t>(kPageSize / params.addr_unit, 1);
-  if (!std::has_single_bit(min_region_sz)) {
-    return fail(EINVAL, "addr_unit {} makes a page {} units, no power of two", params.addr_unit,
-                min_region_sz);
-  }
   if (auto settled = settle_region(params, machine); !settled) {
     return tl::unexpected(settled.error());
   }
-  std::unique_ptr<Operations> operations;
-  if (use == ContextUse::start) {
-    auto made = machine.make_operations(OpsId::paddr);
-    if (!made) return tl::unexpected(made.error());
-    operations = *std::move(made);
+  auto made = make_context(machine, OpsId::paddr, use, *attrs, params.addr_unit);
+  if (!made) return made;
+  Context& context = **made;
+  if (!std::has_single_bit(context.min_region_sz)) {
+    return fail(EINVAL, "addr_unit {} makes a page {} units, no power of two", params.addr_unit,
+                context.min_region_sz);
   }
-  auto context = std::make_unique<Context>(OpsId::paddr, std::move(operations), machine.seed);
-  context->trace = machine.trace;
-  context->attrs = *attrs;
-  context->addr_unit = params.addr_unit;
-  context->min_region_sz = min_region_sz;
-  context->aggr_samples = context->samples_in(attrs->aggr_us);
-  context->add_target(nullptr).set_regions(std::span(&params.region, 1), context->min_region_sz);
-  return context;
+  context.add_target(nullptr).set_regions(std::span(&params.region, 1), context.min_region_sz);
+  return made;
 }
 
 AccessPattern physical_pattern(const Context& context, uint32_t min_nr_accesses,

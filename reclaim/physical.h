@@ -32,10 +32,6 @@ struct ModuleQuota {
   uint64_t reset_interval_ms = 1000;
 };
 
-// What a module's context is made for: to run, with operations of its own, or to be committed to a
-// context that runs with its own already.
-enum class ContextUse { start, commit };
-
 // The attributes that the parameters stand for. Where intervals are tuned they begin with 5 ms and
 // 100 ms and lead to 0.4% of the accesses that could be seen within three aggregations, sampling
 // every 5 ms to 10 s (lru_sort.rst; mainline's share). EINVAL for attributes that are not valid,

@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "core/actions.h"
 #include "fs/damon/sysfs_objects.h"
 #include "fs/tree/keywords.h"
 
@@ -14,9 +15,11 @@ inline constexpr auto keywords<OpsId> = std::to_array<std::string_view>({"vaddr"
                                                                          "paddr"});
 
 template <>
-inline constexpr auto keywords<Action> = std::to_array<std::string_view>(
-    {"willneed", "cold", "pageout", "hugepage", "nohugepage", "collapse", "lru_prio", "lru_deprio",
-     "migrate_hot", "migrate_cold", "stat"});
+inline constexpr auto keywords<Action> = [] {
+  std::array<std::string_view, kActions.size()> words;
+  for (size_t i = 0; i < words.size(); ++i) words[i] = kActions[i].name;
+  return words;
+}();
 
 template <>
 inline constexpr auto keywords<ProbeFilterType> = std::to_array<std::string_view>(
