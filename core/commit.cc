@@ -1,5 +1,7 @@
 #include "core/commit.h"
 
+#include <bit>
+#include <cerrno>
 #include <vector>
 
 #include "core/access_rate.h"
@@ -10,6 +12,9 @@ namespace {
 
 Result<void> check(const Context& running, const Context& wanted) {
   if (auto valid = wanted.attrs.validate(); !valid) return valid;
+  if (!std::has_single_bit(wanted.min_region_sz)) {
+    return fail(EINVAL, "the smallest region, {} units, is no power of two", wanted.min_region_sz);
+  }
   const Operations& operations =
       running.ops_id == wanted.ops_id ? *running.operations : *wanted.operations;
   if (!wanted.probes.empty() && !operations.takes_probes()) {
@@ -130,14 +135,7 @@ void commit_probes(Context& running, const Context& wanted) {
 
 }  // namespace
 
-void commit_quota(Quota& running, const QuotaParams& wanted) {
-  std::vector<QuotaGoal> goals = wanted.goals;
-  for (size_t i = 0; i < goals.size() && i < running.params.goals.size(); ++i) {
-    goals[i].last_psi_us = running.params.goals[i].last_psi_us;
-  }
-  running.params = wanted;
-  running.params.goals = std::move(goals);
-}
+void commit_quota(Quota& running, const QuotaParams& wanted) { running.params = wanted; }
 
 Result<void> commit_context(Context& running, Context& wanted) {
   if (auto valid = check(running, wanted); !valid) return valid;

@@ -36,9 +36,9 @@ struct Machine {
   // The id of the memory cgroup at `path` below the cgroup mount (see ops/procfs/memcg.h). Null:
   // there are none.
   std::function<Result<uint64_t>(std::string_view path)> find_memcg;
-  // The biggest range of RAM, in bytes, which modules watch unless told otherwise; as of
-  // ops/procfs/iomem.h. Null: a machine without physical memory.
-  std::function<Result<AddrRange>()> biggest_system_ram;
+  // What modules monitor by default: from the start of the first System RAM to the end of the last,
+  // in bytes; as of ops/procfs/iomem.h. Null: a machine without physical memory.
+  std::function<Result<AddrRange>()> system_ram_span;
   // Of this machine, the tree's and the modules' alike.
   std::shared_ptr<RunningKdamonds> kdamonds = std::make_shared<RunningKdamonds>();
   // Whether accesses are writes only, as with the backend soft-dirty.

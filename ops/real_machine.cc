@@ -138,7 +138,7 @@ void set_functions(Machine& machine, const std::shared_ptr<RealParts>& parts) {
         .map_error(not_watchable);
   };
   machine.find_memcg = [parts](std::string_view path) { return find_memcg(parts->paths, path); };
-  machine.biggest_system_ram = [parts] { return biggest_system_ram(parts->paths); };
+  machine.system_ram_span = [parts] { return system_ram_span(parts->paths); };
 }
 
 Result<ServedMachine> make_real(MachineOptions options, const Paths& paths) {

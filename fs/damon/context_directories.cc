@@ -13,7 +13,10 @@ namespace {
 
 // monitoring_attrs/probes
 
-constexpr Attribute kProbePrepRows[] = {row<&SysfsProbePrep::action>("prep_action")};
+constexpr Attribute kProbePrepRows[] = {
+    avail_row<PrepAction>("avail_prep_actions"),
+    row<&SysfsProbePrep::action>("prep_action"),
+};
 constexpr DirectoryType kProbePrep = {"probe preparation", kProbePrepRows};
 
 constexpr Attribute kProbePrepsRows[] = {
@@ -22,9 +25,10 @@ constexpr Attribute kProbePrepsRows[] = {
 constexpr DirectoryType kProbePreps = {"probe preparations", kProbePrepsRows};
 
 constexpr Attribute kProbeFilterRows[] = {
-    row<&ProbeFilter::type>("type"),   row<&ProbeFilter::matching>("matching"),
-    row<&ProbeFilter::allow>("allow"), row<&ProbeFilter::path>("path"),
-    row<&ProbeFilter::min_sz>("min"),  row<&ProbeFilter::max_sz>("max"),
+    avail_row<ProbeFilterType>("avail_types"), row<&ProbeFilter::type>("type"),
+    row<&ProbeFilter::matching>("matching"),   row<&ProbeFilter::allow>("allow"),
+    row<&ProbeFilter::path>("path"),           row<&ProbeFilter::min_sz>("min"),
+    row<&ProbeFilter::max_sz>("max"),
 };
 constexpr DirectoryType kProbeFilter = {"probe filter", kProbeFilterRows};
 

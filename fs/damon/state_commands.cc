@@ -65,7 +65,6 @@ Result<void> turn_on(const Call& call, SysfsKdamond& files) {
 
 Result<void> turn_off(const Call& call, SysfsKdamond& files) {
   if (!files.kdamond) return never_started();
-  if (!files.kdamond->running()) return fail(EPERM, "the kdamond has ended already");
   const auto kdamond = files.kdamond;
   const Unlocked unlocked(call.lock);
   return kdamond->stop(call.interrupt);

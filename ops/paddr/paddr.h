@@ -25,7 +25,8 @@ namespace damonfs {
 //   page cache, mapped     as other pages
 //   page cache, unmapped   `idle` sees it, `pte` does not; no action reaches it
 //   kernel memory, free    not accessed
-//   hugetlbfs              not accessed (nothing clears its bits); no action
+//   hugetlbfs              not accessed: no system call clears its bits, and the kernel's paddr
+//                          does not see it either (7.3; LRU folios only); no action
 // The reverse map is made anew at each update interval if the backend or a scheme needs one. Same
 // ownership and thread rule as Operations.
 class PaddrOperations final : public Operations {

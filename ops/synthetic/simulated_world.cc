@@ -43,7 +43,7 @@ Machine machine_of_pattern(const std::shared_ptr<const Pattern>& pattern, const 
     if (!has_memory) return nobody_has_memory();
     return std::make_unique<SyntheticPaddr>(pattern, clock, virtual_clock, memory);
   };
-  machine.biggest_system_ram = [space, has_memory]() -> Result<AddrRange> {
+  machine.system_ram_span = [space, has_memory]() -> Result<AddrRange> {
     if (!has_memory) return nobody_has_memory();
     return space;
   };

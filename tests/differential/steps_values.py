@@ -90,7 +90,7 @@ KEYWORDS = {
                         "lru_prio", "lru_deprio", "migrate_hot", "migrate_cold", "stat"],
     SCHEME + "quotas/goals/0/target_metric": [
         "node_mem_used_bp", "node_mem_free_bp", "node_memcg_used_bp", "node_memcg_free_bp",
-        "active_mem_bp", "inactive_mem_bp", "node_eligible_mem_bp", "user_input",
+        "active_mem_bp", "inactive_mem_bp", "node_eligible_mem_bp", "hugepage_mem_bp", "user_input",
         "some_mem_psi_us"],
     SCHEME + "quotas/goal_tuner": ["consist", "temporal"],
     SCHEME + "watermarks/metric": ["none", "free_mem_rate"],

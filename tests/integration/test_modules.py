@@ -187,7 +187,7 @@ def test_a_commit_keeps_what_the_quota_has_spent(reclaim):
 
 def test_wrong_values_are_refused(reclaim):
     wrong = {"min_nr_regions": 2, "max_nr_regions": 5, "sample_interval": 200000, "monitor_region_start": END + 1,
-             "addr_unit": 0}
+             "addr_unit": 3}
     for name, value in wrong.items():
         good = reclaim.read(name)
         reclaim.write(**{name: value})
@@ -204,6 +204,8 @@ def test_wrong_values_are_refused(reclaim):
     reclaim.wait_for("bytes_reclaimed_regions", 0.9 * COLD)
     for name in ("kdamond_pid", "nr_quota_exceeds"):
         assert reclaim.refuses(name, 0) == errno.EACCES
+    assert reclaim.refuses("addr_unit", 0) == errno.EINVAL, "at once, as the kernel"
+    assert reclaim.read("addr_unit") == "1"
 
 
 def test_lru_sort_sorts_hot_and_cold(mount):

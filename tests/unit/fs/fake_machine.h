@@ -100,7 +100,7 @@ class FakeTree {
       if (path == "/" || path == "/known") return 1;
       return fail(EINVAL, "no such cgroup");
     };
-    machine_.biggest_system_ram = []() -> Result<AddrRange> { return AddrRange{0x1000, 0x41000}; };
+    machine_.system_ram_span = []() -> Result<AddrRange> { return AddrRange{0x1000, 0x41000}; };
     machine_.clock = &clock_;
     add_damon_tree(tree_, machine_);
     add_modules(tree_, machine_);
