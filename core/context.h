@@ -10,6 +10,7 @@
 #include "core/base/random.h"
 #include "core/operations.h"
 #include "core/probes.h"
+#include "core/sample_timing.h"
 #include "core/schedule.h"
 #include "core/scheme.h"
 #include "core/target.h"
@@ -78,6 +79,7 @@ struct Context {
   [[nodiscard]] bool traced() const { return trace != nullptr && trace->wanted(); }
 
   Schedule schedule;
+  SampleTiming timing;
   std::vector<Probe> probes;  // kMaxProbes at the most
 
   size_t last_nr_regions = 0;      // regions there were at the last split

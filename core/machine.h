@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -44,6 +45,9 @@ struct Machine {
   Clock* clock = nullptr;
   TraceSink* trace = nullptr;  // who is told of kdamonds' work; null: nobody
   uint64_t seed = 0;           // of all that is random
+  // For reports: what accesses are noticed by, and whether actions are only counted.
+  std::string backend;
+  bool dry_run = false;
 };
 
 // What a context is made for: to run, with operations of its own, or to be committed to a context

@@ -129,6 +129,7 @@ Result<ServedMachine> make_real(const MachineOptions& options, const Paths& path
   made.machine.avail_operations = {OpsId::vaddr, OpsId::fvaddr};
   add_paddr(made, *parts);
   set_functions(made.machine, parts);
+  made.machine.backend = *choice;
   made.machine.sees_writes_only = backend.sees_writes_only;
   made.machine.seed = options.seed ? *options.seed : std::random_device()();
   made.machine.clock = &parts->clock;
@@ -145,6 +146,7 @@ Result<ServedMachine> make_synthetic(const std::string& file, std::optional<uint
   ServedMachine made;
   made.parts = clock;
   made.machine = machine_of_pattern(pattern, *clock, virtual_clock.get(), nullptr);
+  made.machine.backend = "synthetic";
   made.machine.clock = clock.get();
   made.description = fmt::format("SYNTHETIC accesses as described in {}, in {} time", file,
                                  pattern->virtual_clock ? "virtual" : "real");
@@ -158,6 +160,7 @@ Result<ServedMachine> make_machine(const MachineOptions& options, const Paths& p
                   ? make_synthetic(options.backend.substr(kSyntheticPrefix.size()), options.seed)
                   : make_real(options, paths);
   if (!made) return made;
+  made->machine.dry_run = options.dry_run;
   made->description += fmt::format(", seed {}", made->machine.seed);
   if (options.dry_run) {
     made->description += "; DRY RUN: what schemes would do is counted, not done";

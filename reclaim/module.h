@@ -40,11 +40,12 @@ class ModuleKdamond {
   // Thread id, -1 when it does not run.
   [[nodiscard]] pid_t pid() const;
   [[nodiscard]] bool running() const { return pid() > 0; }
+  // Of the last start, even when it has ended; null when there was none.
+  [[nodiscard]] std::shared_ptr<Kdamond> kdamond() const;
   [[nodiscard]] const Machine& machine() const { return machine_; }
 
  private:
   class Command;
-  [[nodiscard]] std::shared_ptr<Kdamond> kdamond() const;
 
   const Machine machine_;
   mutable std::mutex mutex_;
@@ -80,6 +81,8 @@ class Module {
 
   [[nodiscard]] bool running() const { return kdamond_.running(); }
   [[nodiscard]] pid_t pid() const { return kdamond_.pid(); }
+  // As ModuleKdamond.
+  [[nodiscard]] std::shared_ptr<Kdamond> kdamond() const { return kdamond_.kdamond(); }
   // The last one; of an earlier run when it is off.
   [[nodiscard]] Report report() const {
     const std::lock_guard lock(latest_->mutex);

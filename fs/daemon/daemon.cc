@@ -19,6 +19,7 @@
 #include "fs/command/failures.h"
 #include "fs/config/config.h"
 #include "fs/damon/admin_directory.h"
+#include "fs/damonfs/damonfs_directory.h"
 #include "fs/fuse/session.h"
 #include "fs/modules/module_files.h"
 #include "fs/tracing/trace_pipe.h"
@@ -118,6 +119,7 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
   add_damon_tree(tree, machine);
   add_modules(tree, machine);
   add_tracing(tree, trace);
+  add_damonfs_directory(tree, machine);
   const auto session = Session::mount(tree, options.mount_point);
   if (!session) return failed(session.error());
   if (auto applied = configure(tree, options); !applied) {

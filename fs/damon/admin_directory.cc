@@ -1,5 +1,7 @@
 #include "fs/damon/admin_directory.h"
 
+#include <fmt/format.h>
+
 #include "fs/damon/context_directories.h"
 #include "fs/damon/state_commands.h"
 #include "fs/damon/sysfs_kdamond.h"
@@ -106,6 +108,19 @@ void add_damon_tree(Tree& tree, const Machine& machine) {
     directory = &directory_in(*directory, name);
   }
   add_kdamonds(*directory, machine);
+}
+
+std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> sysfs_kdamonds(Tree& tree) {
+  std::shared_ptr<Directory> directory = tree.root().shared_from_this();
+  for (const auto* name : {"kernel", "mm", "damon", "admin", "kdamonds"}) {
+    directory = directory->child(name);
+  }
+  std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> found;
+  const auto& kdamonds = static_cast<const SysfsKdamonds*>(directory->object().get())->kdamonds;
+  for (size_t i = 0; i < kdamonds.size(); ++i) {
+    found.emplace_back(fmt::format("{}/{}", directory->path(), i), kdamonds[i].kdamond);
+  }
+  return found;
 }
 
 }  // namespace damonfs

@@ -1,6 +1,12 @@
 // DAMON's part of the tree: kernel/mm/damon/admin and everything below it.
 #pragma once
 
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/kdamond.h"
 #include "core/machine.h"
 #include "fs/tree/node.h"
 
@@ -9,5 +15,10 @@ namespace damonfs {
 // Makes kernel/mm/damon/admin below the tree's root. Kdamonds that still run when the tree goes are
 // stopped.
 void add_damon_tree(Tree& tree, const Machine& machine);
+
+// The paths of the directories kdamonds/N and the kdamond of each; null when it was never on. Under
+// the tree's lock.
+[[nodiscard]] std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> sysfs_kdamonds(
+    Tree& tree);
 
 }  // namespace damonfs

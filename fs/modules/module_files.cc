@@ -127,6 +127,14 @@ Result<std::unique_ptr<Context>> context_of(const Directory& parameters, const M
   return build_context(params, machine, ContextUse::start);
 }
 
+// Of the module of the directory `parameters`.
+std::shared_ptr<Kdamond> kdamond_of(const Directory& parameters) {
+  void* const files = parameters.object().get();
+  if (&parameters.type() == &kReclaim) return static_cast<ReclaimFiles*>(files)->module.kdamond();
+  if (&parameters.type() == &kLruSort) return static_cast<LruSortFiles*>(files)->module.kdamond();
+  return static_cast<StatFiles*>(files)->module.kdamond();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Context>> module_context(const Directory& parameters,
@@ -134,6 +142,15 @@ Result<std::unique_ptr<Context>> module_context(const Directory& parameters,
   if (&parameters.type() == &kReclaim) return context_of<ReclaimFiles>(parameters, machine);
   if (&parameters.type() == &kLruSort) return context_of<LruSortFiles>(parameters, machine);
   return context_of<StatFiles>(parameters, machine);
+}
+
+std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> module_kdamonds(Tree& tree) {
+  std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> found;
+  const auto modules = tree.root().child("module");
+  for (const auto& [name, module] : modules->children()) {
+    found.emplace_back(module->path(), kdamond_of(*module->child("parameters")));
+  }
+  return found;
 }
 
 void add_modules(Tree& tree, const Machine& machine) {

@@ -2,8 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/context.h"
+#include "core/kdamond.h"
 #include "core/machine.h"
 #include "fs/tree/node.h"
 #include "reclaim/access_stat.h"
@@ -31,6 +35,11 @@ using StatFiles = ModuleFiles<StatParams, StatReport>;
 // `machine`, as Module::start() makes it. The directory's object must not be changed meanwhile.
 [[nodiscard]] Result<std::unique_ptr<Context>> module_context(const Directory& parameters,
                                                               const Machine& machine);
+
+// The paths of the modules' directories and the kdamond of each; null when it was never on. Under
+// the tree's lock.
+[[nodiscard]] std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> module_kdamonds(
+    Tree& tree);
 
 // Makes module/damon_reclaim, damon_lru_sort and damon_stat below the tree's root, all off. Those
 // that still run when the tree goes are stopped. `machine` may go.

@@ -23,7 +23,7 @@ class SyntheticProcess final : public TargetHandle {
   static Result<std::shared_ptr<SyntheticProcess>> open(pid_t pid,
                                                         std::shared_ptr<const Pattern> pattern);
 
-  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] pid_t pid() const override { return pid_; }
   [[nodiscard]] const PatternProcess& pattern() const { return *process_; }
   [[nodiscard]] bool same_as(const TargetHandle& other) const override;
 

@@ -30,6 +30,7 @@ constexpr AddrRange pages(uint64_t first, uint64_t last) { return {first * kPage
 class FakeHandle final : public TargetHandle {
  public:
   explicit FakeHandle(int process_id) : id(process_id) {}
+  [[nodiscard]] int pid() const override { return id; }
   [[nodiscard]] bool same_as(const TargetHandle& other) const override {
     return id == static_cast<const FakeHandle&>(other).id;
   }
