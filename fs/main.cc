@@ -6,11 +6,14 @@
 #include <exception>
 #include <iostream>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "fs/command/commands.h"
 #include "fs/command/exec_program.h"
 #include "fs/exec/perf.h"
 #include "fs/exec/process_finders.h"
+#include "ops/doctor/backends.h"
 #include "ops/rmap/protection.h"
 #include "ops/synthetic/units.h"
 
@@ -20,15 +23,25 @@ namespace {
 
 constexpr int kUsage = 2;
 
+// The names of --backend, with a word behind the one that takes a file.
+std::vector<std::string> backend_names() {
+  std::vector<std::string> names = {"auto"};
+  for (const BackendTraits& backend : backends()) {
+    const bool real = backend.make_vaddr != nullptr;
+    names.push_back(real ? std::string(backend.name) : fmt::format("{}FILE", kSyntheticPrefix));
+  }
+  return names;
+}
+
 const CLI::Validator kBackend(
     [](const std::string& name) -> std::string {
-      const bool known = name == "auto" || name == "pte" || name == "idle" ||
-                         name == "soft-dirty" ||
-                         (name.starts_with("synthetic:") && name.size() > sizeof("synthetic:") - 1);
-      if (known) return {};
-      return "'" + name + "' is none of auto, pte, idle, soft-dirty, synthetic:FILE";
+      const auto names = backend_names();
+      const bool synthetic =
+          name.starts_with(kSyntheticPrefix) && name.size() > kSyntheticPrefix.size();
+      if (synthetic || std::ranges::find(names, name) != names.end()) return {};
+      return fmt::format("'{}' is none of {}", name, fmt::join(names, ", "));
     },
-    "auto|pte|idle|soft-dirty|synthetic:FILE", "backend");
+    fmt::format("{}", fmt::join(backend_names(), "|")), "backend");
 
 const CLI::Validator kProtected(
     [](const std::string& words) -> std::string {

@@ -12,7 +12,7 @@
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/operations.h"
-#include "ops/actions/cold_advice.h"
+#include "ops/actions/advise.h"
 #include "ops/base/time_share.h"
 #include "ops/base/warn_once.h"
 #include "ops/procfs/paths.h"

@@ -189,9 +189,8 @@ RangeList VaddrActions::make_cold(Job& job) {
 
 RangeList VaddrActions::page_out(Job& job) {
   if (options_.dry_run || job.present.empty()) return job.present;
-  const RangeList taken =
-      adviser_.advise(job.process, MADV_PAGEOUT, job.pieces_with(job.present), job.mappings);
-  // What was refused may have been done in part.
+  // What is refused may have been done in part: only what is gone afterwards counts.
+  adviser_.advise(job.process, MADV_PAGEOUT, job.pieces_with(job.present), job.mappings);
   return subtract(job.present, job.info.find(PageState::present, job.spans));
 }
 
