@@ -24,7 +24,7 @@ unpack_source_package() {
     rm -rf "$work/deb"
 }
 
-# take_sources WORK PACKAGE: the entry.
+# take_sources WORK PACKAGE VERSION: the entry.
 take_sources() {
     unpack_source_package "$2" "$1" tools/testing/selftests/damon 'tools/testing/selftests/kselftest*' \
         tools/testing/selftests/lib.mk mm/damon include/linux/damon.h \
@@ -32,10 +32,11 @@ take_sources() {
         Documentation/mm/damon
     rmdir "$1/entry"
     mv "$1/linux" "$1/entry"
+    echo "$3" >"$1/entry/version"
 }
 
 # make_source WORK VERSION
-make_source() { take_sources "$1" linux-source-6.12; }
+make_source() { take_sources "$1" linux-source-6.12 "$2"; }
 
 # make_source_newest WORK VERSION
-make_source_newest() { take_sources "$1" "$(newest 'linux-source-[0-9]+[.][0-9]+')"; }
+make_source_newest() { take_sources "$1" "$(newest 'linux-source-[0-9]+[.][0-9]+')" "$2"; }
