@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "core/result.h"
+#include "core/base/result.h"
 
 namespace damonfs {
 

@@ -60,7 +60,7 @@ bool append_target(Context& running, const Target& wanted) {
 // A quota that stopped in a target that goes has nowhere to continue.
 TargetList::iterator drop_target(Context& running, TargetList::iterator target) {
   for (Scheme& scheme : running.schemes) {
-    if (scheme.quota.stopped_target == &*target) scheme.quota.stopped_target = nullptr;
+    if (scheme.quota.charge_target_from == &*target) scheme.quota.charge_target_from = nullptr;
   }
   return running.remove_target(target);
 }

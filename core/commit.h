@@ -2,8 +2,8 @@
 // (usage.rst, "kdamonds/<N>/", the commit command).
 #pragma once
 
+#include "core/base/result.h"
 #include "core/context.h"
-#include "core/result.h"
 
 namespace damonfs {
 

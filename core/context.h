@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "core/attrs.h"
+#include "core/base/random.h"
 #include "core/operations.h"
 #include "core/probes.h"
-#include "core/random.h"
 #include "core/schedule.h"
 #include "core/scheme.h"
 #include "core/target.h"

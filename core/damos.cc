@@ -40,7 +40,7 @@ void apply_schemes(Context& context, const Clock& clock, const RequestQueue::Wal
   const uint64_t sz_limit = region_sz_limit(context);
   uint32_t scheme_idx = 0;
   for (Scheme& scheme : context.schemes) {
-    if (has_work(scheme)) SchemeRound(context, clock, scheme, scheme_idx, walk).run();
+    if (has_work(scheme)) SchemeApplier(context, clock, scheme, scheme_idx, walk).run();
     ++scheme_idx;
   }
   for (Target& target : context.targets) rejoin_regions(target, sz_limit);

@@ -1,7 +1,7 @@
 // Applying schemes to regions (design.rst, "Operation Schemes").
 #pragma once
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/context.h"
 #include "core/requests.h"
 

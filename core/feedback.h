@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 
 namespace damonfs {
 

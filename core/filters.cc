@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 #include "core/context.h"
 #include "core/target.h"
 

@@ -9,10 +9,10 @@
 #include <string>
 #include <thread>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
+#include "core/base/result.h"
 #include "core/context.h"
 #include "core/requests.h"
-#include "core/result.h"
 
 namespace damonfs {
 

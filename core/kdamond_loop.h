@@ -5,7 +5,7 @@
 #include <stop_token>
 #include <vector>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/context.h"
 #include "core/requests.h"
 

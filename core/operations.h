@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <span>
 
+#include "core/base/result.h"
 #include "core/probes.h"
 #include "core/region.h"
-#include "core/result.h"
 
 namespace damonfs {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 
 namespace damonfs {
 

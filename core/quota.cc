@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 #include "core/feedback.h"
 
 namespace damonfs {
@@ -117,17 +117,17 @@ uint64_t Quota::tune(Metrics* metrics) {
   const uint64_t score = goal_score_bp(metrics);
   switch (params.goal_tuner) {
     case GoalTuner::consist:
-      tuned_ = feed_loop(std::max<uint64_t>(tuned_, 10000), score);
+      esz_bp_ = feed_loop(std::max<uint64_t>(esz_bp_, 10000), score);
       break;
     case GoalTuner::temporal:
       if (score >= 10000) {
-        tuned_ = 0;
+        esz_bp_ = 0;
       } else {
-        tuned_ = params.bytes != 0 ? mult_frac(params.bytes, 10000, 1) : kUnlimited;
+        esz_bp_ = params.bytes != 0 ? mult_frac(params.bytes, 10000, 1) : kUnlimited;
       }
       break;
   }
-  return tuned_ / 10000;
+  return esz_bp_ / 10000;
 }
 
 }  // namespace damonfs

@@ -84,8 +84,8 @@ class Quota {
   [[nodiscard]] uint64_t esz() const { return esz_; }
 
   // Where a full quota stopped: the next rounds go on behind it.
-  const Target* stopped_target = nullptr;
-  uint64_t stopped_addr = 0;
+  const Target* charge_target_from = nullptr;
+  uint64_t charge_addr_from = 0;
 
  private:
   void set_esz(uint64_t min_region_sz, Metrics* metrics);
@@ -99,7 +99,7 @@ class Quota {
   uint64_t charged_ = 0;        // bytes, in this window
   uint64_t total_charged_ = 0;  // bytes, in all windows before
   uint64_t spent_ns_ = 0;
-  uint64_t tuned_ = 0;  // size that goals led to, in 1/10,000 bytes
+  uint64_t esz_bp_ = 0;  // size that goals led to, in 1/10,000 bytes
 };
 
 }  // namespace damonfs

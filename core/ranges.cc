@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 
 namespace damonfs {
 

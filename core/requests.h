@@ -8,8 +8,8 @@
 #include <mutex>
 #include <stop_token>
 
+#include "core/base/result.h"
 #include "core/context.h"
-#include "core/result.h"
 
 namespace damonfs {
 

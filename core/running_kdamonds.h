@@ -6,16 +6,16 @@
 #include <mutex>
 #include <vector>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
+#include "core/base/result.h"
 #include "core/context.h"
 #include "core/kdamond.h"
-#include "core/result.h"
 
 namespace damonfs {
 
 // Whether a kdamond runs beside others. Special-purpose modules want to be alone (design.rst,
 // "Special-Purpose Access-aware Kernel Modules").
-enum class Company { shared, exclusive };
+enum class Exclusivity { shared, exclusive };
 
 // Starts kdamonds and remembers which run. Shared by whoever starts some; thread-safe.
 class RunningKdamonds {
@@ -23,12 +23,12 @@ class RunningKdamonds {
   // Starts one, named after the number of those that run. EBUSY when there is an exclusive one, or
   // when an exclusive one is to start beside others; else as Kdamond::start().
   Result<std::shared_ptr<Kdamond>> start(std::unique_ptr<Context> context, Clock& clock,
-                                         Company company);
+                                         Exclusivity exclusivity);
 
  private:
   struct Entry {
     std::weak_ptr<Kdamond> kdamond;
-    Company company;
+    Exclusivity exclusivity;
   };
   std::mutex mutex_;
   std::vector<Entry> entries_;  // of some that have ended, too

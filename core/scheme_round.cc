@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 #include "core/priority.h"
 #include "core/ranges.h"
 
@@ -16,25 +16,25 @@ constexpr size_t kBatch = 1024;
 
 }  // namespace
 
-SchemeRound::SchemeRound(Context& context, const Clock& clock, Scheme& scheme, uint32_t scheme_idx,
-                         const RequestQueue::Walking& walk)
+SchemeApplier::SchemeApplier(Context& context, const Clock& clock, Scheme& scheme,
+                             uint32_t scheme_idx, const RequestQueue::Walking& walk)
     : context_(context), clock_(clock), scheme_(scheme), scheme_idx_(scheme_idx), walk_(walk) {}
 
-void SchemeRound::run() {
+void SchemeApplier::run() {
   begin_window();
   int target_idx = 0;
   for (Target& target : context_.targets) {
     if (context_.operations->target_valid(target)) {
       visit(target, target_idx);
-    } else if (scheme_.quota.stopped_target == &target) {
-      scheme_.quota.stopped_target = nullptr;
+    } else if (scheme_.quota.charge_target_from == &target) {
+      scheme_.quota.charge_target_from = nullptr;
     }
     ++target_idx;
   }
   flush();
 }
 
-uint64_t SchemeRound::node_eligible_mem_bp(int nid) const {
+uint64_t SchemeApplier::node_eligible_mem_bp(int nid) const {
   NodeShare sum;
   for (const Target& target : context_.targets) {
     RangeList eligible;
@@ -48,7 +48,7 @@ uint64_t SchemeRound::node_eligible_mem_bp(int nid) const {
   return sum.all == 0 ? 0 : mult_frac(sum.on_node, 10000, sum.all);
 }
 
-void SchemeRound::begin_window() {
+void SchemeApplier::begin_window() {
   const uint64_t now_ns = clock_.now_ns();
   if (scheme_.quota.window_over(now_ns)) {
     for (QuotaGoal& goal : scheme_.quota.params.goals) {
@@ -65,7 +65,7 @@ void SchemeRound::begin_window() {
   if (scheme_.quota.limited()) set_min_score();
 }
 
-void SchemeRound::set_min_score() {
+void SchemeApplier::set_min_score() {
   std::array<uint64_t, kMaxScore + 1> histogram{};
   int target_idx = 0;
   for (Target& target : context_.targets) {
@@ -87,7 +87,7 @@ void SchemeRound::set_min_score() {
   }
 }
 
-void SchemeRound::visit(Target& target, int target_idx) {
+void SchemeApplier::visit(Target& target, int target_idx) {
   for (auto region = target.regions().begin(); region != target.regions().end(); ++region) {
     const uint64_t most = scheme_.params.max_nr_snapshots;
     if (quota_full() || skip_charged(target, *region)) continue;
@@ -97,42 +97,42 @@ void SchemeRound::visit(Target& target, int target_idx) {
   }
 }
 
-bool SchemeRound::skip_charged(Target& target, Region& region) {
+bool SchemeApplier::skip_charged(Target& target, Region& region) {
   Quota& quota = scheme_.quota;
-  if (quota.stopped_target == nullptr) return false;
-  if (quota.stopped_target != &target) return true;
+  if (quota.charge_target_from == nullptr) return false;
+  if (quota.charge_target_from != &target) return true;
   const bool last = &region == &target.regions().back();
-  if (region.range.end <= quota.stopped_addr) {
-    if (last) quota.stopped_target = nullptr;
+  if (region.range.end <= quota.charge_addr_from) {
+    if (last) quota.charge_target_from = nullptr;
     return true;
   }
-  if (region.range.start < quota.stopped_addr) {
+  if (region.range.start < quota.charge_addr_from) {
     const uint64_t unit = context_.min_region_sz;
-    uint64_t done = align_down(quota.stopped_addr - region.range.start, unit);
+    uint64_t done = align_down(quota.charge_addr_from - region.range.start, unit);
     if (done == 0) done = unit;
     if (region.range.size() <= done) {
-      if (last) quota.stopped_target = nullptr;
+      if (last) quota.charge_target_from = nullptr;
     } else {
       target.split_region(region, done);
     }
     return true;
   }
   // Behind the place where it stopped: from here on everything is open again.
-  quota.stopped_target = nullptr;
+  quota.charge_target_from = nullptr;
   return false;
 }
 
-bool SchemeRound::in_pattern(const Region& region) const {
+bool SchemeApplier::in_pattern(const Region& region) const {
   return scheme_.params.pattern.matches(region.range.size(), context_.moving_nr_accesses(region),
                                         region.age);
 }
 
-bool SchemeRound::matches(const Region& region) const {
+bool SchemeApplier::matches(const Region& region) const {
   if (!in_pattern(region)) return false;
   return scheme_.min_score == 0 || priority_score(context_, scheme_, region) >= scheme_.min_score;
 }
 
-bool SchemeRound::quota_full() {
+bool SchemeApplier::quota_full() {
   const uint64_t unit = context_.min_region_sz;
   if (!scheme_.quota.full(pending_, unit)) return false;
   // What fails may be charged less than it was taken for.
@@ -141,7 +141,7 @@ bool SchemeRound::quota_full() {
   return scheme_.quota.full(0, unit);
 }
 
-void SchemeRound::try_region(Target& target, int target_idx, Region& region) {
+void SchemeApplier::try_region(Target& target, int target_idx, Region& region) {
   Quota& quota = scheme_.quota;
   if (quota.limited() && region.range.size() > quota.left(pending_)) {
     target.split_region(region, align_down(quota.left(pending_), context_.min_region_sz));
@@ -153,13 +153,13 @@ void SchemeRound::try_region(Target& target, int target_idx, Region& region) {
       {.target = &target, .region = &region, .ask_ops_filters = verdict == CoreVerdict::pass});
   pending_ += region.range.size();
   if (quota.full(pending_, context_.min_region_sz)) {
-    quota.stopped_target = &target;
-    quota.stopped_addr = region.range.end;
+    quota.charge_target_from = &target;
+    quota.charge_addr_from = region.range.end;
   }
   if (batch_.size() >= kBatch) flush();
 }
 
-void SchemeRound::trace_batch() const {
+void SchemeApplier::trace_batch() const {
   const uint64_t now_ns = clock_.now_ns();
   // The batch is in the order of the targets.
   auto target = context_.targets.begin();
@@ -178,7 +178,7 @@ void SchemeRound::trace_batch() const {
   }
 }
 
-void SchemeRound::flush() {
+void SchemeApplier::flush() {
   if (batch_.empty()) return;
   if (context_.traced()) trace_batch();
   const uint64_t began_ns = clock_.now_ns();
@@ -201,7 +201,7 @@ void SchemeRound::flush() {
   batch_.clear();
   pending_ = 0;
   // Not stopped after all, where failures left something of the quota.
-  if (!scheme_.quota.full(0, context_.min_region_sz)) scheme_.quota.stopped_target = nullptr;
+  if (!scheme_.quota.full(0, context_.min_region_sz)) scheme_.quota.charge_target_from = nullptr;
 }
 
 }  // namespace damonfs

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/context.h"
 #include "core/requests.h"
 
@@ -11,10 +11,10 @@ namespace damonfs {
 
 // Applies one scheme, the context's `scheme_idx`th, once to all regions of a context. Lives for
 // that one application, on the kdamond's thread.
-class SchemeRound {
+class SchemeApplier {
  public:
-  SchemeRound(Context& context, const Clock& clock, Scheme& scheme, uint32_t scheme_idx,
-              const RequestQueue::Walking& walk);
+  SchemeApplier(Context& context, const Clock& clock, Scheme& scheme, uint32_t scheme_idx,
+                const RequestQueue::Walking& walk);
   void run();
 
  private:

@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "fs/commands.h"
-#include "ops/action_features.h"
-#include "ops/features.h"
-#include "ops/paddr.h"
+#include "fs/command/commands.h"
+#include "ops/doctor/action_features.h"
+#include "ops/doctor/features.h"
+#include "ops/paddr/paddr.h"
 
 namespace damonfs {
 

@@ -6,12 +6,12 @@
 #include <iostream>
 #include <span>
 
-#include "fs/base_name.h"
-#include "fs/commands.h"
-#include "fs/perf.h"
-#include "fs/stand_in.h"
-#include "ops/pattern_words.h"
-#include "ops/protection.h"
+#include "fs/command/base_name.h"
+#include "fs/command/commands.h"
+#include "fs/exec/perf.h"
+#include "fs/exec/process_finders.h"
+#include "ops/rmap/protection.h"
+#include "ops/synthetic/units.h"
 
 namespace damonfs {
 

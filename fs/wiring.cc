@@ -10,28 +10,28 @@
 #include <utility>
 
 #include "core/context.h"
-#include "ops/actions.h"
-#include "ops/features.h"
-#include "ops/frame_actions.h"
-#include "ops/idle_ages.h"
-#include "ops/idle_bitmap.h"
-#include "ops/idle_frames.h"
-#include "ops/iomem.h"
-#include "ops/memcg.h"
-#include "ops/paddr.h"
-#include "ops/page_entries.h"
-#include "ops/pattern.h"
-#include "ops/pattern_clock.h"
-#include "ops/pattern_memory.h"
-#include "ops/pattern_player.h"
-#include "ops/process.h"
-#include "ops/pte_bits.h"
-#include "ops/pte_frames.h"
-#include "ops/soft_dirty.h"
-#include "ops/steady_clock.h"
-#include "ops/synthetic.h"
-#include "ops/synthetic_paddr.h"
-#include "ops/vaddr.h"
+#include "ops/base/steady_clock.h"
+#include "ops/doctor/features.h"
+#include "ops/idle/idle_ages.h"
+#include "ops/idle/idle_backend.h"
+#include "ops/idle/idle_paddr_backend.h"
+#include "ops/paddr/paddr.h"
+#include "ops/paddr/paddr_actions.h"
+#include "ops/procfs/iomem.h"
+#include "ops/procfs/memcg.h"
+#include "ops/procfs/process.h"
+#include "ops/pte/pte_backend.h"
+#include "ops/pte/pte_paddr_backend.h"
+#include "ops/pte/pte_reader.h"
+#include "ops/soft_dirty/soft_dirty_backend.h"
+#include "ops/synthetic/pattern.h"
+#include "ops/synthetic/pattern_clock.h"
+#include "ops/synthetic/pattern_memory.h"
+#include "ops/synthetic/pattern_player.h"
+#include "ops/synthetic/synthetic_paddr.h"
+#include "ops/synthetic/synthetic_vaddr.h"
+#include "ops/vaddr/vaddr.h"
+#include "ops/vaddr/vaddr_actions.h"
 
 namespace damonfs {
 
@@ -39,26 +39,26 @@ namespace {
 
 constexpr std::string_view kSynthetic = "synthetic:";
 
-// An AccessedBits, and what answers the filter `young` by the same bits, if anything: it itself or
+// A VaddrBackend, and what answers the filter `young` by the same bits, if anything: it itself or
 // another object.
 struct Bits {
-  std::unique_ptr<AccessedBits> bits;
-  PageAges* ages = nullptr;
-  std::unique_ptr<PageAges> own_ages = nullptr;
+  std::unique_ptr<VaddrBackend> bits;
+  YoungTest* ages = nullptr;
+  std::unique_ptr<YoungTest> own_ages = nullptr;
 };
 
 Result<Bits> make_bits(std::string_view backend, const Paths& paths) {
   if (backend == "pte") {
-    return PteBits::create(paths).map([](std::unique_ptr<PteBits> bits) {
-      PageAges* ages = bits.get();
+    return PteBackend::create(paths).map([](std::unique_ptr<PteBackend> bits) {
+      YoungTest* ages = bits.get();
       return Bits{std::move(bits), ages};
     });
   }
   if (backend == "idle") {
-    auto bits = IdleBitmap::open(paths, read_entries_by_walk(paths).value_or(ReadEntries()));
+    auto bits = IdleBackend::open(paths, read_entries_by_walk(paths).value_or(PteReader()));
     if (!bits) return tl::unexpected(bits.error());
     return IdleAges::open(paths).map([&](std::unique_ptr<IdleAges> ages) {
-      PageAges* const answers = ages.get();
+      YoungTest* const answers = ages.get();
       return Bits{std::move(*bits), answers, std::move(ages)};
     });
   }
@@ -97,18 +97,18 @@ class ProcessOperations final : public Operations {
   }
 
  private:
-  std::unique_ptr<PageAges> own_ages_;
+  std::unique_ptr<YoungTest> own_ages_;
   VaddrOperations watching_;
-  ProcessActions actions_;
+  VaddrActions actions_;
   Metrics& metrics_;
 };
 
-Result<std::unique_ptr<PhysicalBits>> make_physical_bits(std::string_view backend,
+Result<std::unique_ptr<PaddrBackend>> make_physical_bits(std::string_view backend,
                                                          const Paths& paths,
-                                                         ReverseMapKeeper& keeper) {
-  const auto as_bits = [](auto bits) { return std::unique_ptr<PhysicalBits>(std::move(bits)); };
-  if (backend == "pte") return PteFrames::create(paths, keeper).map(as_bits);
-  return IdleFrames::open(paths).map(as_bits);
+                                                         RmapRefresher& keeper) {
+  const auto as_bits = [](auto bits) { return std::unique_ptr<PaddrBackend>(std::move(bits)); };
+  if (backend == "pte") return PtePaddrBackend::create(paths, keeper).map(as_bits);
+  return IdlePaddrBackend::open(paths).map(as_bits);
 }
 
 // Physical memory, watched with real schemes.
@@ -116,12 +116,12 @@ Result<std::unique_ptr<Operations>> make_physical_operations(std::string_view ba
                                                              const Paths& paths, bool dry_run,
                                                              const ProtectedList& spared,
                                                              Metrics& metrics) {
-  auto keeper = std::make_unique<ReverseMapKeeper>(
-      std::make_unique<ProcfsPageTables>(paths, spared), runs_for_machine(paths));
+  auto keeper = std::make_unique<RmapRefresher>(std::make_unique<ProcfsPageTables>(paths, spared),
+                                                runs_for_machine(paths));
   auto bits = make_physical_bits(backend, paths, *keeper);
   if (!bits) return tl::unexpected(bits.error());
-  auto actions = std::make_unique<PhysicalActions>(paths, *keeper, **bits,
-                                                   FrameActionOptions{.dry_run = dry_run});
+  auto actions = std::make_unique<PaddrActions>(paths, *keeper, **bits,
+                                                FrameActionOptions{.dry_run = dry_run});
   return std::make_unique<PaddrOperations>(std::move(keeper), *std::move(bits), std::move(actions),
                                            paths, metrics);
 }

@@ -8,15 +8,15 @@
 #include <string>
 #include <utility>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
+#include "core/base/result.h"
 #include "core/ranges.h"
-#include "core/result.h"
-#include "fs/damon_tree.h"
-#include "ops/metrics.h"
-#include "ops/paths.h"
-#include "ops/pattern.h"
-#include "ops/protection.h"
-#include "ops/synthetic_machine.h"
+#include "fs/damon/admin_directory.h"
+#include "ops/procfs/paths.h"
+#include "ops/procfs/system_metrics.h"
+#include "ops/rmap/protection.h"
+#include "ops/synthetic/pattern.h"
+#include "ops/synthetic/synthetic_machine.h"
 
 namespace damonfs {
 

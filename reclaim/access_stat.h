@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "core/base/result.h"
 #include "core/context.h"
-#include "core/result.h"
 #include "reclaim/physical.h"
 #include "reclaim/world.h"
 

@@ -5,7 +5,7 @@
 #include <iterator>
 #include <limits>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 
 namespace damonfs {
 

@@ -10,9 +10,9 @@
 #include <mutex>
 #include <stop_token>
 
+#include "core/base/result.h"
 #include "core/context.h"
 #include "core/kdamond.h"
-#include "core/result.h"
 #include "reclaim/physical.h"
 #include "reclaim/world.h"
 

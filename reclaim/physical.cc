@@ -6,7 +6,7 @@
 #include <limits>
 #include <span>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 
 namespace damonfs {
 

@@ -5,9 +5,9 @@
 #include <memory>
 
 #include "core/attrs.h"
+#include "core/base/result.h"
 #include "core/context.h"
 #include "core/region.h"
-#include "core/result.h"
 #include "core/scheme.h"
 #include "core/watermarks.h"
 #include "reclaim/world.h"

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "core/base/result.h"
 #include "core/context.h"
-#include "core/result.h"
 #include "core/scheme.h"
 #include "reclaim/physical.h"
 #include "reclaim/world.h"

@@ -5,10 +5,10 @@
 #include <functional>
 #include <memory>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
+#include "core/base/result.h"
 #include "core/operations.h"
 #include "core/region.h"
-#include "core/result.h"
 #include "core/running_kdamonds.h"
 #include "core/trace.h"
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "core/target.h"
-#include "ops/actions.h"
+#include "ops/vaddr/vaddr_actions.h"
 
 namespace damonfs {
 namespace {
@@ -83,7 +83,7 @@ void run(benchmark::State& state, Action action, std::vector<Filter> filters, bo
   scheme.params.action = action;
   scheme.params.filters.ops = std::move(filters);
   size_t calls = 0;
-  ProcessActions actions(Paths(), {.dry_run = dry_run}, std::make_unique<CountingCalls>(calls));
+  VaddrActions actions(Paths(), {.dry_run = dry_run}, std::make_unique<CountingCalls>(calls));
   const auto batch = static_cast<size_t>(state.range(1));
   for ([[maybe_unused]] auto _ : state) {
     for (size_t at = 0; at < work.size(); at += batch) {

@@ -12,7 +12,7 @@
 
 #include "core/adjust.h"
 #include "core/kdamond_loop.h"
-#include "ops/synthetic.h"
+#include "ops/synthetic/synthetic_vaddr.h"
 
 namespace damonfs {
 namespace {

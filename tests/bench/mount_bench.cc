@@ -18,9 +18,9 @@
 #include <string>
 #include <vector>
 
-#include "core/fd.h"
-#include "fs/attributes.h"
-#include "fs/session.h"
+#include "core/base/fd.h"
+#include "fs/fuse/session.h"
+#include "fs/tree/attributes.h"
 
 namespace damonfs {
 

@@ -14,10 +14,10 @@
 #include <random>
 #include <vector>
 
-#include "ops/idle_frames.h"
-#include "ops/page_info.h"
-#include "ops/pte_frames.h"
-#include "ops/reverse_map_scan.h"
+#include "ops/idle/idle_paddr_backend.h"
+#include "ops/pages/process_pages.h"
+#include "ops/pte/pte_paddr_backend.h"
+#include "ops/rmap/reverse_map_scan.h"
 
 namespace damonfs {
 namespace {
@@ -54,14 +54,14 @@ class Sleeper {
   Sleeper(const Sleeper&) = delete;
   Sleeper& operator=(const Sleeper&) = delete;
 
-  [[nodiscard]] std::unique_ptr<PageTables> tables() const {
+  [[nodiscard]] std::unique_ptr<RmapSource> tables() const {
     return std::make_unique<ProcfsPageTables>(Paths(), ProtectedList(), std::vector{pid_});
   }
   // The frames of its memory.
   [[nodiscard]] std::vector<uint64_t> frames() const {
     const auto process = Process::open(pid_, Paths()).value();
     PageFrames kernel{Paths()};
-    auto info = PageInfo::open(*process, kernel);
+    auto info = ProcessPages::open(*process, kernel);
     const auto start = reinterpret_cast<uint64_t>(memory_);
     const AddrRange all{start, start + kBytes};
     std::vector<uint64_t> found;
@@ -94,7 +94,7 @@ BENCHMARK(reverse_map)->ArgName("huge")->Arg(0)->Arg(1)->Unit(benchmark::kMillis
 // A second scan and all later ones, through the keeper, which rests nine times as long as it works.
 void refresh(benchmark::State& state) {
   const Sleeper sleeper(state.range(0) != 0);
-  ReverseMapKeeper keeper(sleeper.tables(), kMostRuns);
+  RmapRefresher keeper(sleeper.tables(), kMostRuns);
   constexpr std::chrono::seconds kLong{60};
   keeper.refresh();
   keeper.wait(kLong);
@@ -105,7 +105,7 @@ void refresh(benchmark::State& state) {
 }
 BENCHMARK(refresh)->ArgName("huge")->Arg(0)->Arg(1)->UseRealTime()->Unit(benchmark::kMillisecond);
 
-void sample(benchmark::State& state, PhysicalBits& bits, const std::vector<uint64_t>& frames) {
+void sample(benchmark::State& state, PaddrBackend& bits, const std::vector<uint64_t>& frames) {
   std::mt19937_64 random(1);
   std::vector<FrameSample> samples(static_cast<size_t>(state.range(1)));
   for (auto unused : state) {
@@ -120,10 +120,10 @@ void sample(benchmark::State& state, PhysicalBits& bits, const std::vector<uint6
 
 void sampling_by_pte(benchmark::State& state) {
   const Sleeper sleeper(state.range(0) != 0);
-  ReverseMapKeeper keeper(sleeper.tables(), kMostRuns);
+  RmapRefresher keeper(sleeper.tables(), kMostRuns);
   keeper.refresh();
   keeper.wait(std::chrono::seconds(60));
-  const auto bits = PteFrames::create(Paths(), keeper);
+  const auto bits = PtePaddrBackend::create(Paths(), keeper);
   if (!bits) return state.SkipWithError("pte does not work here");
   sample(state, **bits, sleeper.frames());
 }
@@ -135,7 +135,7 @@ BENCHMARK(sampling_by_pte)
 
 void sampling_by_idle(benchmark::State& state) {
   const Sleeper sleeper(state.range(0) != 0);
-  const auto bits = IdleFrames::open(Paths());
+  const auto bits = IdlePaddrBackend::open(Paths());
   if (!bits) return state.SkipWithError("idle page tracking is not there");
   sample(state, **bits, sleeper.frames());
 }

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "core/target.h"
-#include "ops/process.h"
-#include "ops/pte_bits.h"
+#include "ops/procfs/process.h"
+#include "ops/pte/pte_backend.h"
 
 namespace damonfs {
 namespace {
@@ -84,7 +84,7 @@ void prepare_and_check(benchmark::State& state) {
   const auto nr_samples = static_cast<size_t>(state.range(0));
   Workload workload(static_cast<uint64_t>(state.range(1)) << 20, state.range(3) != 0,
                     static_cast<uint64_t>(state.range(2)));
-  auto bits = PteBits::create(Paths{});
+  auto bits = PteBackend::create(Paths{});
   auto process = Process::open(workload.pid(), Paths{});
   if (!bits || !process) return state.SkipWithError("not permitted");
   RegionPool pool;
@@ -133,7 +133,7 @@ BENCHMARK(prepare_and_check)
 
 void create(benchmark::State& state) {
   for (auto unused : state)
-    if (!PteBits::create(Paths{})) return state.SkipWithError("not permitted");
+    if (!PteBackend::create(Paths{})) return state.SkipWithError("not permitted");
 }
 BENCHMARK(create)->Unit(benchmark::kMillisecond);
 

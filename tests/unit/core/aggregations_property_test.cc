@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/adjust.h"
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 #include "core/commit.h"
 #include "core/kdamond_loop.h"
 #include "tests/unit/core/asker.h"

@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-#include "core/result.h"
+#include "core/base/result.h"
 
 namespace damonfs {
 

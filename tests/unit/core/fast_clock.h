@@ -7,7 +7,7 @@
 #include <stop_token>
 #include <thread>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 
 namespace damonfs {
 

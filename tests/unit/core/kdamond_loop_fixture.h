@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/commit.h"
 #include "core/kdamond_loop.h"
 #include "tests/unit/core/asker.h"

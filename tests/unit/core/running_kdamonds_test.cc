@@ -13,10 +13,10 @@ namespace {
 
 class RunningKdamondsTest : public testing::Test {
  protected:
-  Result<std::shared_ptr<Kdamond>> start(Company company) {
+  Result<std::shared_ptr<Kdamond>> start(Exclusivity exclusivity) {
     auto context = fake_context();
     context->add_target(fake_handle(1)).add_region(pages(0, 100));
-    return kdamonds_.start(std::move(context), clock_, company);
+    return kdamonds_.start(std::move(context), clock_, exclusivity);
   }
   static std::string name_of(const Kdamond& kdamond) {
     std::string name;
@@ -29,43 +29,43 @@ class RunningKdamondsTest : public testing::Test {
 };
 
 TEST_F(RunningKdamondsTest, AreNamedByHowManyRun) {
-  const auto first = start(Company::shared);
-  const auto second = start(Company::shared);
+  const auto first = start(Exclusivity::shared);
+  const auto second = start(Exclusivity::shared);
   ASSERT_TRUE(first && second);
   EXPECT_EQ("kdamond.0", name_of(**first));
   EXPECT_EQ("kdamond.1", name_of(**second));
   (*first)->stop();
-  const auto third = start(Company::shared);
+  const auto third = start(Exclusivity::shared);
   ASSERT_TRUE(third);
   EXPECT_EQ("kdamond.1", name_of(**third));
 }
 
 TEST_F(RunningKdamondsTest, AnExclusiveOneStartsOnlyAlone) {
   {
-    const auto other = start(Company::shared);
+    const auto other = start(Exclusivity::shared);
     ASSERT_TRUE(other);
-    EXPECT_EQ(EBUSY, error_of(start(Company::exclusive)));
+    EXPECT_EQ(EBUSY, error_of(start(Exclusivity::exclusive)));
     (*other)->stop();
-    EXPECT_EQ(0, error_of(start(Company::exclusive))) << "one that has ended is no company";
+    EXPECT_EQ(0, error_of(start(Exclusivity::exclusive))) << "one that has ended is no exclusivity";
   }
-  EXPECT_EQ(0, error_of(start(Company::exclusive))) << "one that is gone is none either";
+  EXPECT_EQ(0, error_of(start(Exclusivity::exclusive))) << "one that is gone is none either";
 }
 
 TEST_F(RunningKdamondsTest, NobodyStartsBesideAnExclusiveOne) {
-  const auto alone = start(Company::exclusive);
+  const auto alone = start(Exclusivity::exclusive);
   ASSERT_TRUE(alone);
   EXPECT_EQ("kdamond.0", name_of(**alone));
-  EXPECT_EQ(EBUSY, error_of(start(Company::shared)));
-  EXPECT_EQ(EBUSY, error_of(start(Company::exclusive)));
+  EXPECT_EQ(EBUSY, error_of(start(Exclusivity::shared)));
+  EXPECT_EQ(EBUSY, error_of(start(Exclusivity::exclusive)));
   (*alone)->stop();
-  EXPECT_EQ(0, error_of(start(Company::shared)));
+  EXPECT_EQ(0, error_of(start(Exclusivity::shared)));
 }
 
 TEST_F(RunningKdamondsTest, WhatCannotStartDoesNotCount) {
   auto context = fake_context();
   context->attrs.min_nr_regions = 2;
-  EXPECT_EQ(EINVAL, error_of(kdamonds_.start(std::move(context), clock_, Company::exclusive)));
-  EXPECT_EQ(0, error_of(start(Company::exclusive)));
+  EXPECT_EQ(EINVAL, error_of(kdamonds_.start(std::move(context), clock_, Exclusivity::exclusive)));
+  EXPECT_EQ(0, error_of(start(Exclusivity::exclusive)));
 }
 
 }  // namespace

@@ -25,9 +25,9 @@ uint64_t total_of(const std::vector<AddrRange>& ranges) {
 }
 
 // One scheme over everything, with windows of a second; each round is one application of it.
-class SchemeRoundTest : public testing::Test {
+class SchemeApplierTest : public testing::Test {
  protected:
-  SchemeRoundTest() {
+  SchemeApplierTest() {
     context_->schedule.passed = context_->schedule.next_aggregation = 100;
     fake_of(*context_).on_apply = [this](const Scheme&, Application& work) {
       tried_.push_back(work.region->range);
@@ -44,7 +44,7 @@ class SchemeRoundTest : public testing::Test {
   std::vector<AddrRange> round() {
     tried_.clear();
     asked_ops_.clear();
-    SchemeRound(*context_, clock_, *scheme_, 0, {}).run();
+    SchemeApplier(*context_, clock_, *scheme_, 0, {}).run();
     return tried_;
   }
   std::vector<AddrRange> round_in_next_window() {
@@ -71,7 +71,7 @@ class SchemeRoundTest : public testing::Test {
 
 // --- Size quota
 
-TEST_F(SchemeRoundTest, CutsTheRegionAtTheQuotasEdge) {
+TEST_F(SchemeApplierTest, CutsTheRegionAtTheQuotasEdge) {
   Target& target = add_target(pages(0, 10));
   target.regions().front().age = 7;
   scheme_->quota.params.bytes = 4 * kPage + 100;
@@ -81,7 +81,7 @@ TEST_F(SchemeRoundTest, CutsTheRegionAtTheQuotasEdge) {
   EXPECT_THAT(round(), IsEmpty()) << "the window is used up";
 }
 
-TEST_F(SchemeRoundTest, AQuotaBelowARegionAllowsNothing) {
+TEST_F(SchemeApplierTest, AQuotaBelowARegionAllowsNothing) {
   add_target(pages(0, 10));
   scheme_->quota.params.bytes = kPage - 1;
   EXPECT_THAT(round(), IsEmpty());
@@ -90,7 +90,7 @@ TEST_F(SchemeRoundTest, AQuotaBelowARegionAllowsNothing) {
   EXPECT_EQ(scheme_->stat.qt_exceeds, 1);
 }
 
-TEST_F(SchemeRoundTest, ContinuesWhereTheLastWindowStopped) {
+TEST_F(SchemeApplierTest, ContinuesWhereTheLastWindowStopped) {
   add_target(pages(0, 10));
   scheme_->quota.params.bytes = 4 * kPage;
   EXPECT_THAT(round(), ElementsAre(pages(0, 4)));
@@ -104,7 +104,7 @@ TEST_F(SchemeRoundTest, ContinuesWhereTheLastWindowStopped) {
 }
 
 // The quota was used up just at the end: the mark is dropped there, with nothing done.
-TEST_F(SchemeRoundTest, AStopAtTheVeryEndIsDroppedInTheNextRound) {
+TEST_F(SchemeApplierTest, AStopAtTheVeryEndIsDroppedInTheNextRound) {
   add_target(pages(0, 8));
   scheme_->quota.params.bytes = 4 * kPage;
   round();
@@ -113,7 +113,7 @@ TEST_F(SchemeRoundTest, AStopAtTheVeryEndIsDroppedInTheNextRound) {
   EXPECT_THAT(round(), ElementsAre(pages(0, 4)));
 }
 
-TEST_F(SchemeRoundTest, CutsOffWhatWasDoneOfAMergedRegion) {
+TEST_F(SchemeApplierTest, CutsOffWhatWasDoneOfAMergedRegion) {
   Target& target = add_target(pages(0, 10));
   scheme_->quota.params.bytes = 4 * kPage;
   round();
@@ -125,7 +125,7 @@ TEST_F(SchemeRoundTest, CutsOffWhatWasDoneOfAMergedRegion) {
 }
 
 // A region of which less than a page was done has its first page skipped, or all if it has no more.
-TEST_F(SchemeRoundTest, LessThanAPageDoneSkipsAPage) {
+TEST_F(SchemeApplierTest, LessThanAPageDoneSkipsAPage) {
   Target& target = add_target(pages(0, 10));
   scheme_->quota.params.bytes = 4 * kPage;
   round();
@@ -136,7 +136,7 @@ TEST_F(SchemeRoundTest, LessThanAPageDoneSkipsAPage) {
               ElementsAre(AddrRange{5 * kPage - 100, 8 * kPage - 100}, pages(8, 9)));
 }
 
-TEST_F(SchemeRoundTest, LessThanAPageDoneOfAPageSkipsIt) {
+TEST_F(SchemeApplierTest, LessThanAPageDoneOfAPageSkipsIt) {
   Target& target = add_target(pages(0, 10));
   scheme_->quota.params.bytes = 4 * kPage;
   round();
@@ -147,7 +147,7 @@ TEST_F(SchemeRoundTest, LessThanAPageDoneOfAPageSkipsIt) {
       << "it was the last, so the mark is gone";
 }
 
-TEST_F(SchemeRoundTest, SeveralTargetsTakeTurns) {
+TEST_F(SchemeApplierTest, SeveralTargetsTakeTurns) {
   add_target(pages(0, 2));
   add_target(pages(100, 110));
   add_target(pages(200, 202));
@@ -159,7 +159,7 @@ TEST_F(SchemeRoundTest, SeveralTargetsTakeTurns) {
   EXPECT_THAT(round_in_next_window(), ElementsAre(pages(0, 2), pages(100, 104)));
 }
 
-TEST_F(SchemeRoundTest, AMarkInATargetThatIsGoneIsDropped) {
+TEST_F(SchemeApplierTest, AMarkInATargetThatIsGoneIsDropped) {
   add_target(pages(0, 2));
   Target& second = add_target(pages(100, 110));
   add_target(pages(200, 202));
@@ -170,7 +170,7 @@ TEST_F(SchemeRoundTest, AMarkInATargetThatIsGoneIsDropped) {
   EXPECT_THAT(round_in_next_window(), ElementsAre(pages(0, 2), pages(200, 202)));
 }
 
-TEST_F(SchemeRoundTest, SkippedRegionsEndNoSnapshot) {
+TEST_F(SchemeApplierTest, SkippedRegionsEndNoSnapshot) {
   add_target(pages(0, 10));
   scheme_->quota.params.bytes = 4 * kPage;
   round();
@@ -180,7 +180,7 @@ TEST_F(SchemeRoundTest, SkippedRegionsEndNoSnapshot) {
   EXPECT_EQ(scheme_->stat.nr_snapshots, 1);
 }
 
-TEST_F(SchemeRoundTest, RegionsThatDoNotMatchCostNothing) {
+TEST_F(SchemeApplierTest, RegionsThatDoNotMatchCostNothing) {
   Target& target = add_target(pages(0, 3));
   add_region(target, {pages(3, 6), 5, 0});
   add_region(target, {pages(6, 9), 0, 0});
@@ -191,7 +191,7 @@ TEST_F(SchemeRoundTest, RegionsThatDoNotMatchCostNothing) {
 
 // --- Charging what failed
 
-TEST_F(SchemeRoundTest, FailuresThatCostNothingStopNothing) {
+TEST_F(SchemeApplierTest, FailuresThatCostNothingStopNothing) {
   Target& first = add_target(pages(0, 1));
   add_pages(first, 1, 5);
   add_target(pages(100, 102));
@@ -207,7 +207,7 @@ TEST_F(SchemeRoundTest, FailuresThatCostNothingStopNothing) {
   EXPECT_EQ(scheme_->stat.sz_applied, 0);
 }
 
-TEST_F(SchemeRoundTest, FailuresThatCostLessStopLater) {
+TEST_F(SchemeApplierTest, FailuresThatCostLessStopLater) {
   add_pages(add_target(pages(0, 1)), 1, 20);
   scheme_->quota.params.bytes = 4 * kPage;
   scheme_->quota.params.fail_charge_num = 1;
@@ -219,7 +219,7 @@ TEST_F(SchemeRoundTest, FailuresThatCostLessStopLater) {
   EXPECT_EQ(round_in_next_window().front(), pages(7, 8));
 }
 
-TEST_F(SchemeRoundTest, WithoutAShareFailuresCostTheSame) {
+TEST_F(SchemeApplierTest, WithoutAShareFailuresCostTheSame) {
   add_target(pages(0, 10));
   scheme_->quota.params.bytes = 4 * kPage;
   applied_percent_ = 0;
@@ -230,7 +230,7 @@ TEST_F(SchemeRoundTest, WithoutAShareFailuresCostTheSame) {
 // --- Time quota
 
 // 4 MiB a ms are guessed, a page a 0.1 ms is true.
-TEST_F(SchemeRoundTest, TimeIsKeptOnceItIsMeasured) {
+TEST_F(SchemeApplierTest, TimeIsKeptOnceItIsMeasured) {
   add_target(pages(0, 100000));
   scheme_->quota.params.ms = 10;
   ns_a_page_ = 100'000;
@@ -244,7 +244,7 @@ TEST_F(SchemeRoundTest, TimeIsKeptOnceItIsMeasured) {
 
 // --- Priorities
 
-class PriorityRoundTest : public SchemeRoundTest {
+class PriorityRoundTest : public SchemeApplierTest {
  protected:
   // Four pages, of 4, 3, 2 and 1 accesses.
   PriorityRoundTest() {
@@ -313,7 +313,7 @@ TEST_F(PriorityRoundTest, WithoutAQuotaPriorityPlaysNoPart) {
 
 // --- Core filters
 
-TEST_F(SchemeRoundTest, RejectedRegionsAreNotCountedAndKeepTheirAge) {
+TEST_F(SchemeApplierTest, RejectedRegionsAreNotCountedAndKeepTheirAge) {
   Target& target = add_target(pages(0, 10));
   target.regions().front().age = 7;
   scheme_->params.action = Action::pageout;
@@ -329,7 +329,7 @@ TEST_F(SchemeRoundTest, RejectedRegionsAreNotCountedAndKeepTheirAge) {
                                             Known{pages(4, 10), 0, 0}));
 }
 
-TEST_F(SchemeRoundTest, WhatACoreFilterAllowsIsNotAskedFurther) {
+TEST_F(SchemeApplierTest, WhatACoreFilterAllowsIsNotAskedFurther) {
   add_target(pages(0, 10));
   scheme_->params.filters.core = {{.type = FilterType::addr,
                                    .matching = true,
@@ -342,7 +342,7 @@ TEST_F(SchemeRoundTest, WhatACoreFilterAllowsIsNotAskedFurther) {
   EXPECT_THAT(asked_ops_, ElementsAre(true, false, true));
 }
 
-TEST_F(SchemeRoundTest, TargetsByTheirPlace) {
+TEST_F(SchemeApplierTest, TargetsByTheirPlace) {
   add_target(pages(0, 2));
   add_target(pages(100, 102));
   add_target(pages(200, 202));
@@ -361,7 +361,7 @@ TEST_F(SchemeRoundTest, TargetsByTheirPlace) {
 }
 
 // Only what is really tried uses the quota up.
-TEST_F(SchemeRoundTest, QuotaAndFilterCutTogether) {
+TEST_F(SchemeApplierTest, QuotaAndFilterCutTogether) {
   add_target(pages(0, 20));
   scheme_->params.filters.core = {{.type = FilterType::addr,
                                    .matching = true,
@@ -376,7 +376,7 @@ TEST_F(SchemeRoundTest, QuotaAndFilterCutTogether) {
 
 // --- Batches and bounds
 
-TEST_F(SchemeRoundTest, ManyRegionsAreAppliedInFewCalls) {
+TEST_F(SchemeApplierTest, ManyRegionsAreAppliedInFewCalls) {
   int nr_calls = 0;
   fake_of(*context_).on_call = [&](const std::string& call) { nr_calls += call == "apply"; };
   add_pages(add_target(pages(0, 1)), 1, 10000);
@@ -386,11 +386,11 @@ TEST_F(SchemeRoundTest, ManyRegionsAreAppliedInFewCalls) {
 }
 
 // Whatever the regions and the share that fails, no window tries more than it may.
-TEST_F(SchemeRoundTest, NoWindowTriesMoreThanTheQuota) {
+TEST_F(SchemeApplierTest, NoWindowTriesMoreThanTheQuota) {
   Random random(7);
   for (int setup = 0; setup < 50; ++setup) {
     context_->targets.clear_and_dispose(std::default_delete<Target>());
-    scheme_->quota.stopped_target = nullptr;
+    scheme_->quota.charge_target_from = nullptr;
     for (int i = 0; i < 3; ++i) {
       Target& target = context_->add_target(nullptr);
       uint64_t page = 0;
@@ -413,7 +413,7 @@ TEST_F(SchemeRoundTest, NoWindowTriesMoreThanTheQuota) {
 }
 
 // In as many windows as it takes, each page comes once before any comes twice.
-TEST_F(SchemeRoundTest, EveryPageHasItsTurn) {
+TEST_F(SchemeApplierTest, EveryPageHasItsTurn) {
   Random random(11);
   Target& target = context_->add_target(nullptr);
   uint64_t page = 0;
@@ -435,7 +435,7 @@ TEST_F(SchemeRoundTest, EveryPageHasItsTurn) {
 
 // --- Goals of what a node has of the memory that the scheme is for
 
-class NodeGoalTest : public SchemeRoundTest {
+class NodeGoalTest : public SchemeApplierTest {
  protected:
   NodeGoalTest() {
     // Node 1 has what lies from page 100 on.
@@ -504,7 +504,7 @@ TEST_F(NodeGoalTest, NoWindowOpensUnmeasured) {
   for (int i = 0; i < 20; ++i) {
     tried_.clear();
     scheme_->quota.params.goals.front().current_value = 10000;  // as if all were on the node
-    SchemeRound(*context_, clock, *scheme_, 0, {}).run();
+    SchemeApplier(*context_, clock, *scheme_, 0, {}).run();
     EXPECT_THAT(tried_, ElementsAre(pages(0, 50))) << i;
   }
 }

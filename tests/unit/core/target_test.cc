@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "core/arithmetic.h"
+#include "core/base/arithmetic.h"
 #include "tests/unit/core/fake_operations.h"
 
 namespace damonfs {

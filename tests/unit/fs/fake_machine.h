@@ -13,9 +13,9 @@
 #include <thread>
 
 #include "core/context.h"
-#include "fs/damon_tree.h"
-#include "fs/module_files.h"
-#include "fs/node.h"
+#include "fs/damon/admin_directory.h"
+#include "fs/modules/module_files.h"
+#include "fs/tree/node.h"
 #include "tests/unit/core/fast_clock.h"
 
 namespace damonfs::test {

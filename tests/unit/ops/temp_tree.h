@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "core/fd.h"
-#include "ops/paths.h"
+#include "core/base/fd.h"
+#include "ops/procfs/paths.h"
 
 namespace damonfs {
 

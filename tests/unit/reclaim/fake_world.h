@@ -8,7 +8,7 @@
 #include <span>
 #include <utility>
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/context.h"
 #include "core/kdamond_loop.h"
 #include "core/operations.h"

@@ -1,0 +1,34 @@
+#include "core/base/read_whole.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace damonfs {
+
+Result<std::string> read_whole(const Fd& file) {
+  constexpr size_t kPiece = 64 << 10;
+  std::string text;
+  for (;;) {
+    const size_t had = text.size();
+    text.resize(had + kPiece);
+    const ssize_t size = ::read(file.get(), text.data() + had, kPiece);
+    const int error = errno;
+    text.resize(had + static_cast<size_t>(std::max<ssize_t>(size, 0)));
+    if (size == 0) return text;
+    if (size < 0 && error != EINTR) return fail(error, "cannot read: {}", std::strerror(error));
+  }
+}
+
+Result<std::string> read_whole(const std::string& path) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return fail(errno, "{}: {}", path, std::strerror(errno));
+  auto text = read_whole(file);
+  if (!text) return fail(text.error().code, "{}: {}", path, std::strerror(text.error().code));
+  return text;
+}
+
+}  // namespace damonfs

@@ -1,0 +1,17 @@
+// Files that are read at once.
+#pragma once
+
+#include <string>
+
+#include "core/base/fd.h"
+#include "core/base/result.h"
+
+namespace damonfs {
+
+// All of `file` from where it stands to its end, in big pieces. What read(2) says when it fails.
+[[nodiscard]] Result<std::string> read_whole(const Fd& file);
+
+// All of the file at `path`. What open(2) or read(2) says when it fails, with the path.
+[[nodiscard]] Result<std::string> read_whole(const std::string& path);
+
+}  // namespace damonfs

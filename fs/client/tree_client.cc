@@ -1,0 +1,183 @@
+#include "fs/client/tree_client.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "fs/command/failures.h"
+#include "fs/tree/values.h"
+
+namespace damonfs {
+
+namespace {
+
+// A file of the tree and what is to be written there.
+struct Setting {
+  std::string name;
+  std::string value;
+};
+
+Result<void> write_all(const TreeDirectory& directory, std::span<const Setting> settings) {
+  for (const auto& [name, value] : settings) {
+    if (auto written = directory.write(name, value); !written) return written;
+  }
+  return {};
+}
+
+Result<void> set_up_monitoring(const TreeDirectory& context, int pid,
+                               const MonitoringAttrs& attrs) {
+  const std::string intervals = "monitoring_attrs/intervals/";
+  const std::string nr_regions = "monitoring_attrs/nr_regions/";
+  const std::array settings = {
+      Setting{"operations", "vaddr"},
+      Setting{intervals + "sample_us", std::to_string(attrs.sample_us)},
+      Setting{intervals + "aggr_us", std::to_string(attrs.aggr_us)},
+      Setting{intervals + "update_us", std::to_string(attrs.update_us)},
+      Setting{nr_regions + "min", std::to_string(attrs.min_nr_regions)},
+      Setting{nr_regions + "max", std::to_string(attrs.max_nr_regions)},
+      Setting{"targets/nr_targets", "1"},
+      Setting{"targets/0/pid_target", std::to_string(pid)},
+  };
+  return write_all(context, settings);
+}
+
+// A scheme that does nothing to every region there is.
+Result<void> set_up_scheme(const TreeDirectory& context) {
+  const std::string pattern = "schemes/0/access_pattern/";
+  const std::string most = std::to_string(UINT32_MAX);
+  const std::array settings = {
+      Setting{"schemes/nr_schemes", "1"},
+      Setting{"schemes/0/action", "stat"},
+      Setting{pattern + "sz/max", std::to_string(UINT64_MAX)},
+      Setting{pattern + "nr_accesses/max", most},
+      Setting{pattern + "age/max", most},
+  };
+  return write_all(context, settings);
+}
+
+Result<RegionView> read_region(const TreeDirectory& regions, size_t i) {
+  auto directory = regions.directory(std::to_string(i));
+  if (!directory) return tl::unexpected(directory.error());
+  std::array<uint64_t, 4> values{};
+  constexpr std::array<const char*, 4> kNames = {"start", "end", "nr_accesses", "age"};
+  for (size_t value = 0; value < kNames.size(); ++value) {
+    auto read = directory->read_number(kNames[value]);
+    if (!read) return tl::unexpected(read.error());
+    values[value] = *read;
+  }
+  return RegionView{
+      {values[0], values[1]}, static_cast<uint32_t>(values[2]), static_cast<uint32_t>(values[3])};
+}
+
+}  // namespace
+
+Result<TreeDirectory> TreeDirectory::open(const std::string& path) {
+  Fd fd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return failed("open", path);
+  return TreeDirectory(std::move(fd), path);
+}
+
+Result<TreeDirectory> TreeDirectory::directory(const std::string& name) const {
+  const std::string path = path_ + '/' + name;
+  Fd fd(::openat(fd_.get(), name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return failed("open", path);
+  return TreeDirectory(std::move(fd), path);
+}
+
+Result<std::string> TreeDirectory::read(const std::string& name) const {
+  const Fd file(::openat(fd_.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return failed("open", path_ + '/' + name);
+  std::array<char, 4096> text;  // an attribute is a page at the most
+  const ssize_t size = ::read(file.get(), text.data(), text.size());
+  if (size < 0) return failed("read", path_ + '/' + name);
+  return std::string(without_newline({text.data(), static_cast<size_t>(size)}));
+}
+
+Result<uint64_t> TreeDirectory::read_number(const std::string& name) const {
+  auto text = read(name);
+  if (!text) return tl::unexpected(text.error());
+  uint64_t number = 0;
+  const char* end = text->data() + text->size();
+  const auto parsed = std::from_chars(text->data(), end, number);
+  if (parsed.ec != std::errc() || parsed.ptr != end) {
+    return fail(EINVAL, "{}/{} holds \"{}\", which is no number", path_, name, *text);
+  }
+  return number;
+}
+
+Result<void> TreeDirectory::write(const std::string& name, std::string_view text) const {
+  const Fd file(::openat(fd_.get(), name.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file.valid()) return failed("open", path_ + '/' + name);
+  if (::write(file.get(), text.data(), text.size()) >= 0) return {};
+  const int code = errno;
+  return fail(code, "cannot write {} to {}/{}: {}", text, path_, name, strerror(code));
+}
+
+Result<TreeWatch> TreeWatch::start(const std::string& mount, int pid,
+                                   const MonitoringAttrs& attrs) {
+  auto kdamonds = TreeDirectory::open(mount + "/kernel/mm/damon/admin/kdamonds");
+  if (!kdamonds) return tl::unexpected(kdamonds.error());
+  const auto number = kdamonds->read_number("nr_kdamonds");
+  if (!number) return tl::unexpected(number.error());
+  if (*number != 0) {
+    return fail(
+        EBUSY,
+        "the tree at {} is in use: it has {} kdamond(s), which a new one would reset. Write "
+        "0 to {}/kernel/mm/damon/admin/kdamonds/nr_kdamonds, or watch without --mount",
+        mount, *number, mount);
+  }
+  if (auto made = kdamonds->write("nr_kdamonds", "1"); !made) return tl::unexpected(made.error());
+  // From here on the destructor clears up.
+  TreeWatch watch(*std::move(kdamonds), pid, attrs);
+  if (auto on = watch.switch_on(); !on) return tl::unexpected(on.error());
+  return watch;
+}
+
+Result<void> TreeWatch::switch_on() const {
+  if (auto made = kdamonds_.write("0/contexts/nr_contexts", "1"); !made) return made;
+  auto context = kdamonds_.directory("0/contexts/0");
+  if (!context) return tl::unexpected(context.error());
+  if (auto done = set_up_monitoring(*context, pid_, attrs_); !done) return done;
+  if (auto done = set_up_scheme(*context); !done) return done;
+  return kdamonds_.write("0/state", "on");
+}
+
+TreeWatch::~TreeWatch() {
+  if (!kdamonds_.is_open()) return;
+  // It may have ended by itself, which `off` takes for an error.
+  (void)kdamonds_.write("0/state", "off");
+  (void)kdamonds_.write("nr_kdamonds", "0");
+}
+
+Result<Snapshot> TreeWatch::snapshot() const {
+  if (auto done = kdamonds_.write("0/state", "update_schemes_tried_regions"); !done) {
+    return tl::unexpected(done.error());
+  }
+  Snapshot snapshot;
+  snapshot.pid = pid_;
+  snapshot.attrs = attrs_;
+  auto tried = kdamonds_.directory("0/contexts/0/schemes/0/tried_regions");
+  if (!tried) return tl::unexpected(tried.error());
+  for (size_t i = 0;; ++i) {
+    auto region = read_region(*tried, i);
+    if (region) {
+      snapshot.regions.push_back(*region);
+    } else if (region.error().code == ENOENT) {
+      return snapshot;
+    } else {
+      return tl::unexpected(region.error());
+    }
+  }
+}
+
+bool TreeWatch::running() const {
+  const auto state = kdamonds_.read("0/state");
+  return state && *state == "on";
+}
+
+}  // namespace damonfs

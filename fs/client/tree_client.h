@@ -1,0 +1,67 @@
+// The tree from outside, as `echo` and `cat` have it: what a program needs to watch a process with
+// nothing but reads and writes of a mounted tree. Works on damonfs and on the kernel's own tree.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/attrs.h"
+#include "core/base/fd.h"
+#include "core/base/result.h"
+#include "fs/client/snapshot.h"
+
+namespace damonfs {
+
+// A directory of the tree, held open: the short relative paths below it cost less than full ones,
+// for no look-up is ever cached. Movable; may be used from any thread.
+class TreeDirectory {
+ public:
+  // Errors of this and the following are the file system's, with the path.
+  static Result<TreeDirectory> open(const std::string& path);
+
+  [[nodiscard]] Result<TreeDirectory> directory(const std::string& name) const;
+  // The text of a file, without the newline that ends it.
+  [[nodiscard]] Result<std::string> read(const std::string& name) const;
+  [[nodiscard]] Result<uint64_t> read_number(const std::string& name) const;
+  [[nodiscard]] Result<void> write(const std::string& name, std::string_view text) const;
+  // False once moved from.
+  [[nodiscard]] bool is_open() const { return fd_.valid(); }
+
+ private:
+  TreeDirectory(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  Fd fd_;
+  std::string path_;  // for messages
+};
+
+// Monitoring of one process through a tree: makes a kdamond there, with one scheme that does
+// nothing to all regions, so that what it "tried" is the snapshot. Owned and used by one thread.
+// While it exists the tree has one kdamond, its own; after it none.
+class TreeWatch {
+ public:
+  // Starts watching `pid` in the tree that is mounted at `mount` (its kernel/mm/damon/admin). EBUSY
+  // when the tree has kdamonds already: to change their number would reset them. The error of a
+  // refused file otherwise.
+  static Result<TreeWatch> start(const std::string& mount, int pid, const MonitoringAttrs& attrs);
+  ~TreeWatch();
+  TreeWatch(TreeWatch&&) = default;
+  TreeWatch& operator=(TreeWatch&&) = delete;
+
+  // The regions now; waits for the end of the running aggregation. EINTR on a signal, ECANCELED or
+  // EINVAL when monitoring has ended by itself.
+  [[nodiscard]] Result<Snapshot> snapshot() const;
+
+  // Whether the kdamond still runs: it ends by itself when its process does.
+  [[nodiscard]] bool running() const;
+
+ private:
+  TreeWatch(TreeDirectory kdamonds, int pid, const MonitoringAttrs& attrs)
+      : kdamonds_(std::move(kdamonds)), pid_(pid), attrs_(attrs) {}
+  [[nodiscard]] Result<void> switch_on() const;
+
+  TreeDirectory kdamonds_;  // closed once moved from
+  int pid_;
+  MonitoringAttrs attrs_;
+};
+
+}  // namespace damonfs

@@ -1,0 +1,271 @@
+#include "fs/client/watch.h"
+
+#include <fmt/format.h>
+#include <langinfo.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <clocale>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <optional>
+
+#include "fs/client/tree_client.h"
+#include "fs/client/watch_view.h"
+#include "fs/command/child.h"
+#include "ops/procfs/maps.h"
+#include "ops/procfs/process.h"
+
+namespace damonfs {
+
+namespace {
+
+// Mappings that come and go are noticed this fast; the tree's default of a minute is long to look
+// at.
+constexpr uint64_t kUpdateUs = 1000000;
+constexpr double kCommandSeconds = 5;  // for a command to end when it is asked to
+
+bool is_synthetic(const WatchOptions& options) { return options.backend.starts_with("synthetic"); }
+
+double now() {
+  const auto time = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration<double>(time).count();
+}
+
+double monotonic() {
+  const auto time = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration<double>(time).count();
+}
+
+void say(const std::string& text) {
+  std::fflush(stdout);
+  fmt::print(stderr, "damonfs watch: {}\n", text);
+}
+
+// The name that ps shows.
+std::string name_of(int pid) {
+  std::ifstream file(fmt::format("/proc/{}/comm", pid));
+  std::string name;
+  std::getline(file, name);
+  return name.empty() ? "?" : name;
+}
+
+std::string title_of(const WatchOptions& options, int pid) {
+  if (is_synthetic(options)) return "SYNTHETIC accesses (" + options.backend + "), no real process";
+  return fmt::format("process {} ({}), every {}", pid, name_of(pid), human_time(options.interval));
+}
+
+bool wants_colour(const WatchOptions& options) {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  return !options.no_color && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+}
+
+std::unique_ptr<WatchView> make_view(const WatchOptions& options, int pid) {
+  if (options.json) return make_json_view(stdout);
+  DrawOptions draw;
+  draw.title = title_of(options, pid);
+  draw.width = static_cast<size_t>(options.width);
+  draw.rows = static_cast<size_t>(options.rows);
+  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  if (terminal) {
+    std::setlocale(LC_CTYPE, "");
+    draw.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    draw.colour = wants_colour(options);
+  }
+  // A command's own output would tear a picture that is redrawn in place.
+  if (terminal && options.command.empty()) return make_live_view(stdout, draw);
+  return make_scrolling_view(stdout, draw);
+}
+
+// One run of `damonfs watch`, by the main thread. Members are in the order in which things start;
+// they end the other way round.
+class Watching {
+ public:
+  explicit Watching(const WatchOptions& options) : options_(options) {}
+  int run();
+
+ private:
+  // Why watching ended.
+  enum class End { signal, target, seconds, unread, failure };
+
+  Result<void> start();
+  Result<void> start_target();
+  End watch();
+  void complete(Snapshot& snapshot) const;
+  std::optional<End> wait_until(double time) const;
+  // After a snapshot that failed: because the target has ended, or for another reason.
+  End end_after(const Error& error) const;
+  int finish(End end);
+  int finish_command(End end);
+
+  const WatchOptions& options_;
+  EndSignals signals_;
+  std::optional<PrivateDaemon> daemon_;
+  std::optional<Child> command_;
+  std::shared_ptr<Process> process_;  // the one that is watched; null if it is only described
+  int pid_ = 0;
+  std::optional<TreeWatch> tree_;
+  std::unique_ptr<WatchView> view_;
+  double started_ = 0;  // monotonic, seconds
+};
+
+Result<void> Watching::start_target() {
+  if (!options_.command.empty()) {
+    // Our standard output is for the map alone when it goes to a program or a file.
+    const bool shared = !options_.json && ::isatty(STDOUT_FILENO) == 1;
+    auto command = Child::start(
+        options_.command, {.out = shared ? STDOUT_FILENO : STDERR_FILENO, .err = STDERR_FILENO});
+    if (!command) return tl::unexpected(command.error());
+    command_.emplace(*std::move(command));
+  }
+  pid_ = command_ ? command_->pid() : options_.pid;
+  if (pid_ == 0) pid_ = 1;  // of a pattern's nameless process
+  if (is_synthetic(options_)) return {};
+  auto process = Process::open(pid_, Paths{});
+  if (!process) return tl::unexpected(process.error());
+  process_ = *std::move(process);
+  return {};
+}
+
+Result<void> Watching::start() {
+  std::string mount = options_.mount;
+  if (mount.empty()) {
+    auto daemon = PrivateDaemon::start(options_.backend, signals_);
+    if (!daemon) return tl::unexpected(daemon.error());
+    daemon_.emplace(*std::move(daemon));
+    mount = daemon_->mount();
+  }
+  if (auto target = start_target(); !target) return target;
+  MonitoringAttrs attrs;
+  attrs.update_us = kUpdateUs;
+  auto tree = TreeWatch::start(mount, pid_, attrs);
+  if (!tree) return tl::unexpected(tree.error());
+  tree_.emplace(*std::move(tree));
+  view_ = make_view(options_, pid_);
+  started_ = monotonic();
+  return {};
+}
+
+std::optional<Watching::End> Watching::wait_until(double time) const {
+  const int target = process_ ? process_->pidfd() : -1;
+  const int daemon = daemon_ ? daemon_->process().pidfd() : -1;
+  const auto readable = wait_readable({signals_.fd(), target, daemon}, time - monotonic());
+  if (!readable) return std::nullopt;
+  constexpr End kEnds[] = {End::signal, End::target, End::failure};
+  if (kEnds[*readable] == End::failure) say("the daemon has ended:\n" + daemon_->log());
+  return kEnds[*readable];
+}
+
+Watching::End Watching::end_after(const Error& error) const {
+  if (EndSignals::received() != 0) return End::signal;
+  // The kdamond may see the end of a process a moment before we do. One that is only described we
+  // cannot see at all.
+  constexpr double kGrace = 0.5;
+  if (const auto end = wait_until(monotonic() + kGrace)) return *end;
+  if (is_synthetic(options_) && !tree_->running()) return End::target;
+  say(error.message);
+  if (daemon_) say(daemon_->log());
+  return End::failure;
+}
+
+// Adds what only a watcher on the same machine knows.
+void Watching::complete(Snapshot& snapshot) const {
+  snapshot.time = now();
+  snapshot.monotonic = monotonic();
+  snapshot.elapsed = snapshot.monotonic - started_;
+  if (!process_ || options_.json) return;
+  if (auto maps = read_maps(*process_)) snapshot.mapped = *std::move(maps);
+}
+
+Watching::End Watching::watch() {
+  const double deadline = options_.seconds > 0 ? started_ + options_.seconds : HUGE_VAL;
+  double next = started_ + std::min(options_.interval,
+                                    options_.seconds > 0 ? options_.seconds : options_.interval);
+  while (true) {
+    if (const auto end = wait_until(next)) return *end;
+    auto snapshot = tree_->snapshot();
+    if (!snapshot) return end_after(snapshot.error());
+    complete(*snapshot);
+    if (!view_->show(*snapshot)) return End::unread;
+    if (monotonic() >= deadline) return End::seconds;
+    // Snapshots that could not be taken in time are left out, not caught up on.
+    while (next <= monotonic()) next += options_.interval;
+    next = std::min(next, deadline);
+  }
+}
+
+// The exit status, given what has become of the command.
+int Watching::finish_command(End end) {
+  if (end == End::target) {
+    const int status = command_->wait();
+    say(fmt::format("the command has ended with status {}", status));
+    return status;
+  }
+  if (!command_->ended()) {
+    say(fmt::format("ending the command, process {}", pid_));
+    command_->stop(kCommandSeconds);
+  }
+  return 0;
+}
+
+int Watching::finish(End end) {
+  const double lasted = monotonic() - started_;
+  if (end != End::unread && !view_->finish()) end = End::unread;
+  int status = 0;
+  if (command_) {
+    status = finish_command(end);
+  } else if (end == End::target) {
+    say(fmt::format("process {} has ended after {} of watching", pid_, human_time(lasted)));
+  }
+  if (end == End::signal) return 128 + EndSignals::received();
+  return end == End::failure || end == End::unread ? 1 : status;
+}
+
+int Watching::run() {
+  if (auto started = start(); !started) {
+    const int signal = EndSignals::received();
+    if (signal != 0) return 128 + signal;
+    say(started.error().message);
+    // What it refused, and why.
+    if (daemon_) say(daemon_->log());
+    if (command_ && !command_->ended()) command_->stop(kCommandSeconds);
+    const bool no_command = !options_.command.empty() && !command_;
+    if (no_command && daemon_) return started.error().code == ENOENT ? 127 : 126;
+    return 1;
+  }
+  return finish(watch());
+}
+
+}  // namespace
+
+Result<void> check_watch_options(const WatchOptions& options) {
+  if (options.pid != 0 && !options.command.empty()) {
+    return fail(EINVAL, "either a process or a command can be watched, not both");
+  }
+  if (options.pid == 0 && options.command.empty() && !is_synthetic(options)) {
+    return fail(EINVAL, "which process? Give its pid, or a command behind --");
+  }
+  if (!options.mount.empty() && !options.backend.empty() && options.backend != "auto") {
+    return fail(EINVAL, "--backend is for a daemon of our own; the one at {} has chosen",
+                options.mount);
+  }
+  if (!(options.interval >= 0.01)) return fail(EINVAL, "--interval must be 0.01 s at the least");
+  if (!(options.seconds >= 0)) return fail(EINVAL, "--seconds must not be negative");
+  return {};
+}
+
+int run_watch(const WatchOptions& options) {
+  if (auto valid = check_watch_options(options); !valid) {
+    say(valid.error().message);
+    return 2;
+  }
+  return Watching(options).run();
+}
+
+}  // namespace damonfs

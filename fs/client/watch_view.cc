@@ -1,0 +1,175 @@
+#include "fs/client/watch_view.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <deque>
+#include <span>
+#include <utility>
+
+#include "core/ranges.h"
+
+namespace damonfs {
+
+namespace {
+
+// "  12.3 s |" before a row and "| 1023.9 MiB" behind it.
+constexpr size_t kLabelWidth = 10;
+constexpr size_t kTailWidth = 12;
+constexpr size_t kLeastMapWidth = 8;
+
+struct Screen {
+  size_t width = 80;
+  size_t rows = 24;
+};
+
+Screen screen_of(std::FILE* out) {
+  Screen screen;
+  winsize size{};
+  if (::ioctl(::fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0) {
+    screen = {size.ws_col, size.ws_row};
+  }
+  return screen;
+}
+
+bool print(std::FILE* out, const std::string& text) {
+  return std::fwrite(text.data(), 1, text.size(), out) == text.size() && std::fflush(out) == 0;
+}
+
+Palette palette_of(const DrawOptions& options) {
+  if (options.colour) return options.utf8 ? Palette::colour_bars : Palette::colour;
+  return options.utf8 ? Palette::bars : Palette::ascii;
+}
+
+size_t map_width(const DrawOptions& options, const Screen& screen) {
+  const size_t width = options.width ? options.width : screen.width;
+  return std::max(width, kLabelWidth + kTailWidth + kLeastMapWidth) - kLabelWidth - kTailWidth;
+}
+
+std::string row_of(const Snapshot& snapshot, const ColumnLayout& layout, Palette palette) {
+  return fmt::format("{:6.1f} s |{}| {}", snapshot.elapsed,
+                     paint(cells_of(snapshot, layout), palette),
+                     human_size(sums_of(snapshot).accessed));
+}
+
+std::vector<std::string> heading(const ColumnLayout& layout, const DrawOptions& options,
+                                 const MonitoringAttrs& attrs) {
+  std::vector<std::string> lines = {legend(palette_of(options), attrs)};
+  for (std::string& line : describe(layout, kLabelWidth)) lines.push_back(std::move(line));
+  lines.back().resize(std::max(lines.back().size(), kLabelWidth + layout.width() + 1), ' ');
+  lines.back() += " accessed";
+  return lines;
+}
+
+// What is in either; addresses may be in both.
+RangeList all_of(std::span<const AddrRange> a, std::span<const AddrRange> b) {
+  return unite(a, subtract(b, a));
+}
+
+class JsonView final : public WatchView {
+ public:
+  explicit JsonView(std::FILE* out) : out_(out) {}
+  bool show(const Snapshot& snapshot) override { return print(out_, to_json(snapshot) + '\n'); }
+  bool finish() override { return true; }
+
+ private:
+  std::FILE* out_;
+};
+
+class ScrollingView final : public WatchView {
+ public:
+  ScrollingView(std::FILE* out, DrawOptions options) : out_(out), options_(std::move(options)) {}
+
+  bool show(const Snapshot& snapshot) override {
+    std::string text;
+    if (!last_) text += options_.title + '\n';
+    const RangeList shown = shown_ranges(snapshot);
+    if (!last_ || !layout_.covers(shown)) {
+      // What was there before stays where it only grew, and goes where the process became another.
+      ranges_ = all_of(shown, touching(ranges_, shown));
+      layout_ = ColumnLayout(ranges_, map_width(options_, screen_of(out_)));
+      for (const std::string& line : heading(layout_, options_, snapshot.attrs))
+        text += line + '\n';
+    }
+    text += row_of(snapshot, layout_, palette_of(options_)) + '\n';
+    last_ = snapshot;
+    return print(out_, text);
+  }
+
+  bool finish() override {
+    if (!last_) return true;
+    std::string text;
+    for (const std::string& line : summary(*last_)) text += line + '\n';
+    return print(out_, text);
+  }
+
+ private:
+  std::FILE* out_;
+  DrawOptions options_;
+  RangeList ranges_;  // that the layout is of
+  ColumnLayout layout_;
+  std::optional<Snapshot> last_;
+};
+
+class LiveView final : public WatchView {
+ public:
+  LiveView(std::FILE* out, DrawOptions options) : out_(out), options_(std::move(options)) {}
+
+  bool show(const Snapshot& snapshot) override {
+    snapshots_.push_back(snapshot);
+    const Screen screen = screen_of(out_);
+    std::vector<std::string> below = summary(snapshot);
+    RangeList ranges;
+    for (const Snapshot& shown : snapshots_) ranges = all_of(ranges, shown_ranges(shown));
+    const ColumnLayout layout(ranges, map_width(options_, screen));
+    std::vector<std::string> lines = {options_.title};
+    for (std::string& line : heading(layout, options_, snapshot.attrs)) {
+      lines.push_back(std::move(line));
+    }
+    // One line stays free for the cursor.
+    const size_t taken = lines.size() + below.size() + 1;
+    const size_t room = screen.rows > taken ? screen.rows - taken : 1;
+    const size_t rows = std::min(room, options_.rows ? options_.rows : 24);
+    while (snapshots_.size() > rows) snapshots_.pop_front();
+    for (const Snapshot& shown : snapshots_) {
+      lines.push_back(row_of(shown, layout, palette_of(options_)));
+    }
+    for (std::string& line : below) lines.push_back(std::move(line));
+    return draw(lines);
+  }
+
+  bool finish() override { return true; }
+
+ private:
+  // Over the last drawing. Lines too long for the terminal are cut by it, lest they take two.
+  bool draw(const std::vector<std::string>& lines) {
+    std::string text = "\x1b[?7l";
+    if (nr_lines_ > 0) text += fmt::format("\x1b[{}A", nr_lines_);
+    for (const std::string& line : lines) text += "\r" + line + "\x1b[K\n";
+    text += "\x1b[J\x1b[?7h";
+    nr_lines_ = lines.size();
+    return print(out_, text);
+  }
+
+  std::FILE* out_;
+  DrawOptions options_;
+  std::deque<Snapshot> snapshots_;
+  size_t nr_lines_ = 0;  // of the last drawing
+};
+
+}  // namespace
+
+std::unique_ptr<WatchView> make_json_view(std::FILE* out) {
+  return std::make_unique<JsonView>(out);
+}
+
+std::unique_ptr<WatchView> make_scrolling_view(std::FILE* out, DrawOptions options) {
+  return std::make_unique<ScrollingView>(out, std::move(options));
+}
+
+std::unique_ptr<WatchView> make_live_view(std::FILE* out, DrawOptions options) {
+  return std::make_unique<LiveView>(out, std::move(options));
+}
+
+}  // namespace damonfs

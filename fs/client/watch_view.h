@@ -1,0 +1,41 @@
+// Where the snapshots of `damonfs watch` go: lines of JSON, rows of a heat map that scroll, or a
+// heat map that is drawn anew each time.
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "fs/client/heatmap.h"
+#include "fs/client/snapshot.h"
+
+namespace damonfs {
+
+// One way of showing snapshots. Owned and used by one thread.
+class WatchView {
+ public:
+  virtual ~WatchView() = default;
+
+  // Shows one more snapshot. False when nobody reads any more.
+  virtual bool show(const Snapshot& snapshot) = 0;
+  // Called after the last one.
+  virtual bool finish() = 0;
+};
+
+// How to draw. A plain value; 0 leaves a size to the terminal, or to 80 columns and 24 rows.
+struct DrawOptions {
+  std::string title;
+  bool colour = false;
+  bool utf8 = false;
+  size_t width = 0;  // characters in a line
+  size_t rows = 0;   // snapshots in the live map
+};
+
+// One JSON object a snapshot (to_json()), each on its line.
+std::unique_ptr<WatchView> make_json_view(std::FILE* out);
+// Rows below each other, a new heading whenever what is watched outgrows the last one.
+std::unique_ptr<WatchView> make_scrolling_view(std::FILE* out, DrawOptions options);
+// The last rows, redrawn in place; `out` is a terminal.
+std::unique_ptr<WatchView> make_live_view(std::FILE* out, DrawOptions options);
+
+}  // namespace damonfs

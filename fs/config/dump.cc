@@ -1,0 +1,143 @@
+#include "fs/config/dump.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
+#include "fs/client/tree_client.h"
+#include "fs/command/commands.h"
+#include "fs/command/failures.h"
+#include "fs/config/config.h"
+
+namespace damonfs {
+
+namespace {
+
+constexpr const char* kKdamondsPath = "kernel/mm/damon/admin/kdamonds";
+// Those that we have, too; a kernel may have more (its samples).
+constexpr const char* kModules[] = {"damon_reclaim", "damon_lru_sort", "damon_stat"};
+
+struct Listing {
+  std::vector<std::string> files;  // that can be read and written
+  std::vector<std::string> directories;
+};
+
+Result<Listing> list(const std::string& path) {
+  Listing listing;
+  std::error_code error;
+  const std::filesystem::directory_iterator entries(path, error);
+  for (auto entry = begin(entries); !error && entry != end(entries); entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    struct stat status {};
+    if (::stat(entry->path().c_str(), &status) != 0) {
+      return fail(errno, "cannot look at {}: {}", entry->path().string(), strerror(errno));
+    }
+    constexpr mode_t kReadWrite = S_IRUSR | S_IWUSR;
+    if (S_ISDIR(status.st_mode)) {
+      listing.directories.push_back(name);
+    } else if ((status.st_mode & kReadWrite) == kReadWrite) {
+      listing.files.push_back(name);
+    }
+  }
+  if (error) return fail(error.value(), "cannot list {}: {}", path, error.message());
+  std::sort(listing.files.begin(), listing.files.end());
+  std::sort(listing.directories.begin(), listing.directories.end());
+  return listing;
+}
+
+// Whether the file, as it reads, is what a new one reads and yet is not taken when written: no type
+// is set of a core filter.
+bool is_unset(const std::string& path, const std::string& text) {
+  const std::filesystem::path file(path);
+  return file.filename() == "type" && text == "anon" &&
+         file.parent_path().parent_path().filename() == "core_filters";
+}
+
+// Nothing (a null node) where there is nothing to be set.
+Result<YAML::Node> dump_directory(const std::string& path);
+
+Result<YAML::Node> dump_numbered(const std::string& path, uint64_t count) {
+  YAML::Node items(YAML::NodeType::Sequence);
+  for (uint64_t i = 0; i < count; ++i) {
+    auto item = dump_directory(fmt::format("{}/{}", path, i));
+    if (!item) return item;
+    items.push_back(*item);
+  }
+  return items;
+}
+
+Result<void> dump_file(const std::string& path, const std::string& name, YAML::Node& node) {
+  const auto directory = TreeDirectory::open(path);
+  if (!directory) return tl::unexpected(directory.error());
+  auto text = directory->read(name);
+  if (!text) return tl::unexpected(text.error());
+  const bool nothing = text->empty() || (name == "state" && *text == "off") ||
+                       name == "commit_inputs" || (name == "enabled" && *text == "N");
+  if (!nothing && !is_unset(path + '/' + name, *text)) node[name] = *text;
+  return {};
+}
+
+Result<YAML::Node> dump_directory(const std::string& path) {
+  const auto listing = list(path);
+  if (!listing) return tl::unexpected(listing.error());
+  const std::string count = std::filesystem::path(count_file(path)).filename();
+  if (std::ranges::count(listing->files, count) != 0) {
+    const auto number = TreeDirectory::open(path).and_then(
+        [&](const TreeDirectory& directory) { return directory.read_number(count); });
+    if (!number) return tl::unexpected(number.error());
+    return *number == 0 ? YAML::Node() : dump_numbered(path, *number);
+  }
+  YAML::Node node;
+  for (const std::string& file : listing->files) {
+    if (auto dumped = dump_file(path, file, node); !dumped) {
+      return tl::unexpected(dumped.error());
+    }
+  }
+  for (const std::string& name : listing->directories) {
+    auto below = dump_directory(fmt::format("{}/{}", path, name));
+    if (!below) return below;
+    if (!below->IsNull()) node[name] = *below;
+  }
+  return node;
+}
+
+// Nothing where there is no such module.
+Result<YAML::Node> dump_module(const std::string& mount, const char* name) {
+  const std::string parameters = fmt::format("{}/module/{}/parameters", mount, name);
+  if (!std::filesystem::is_directory(parameters)) return YAML::Node();
+  return dump_directory(parameters);
+}
+
+}  // namespace
+
+Result<std::string> dump_tree(const std::string& mount) {
+  auto kdamonds = dump_directory(fmt::format("{}/{}", mount, kKdamondsPath));
+  if (!kdamonds) return tl::unexpected(kdamonds.error());
+  YAML::Node root;
+  root["kdamonds"] = kdamonds->IsNull() ? YAML::Node(YAML::NodeType::Sequence) : *kdamonds;
+  for (const char* name : kModules) {
+    const auto parameters = dump_module(mount, name);
+    if (!parameters) return tl::unexpected(parameters.error());
+    if (!parameters->IsNull()) root[fmt::format("module/{}/parameters", name)] = *parameters;
+  }
+  YAML::Emitter text;
+  text << root;
+  return fmt::format("{}\n", text.c_str());
+}
+
+int run_dump(const DumpOptions& options) {
+  const auto text = dump_tree(options.mount_point);
+  if (!text) return complain(text.error().message, "damonfs dump");
+  const bool written = std::fwrite(text->data(), 1, text->size(), stdout) == text->size();
+  return written && std::fflush(stdout) == 0 ? 0 : 1;
+}
+
+}  // namespace damonfs

@@ -1,0 +1,66 @@
+// The life of the daemon: going to the background, logging, signals, and telling others how the
+// start went.
+#pragma once
+
+#include <csignal>
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "core/base/fd.h"
+#include "core/base/result.h"
+#include "fs/command/commands.h"
+
+namespace damonfs {
+
+// Tells whoever waits for the daemon how its start went. Used once, by the daemon's first thread.
+class StartReport {
+ public:
+  // Of a daemon in the foreground: tells the terminal.
+  StartReport() = default;
+  // Of one in the background: tells wait_for_start() at the other end of the pipe.
+  explicit StartReport(Fd pipe) : pipe_(std::move(pipe)) {}
+
+  // The tree can be used. Tells a service manager as well (sd_notify); in the background, lets go
+  // of the terminal and of the working directory.
+  void ready(const std::string& mount_point);
+  // It cannot. Returns the exit status.
+  int failed(const Error& error);
+
+ private:
+  Fd pipe_;
+};
+
+// The other side of StartReport: waits for what it tells, says it on stderr, and returns the exit
+// status.
+int wait_for_start(const Fd& pipe);
+
+// Starts a daemon in the background, in our mount namespace and with no other descriptor of ours
+// than `life`, and waits until its tree can be used. It ends by itself when `life` (a pidfd, say)
+// becomes readable, and is nobody's child. Returns the exit status; what went wrong was told on
+// stderr. Only while we have one thread.
+int start_daemon(const MountOptions& options, const Fd& life);
+
+// Where log lines go: stderr in the foreground, else syslog, or the file that was asked for. Fails
+// when that cannot be opened.
+Result<void> start_log(const MountOptions& options);
+
+// Turns signals that ask the daemon to end (SIGTERM, SIGINT, SIGHUP) into a call, from a thread of
+// its own. Made before all other threads, which must not get these signals. `stop` is called once
+// at most, and not any more after the destructor.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  // From now on; signals that came before count.
+  void watch(std::function<void()> stop);
+
+ private:
+  sigset_t signals_{};
+  std::jthread watcher_;
+};
+
+}  // namespace damonfs

@@ -1,0 +1,42 @@
+// kdamonds/K: a kdamond that can be switched on, and what is to be watched when it is.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/kdamond.h"
+#include "fs/damon/admin_directory.h"
+#include "fs/damon/refresher.h"
+#include "fs/damon/sysfs_objects.h"
+#include "fs/tree/node.h"
+
+namespace damonfs {
+
+// One kdamond directory. Owned by SysfsKdamonds and the directory; under the tree's lock but for
+// what says otherwise. Invariant: while `command_pending` nobody else replaces or stops `kdamond`,
+// and the directory is not removed.
+struct SysfsKdamond {
+  Numbered<SysfsContext> contexts;  // one at the most
+  // Of the last successful `on`; stays when it has ended. Whoever waits for it holds it, too.
+  std::shared_ptr<Kdamond> kdamond;
+  OpsId operations = OpsId::vaddr;  // that it runs with
+  bool command_pending = false;     // a `state` command unlocked the tree and waits
+  Refresher refresher;              // last: its thread uses the others
+
+  [[nodiscard]] bool running() const { return kdamond && kdamond->running(); }
+};
+
+// The directory kdamonds. Owned by it.
+struct SysfsKdamonds {
+  Machine machine;
+  Numbered<SysfsKdamond> kdamonds;
+};
+
+// The machine that serves the DAMON tree which `directory` is in. Under the tree's lock; not for a
+// removed directory.
+[[nodiscard]] const Machine& machine_of(const Directory& directory);
+
+// Adds the directory kdamonds to admin.
+void add_kdamonds(Directory& admin, Machine machine);
+
+}  // namespace damonfs

@@ -1,0 +1,159 @@
+// What users wrote into DAMON's files: plain values, one struct a kind of directory, with the
+// kernel's defaults. They have no effect by themselves; `on` and `commit` take a copy and build a
+// context from it. Where core has a plain value of the same shape (attributes, filters, goals,
+// ...), that is the struct. All of them are owned by their parent's struct and shared with the
+// directory that shows them; they are touched only under the tree's lock, but for copies, which
+// belong to whoever took them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/attrs.h"
+#include "core/filters.h"
+#include "core/operations.h"
+#include "core/probes.h"
+#include "core/quota.h"
+#include "core/region.h"
+#include "core/scheme.h"
+#include "core/watermarks.h"
+
+namespace damonfs {
+
+// The directories "0", "1", ... below one nr_ file. A copy holds copies.
+template <class T>
+class Numbered {
+ public:
+  Numbered() = default;
+  Numbered(Numbered&&) noexcept = default;
+  Numbered& operator=(Numbered&&) noexcept = default;
+  Numbered(const Numbered& other) {
+    items_.reserve(other.size());
+    for (const auto& item : other.items_) items_.push_back(std::make_shared<T>(*item));
+  }
+  Numbered& operator=(const Numbered& other) {
+    if (this != &other) *this = Numbered(other);
+    return *this;
+  }
+  ~Numbered() = default;
+
+  [[nodiscard]] size_t size() const { return items_.size(); }
+  [[nodiscard]] bool empty() const { return items_.empty(); }
+  [[nodiscard]] T& operator[](size_t i) { return *items_[i]; }
+  [[nodiscard]] const T& operator[](size_t i) const { return *items_[i]; }
+  // For directories, and whoever must know later whether an item is still the same.
+  [[nodiscard]] const std::vector<std::shared_ptr<T>>& items() const { return items_; }
+
+  // Adds one with default values.
+  const std::shared_ptr<T>& add() { return items_.emplace_back(std::make_shared<T>()); }
+  void clear() { items_.clear(); }
+
+ private:
+  std::vector<std::shared_ptr<T>> items_;
+};
+
+// targets/T; regions/R are plain ranges, in any order and shape until a context is built.
+struct SysfsTarget {
+  int32_t pid = 0;
+  bool obsolete = false;
+  Numbered<AddrRange> regions;
+};
+
+// monitoring_attrs/probes/P/preps/N
+struct SysfsProbePrep {
+  PrepAction action = PrepAction::set_pgidle;
+};
+
+// monitoring_attrs/probes/P
+struct SysfsProbe {
+  uint32_t weight = 0;
+  Numbered<SysfsProbePrep> preps;
+  Numbered<ProbeFilter> filters;
+};
+
+// What sampled accesses are told apart by. Of the first two, user space never learns.
+enum class SampleFilterType { cpumask, threads, write };
+
+// monitoring_attrs/sample/filters/F
+struct SysfsSampleFilter {
+  SampleFilterType type = SampleFilterType::write;
+  bool matching = false;
+  bool allow = false;
+  std::string cpumask;
+  std::string tid_arr;
+};
+
+// monitoring_attrs/sample, and operations_attrs, which was before it: what accesses are counted.
+struct SysfsSample {
+  bool page_table = true;
+  bool page_fault = false;
+  Numbered<SysfsSampleFilter> filters;
+  bool use_reports = false;
+  bool write_only = false;
+  std::string cpus = "all";
+  std::string tids;
+};
+
+// Two bounds as their files `min` and `max` hold them; nothing says that min is the lower one.
+struct SysfsRange {
+  uint64_t min = 0;
+  uint64_t max = 0;
+};
+
+// schemes/S/quotas
+struct SysfsQuotas {
+  QuotaParams params;            // but for the goals, which are below
+  uint64_t effective_bytes = 0;  // written by the update commands only
+  Numbered<QuotaGoal> goals;
+};
+
+// schemes/S and what has no number below it.
+struct SysfsScheme {
+  Action action = Action::stat;
+  uint64_t apply_interval_us = 0;
+  int32_t target_nid = -1;
+  SysfsRange sz;
+  SysfsRange nr_accesses;
+  SysfsRange age;
+  Numbered<ActionDest> dests;
+  SysfsQuotas quota;
+  Watermarks watermarks;
+  Numbered<Filter> core_filters;
+  Numbered<Filter> ops_filters;
+  Numbered<Filter> filters;  // of both kinds
+  uint64_t max_nr_snapshots = 0;
+  SchemeStat stat;                // written by the update commands only, as is
+  uint64_t tried_regions_sz = 0;  // tried_regions/total_bytes
+};
+
+// schemes/S/tried_regions/N: one region as a scheme was applied to it. Owned by its directory
+// alone.
+struct SysfsTriedRegion {
+  AddrRange range;
+  uint32_t nr_accesses = 0;
+  uint32_t age = 0;
+  uint64_t sz_filter_passed = 0;
+  size_t nr_probes = 0;
+  ProbeHits probe_hits{};  // probes/P/hits
+};
+
+// schemes/S/tried_regions/N/probes/P
+struct SysfsProbeHits {
+  uint8_t hits = 0;
+};
+
+// contexts/C and what has no number below it.
+struct SysfsContext {
+  OpsId operations = OpsId::vaddr;
+  uint64_t addr_unit = 1;
+  bool pause = false;
+  MonitoringAttrs attrs;
+  Numbered<SysfsProbe> probes;
+  SysfsSample sample;
+  Numbered<SysfsTarget> targets;
+  Numbered<SysfsScheme> schemes;
+};
+
+}  // namespace damonfs

@@ -1,0 +1,57 @@
+// Which inodes the kernel holds, by the numbers that the tree gives them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "fs/tree/node.h"
+
+namespace damonfs {
+
+// A directory (`index` -1) or one of its files.
+struct Node {
+  std::shared_ptr<Directory> directory;
+  int index = -1;
+
+  [[nodiscard]] bool is_directory() const { return index < 0; }
+  [[nodiscard]] uint64_t inode() const {
+    return directory->inode() + static_cast<uint64_t>(index + 1);
+  }
+  [[nodiscard]] const Attribute& attribute() const {
+    return directory->type().attributes[static_cast<size_t>(index)];
+  }
+};
+
+// Counts, inode by inode, how often the kernel was told of it less how often it forgot it. A
+// directory that is known, or a file of which is, is held, also after it left the tree. Owned by
+// the session. Thread-safe; its lock is taken after the tree's.
+class NodeTable {
+ public:
+  // The root is known from the start and never forgotten.
+  explicit NodeTable(std::shared_ptr<Directory> root);
+
+  // Nothing for a number that the kernel was not told of.
+  [[nodiscard]] std::optional<Node> find(uint64_t inode) const;
+  void add(const Node& node);
+  void forget(uint64_t inode, uint64_t times);
+
+  // What of a directory is known: the indices of its files, then -1 if it is so itself.
+  [[nodiscard]] std::vector<Node> known(uint64_t directory_inode) const;
+  [[nodiscard]] bool knows(uint64_t inode) const;
+
+ private:
+  struct Entry {
+    std::shared_ptr<Directory> directory;
+    std::vector<uint64_t> lookups;  // of the directory, then of its files
+    uint64_t sum = 0;
+  };
+
+  mutable std::mutex mutex_;
+  std::unordered_map<uint64_t, Entry> entries_;  // by the directory's inode
+};
+
+}  // namespace damonfs

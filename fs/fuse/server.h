@@ -1,0 +1,84 @@
+// Answers to what the kernel asks about the tree, such as the kernel's sysfs would give, and
+// telling the kernel what to forget. The mount itself is session.h's.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstdint>
+#include <ctime>
+#include <span>
+
+#include "fs/fuse/node_table.h"
+#include "fs/fuse/open_file.h"
+#include "fs/fuse/stream_reads.h"
+#include "fs/fuse/write_requests.h"
+
+struct fuse_conn_info;
+struct fuse_entry_param;
+struct fuse_file_info;
+struct fuse_lowlevel_ops;
+struct fuse_req;
+struct fuse_session;
+
+namespace damonfs {
+
+// Serves one tree to one mount. Owned by the session. Its operations may be called by any number of
+// threads at once; the kernel caches what they answer for as long as it likes, so whatever changes
+// is told by invalidation.
+class Server {
+ public:
+  // Takes the listeners of `tree`, which outlives the server.
+  Server(Tree& tree, int most_inline_stores);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // The table to hand to libfuse, with the server as user data.
+  static const fuse_lowlevel_ops& operations();
+  // Where invalidations go. Once, before the first request is processed.
+  void attach(fuse_session* session) { session_ = session; }
+
+  // Whether the kernel has introduced itself: the tree can be used.
+  [[nodiscard]] bool ready() const { return ready_; }
+  // Interrupts whatever waits, also what is to come; waits until nothing does.
+  void interrupt_all();
+  void wait_idle();
+
+ private:
+  struct Operations;  // the functions of the table, which unpack their arguments and call these
+
+  void init(fuse_conn_info& connection);
+  void look_up(fuse_req* request, uint64_t parent, const char* name);
+  void get_attributes(fuse_req* request, uint64_t inode);
+  void set_attributes(fuse_req* request, uint64_t inode, const struct stat& wanted, int which);
+  void open(fuse_req* request, uint64_t inode, int flags);
+  [[nodiscard]] std::shared_ptr<Handle> make_handle(const Node& node);
+  void read(fuse_req* request, const fuse_file_info& file, size_t size, uint64_t offset);
+  void write(fuse_req* request, uint64_t file, const char* text, size_t size);
+  void open_directory(fuse_req* request, uint64_t inode, fuse_file_info* file);
+  void read_directory(fuse_req* request, uint64_t file, size_t size, uint64_t offset, bool plus);
+
+  // Under the tree's lock.
+  [[nodiscard]] struct stat stat_of(const Node& node) const;
+  [[nodiscard]] fuse_entry_param entry_of(const Node& node) const;
+  // The entry at `offset`; of the directory itself and its parent for the first two. Nothing for
+  // one that is gone.
+  struct Listed;
+  bool list(const OpenDirectory& directory, const OpenDirectory::Entries& entries, uint64_t offset,
+            bool plus, Listed& listed) const;
+
+  void forget_removed(std::span<const Tree::Removal> removals);
+  void forget_sizes(std::span<const uint64_t> inodes);
+
+  Tree& tree_;
+  const timespec started_;
+  fuse_session* session_ = nullptr;
+  std::atomic<bool> ready_ = false;
+  NodeTable known_;
+  Handles handles_;
+  Stores stores_;
+  Streams streams_;
+};
+
+}  // namespace damonfs

@@ -1,0 +1,156 @@
+#include "fs/fuse/session.h"
+
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdarg>
+#include <cstdlib>
+
+namespace damonfs {
+
+namespace {
+
+// Gets a worker out of its wait for requests; does nothing else.
+constexpr int kWakeSignal = SIGUSR2;
+
+// Half of the workers may be taken by writes that wait, the others answer what these wait for.
+int choose_nr_workers() {
+  constexpr int kLeast = 4;
+  constexpr int kMost = 16;
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), kLeast, kMost);
+}
+
+void log_of_libfuse(fuse_log_level level, const char* format, va_list arguments) {
+  std::array<char, 512> line{};
+  const int size = std::vsnprintf(line.data(), line.size(), format, arguments);
+  std::string_view text(line.data(), std::clamp<size_t>(size, 0, line.size() - 1));
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  spdlog::log(level <= FUSE_LOG_ERR ? spdlog::level::err : spdlog::level::debug, "{}", text);
+}
+
+void prepare_process() {
+  fuse_set_log_func(log_of_libfuse);
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  sigaction(kWakeSignal, &action, nullptr);
+}
+
+// The memory that libfuse reads one worker's requests into.
+struct RequestBuffer {
+  fuse_buf buf{};
+  RequestBuffer() = default;
+  RequestBuffer(const RequestBuffer&) = delete;
+  RequestBuffer& operator=(const RequestBuffer&) = delete;
+  ~RequestBuffer() { std::free(buf.mem); }
+};
+
+}  // namespace
+
+void Session::EndSession::operator()(fuse_session* session) const { fuse_session_destroy(session); }
+
+Session::Session(Tree& tree, FuseMount mounted)
+    : mounted_(std::move(mounted)),
+      nr_workers_(choose_nr_workers()),
+      server_(tree, nr_workers_ / 2) {}
+
+Result<std::unique_ptr<Session>> Session::mount(Tree& tree, const std::string& mount_point) {
+  prepare_process();
+  auto mounted = mount_damonfs(mount_point);
+  if (!mounted) return tl::unexpected(mounted.error());
+  std::unique_ptr<Session> session(new Session(tree, *std::move(mounted)));
+  if (auto introduced = session->introduce(); !introduced) {
+    return tl::unexpected(introduced.error());
+  }
+  session->start_workers();
+  return session;
+}
+
+Result<void> Session::introduce() {
+  std::array<char, 8> program{"damonfs"};
+  std::array<char*, 1> words{program.data()};
+  fuse_args arguments = FUSE_ARGS_INIT(static_cast<int>(words.size()), words.data());
+  const auto& operations = Server::operations();
+  session_.reset(fuse_session_new(&arguments, &operations, sizeof(operations), &server_));
+  fuse_opt_free_args(&arguments);
+  const int copy =
+      session_ ? ::fcntl(mounted_.device_fd.get(), F_DUPFD_CLOEXEC, 0) : -1;  // libfuse closes it
+  if (copy < 0 ||
+      fuse_session_mount(session_.get(), fmt::format("/dev/fd/{}", copy).c_str()) != 0) {
+    return fail(ENOMEM, "{}: libfuse refuses to begin a session", mount_point());
+  }
+  server_.attach(session_.get());
+  RequestBuffer request;
+  int size = -EINTR;
+  while (size == -EINTR) size = fuse_session_receive_buf(session_.get(), &request.buf);
+  if (size > 0) fuse_session_process_buf(session_.get(), &request.buf);
+  if (server_.ready()) return {};
+  return fail(EPROTO, "{}: the kernel's FUSE and libfuse do not agree", mount_point());
+}
+
+void Session::start_workers() {
+  const std::lock_guard lock(mutex_);
+  for (; nr_running_ < nr_workers_; ++nr_running_) workers_.emplace_back([this] { work(); });
+}
+
+void Session::work() {
+  pthread_setname_np(pthread_self(), "damonfs-worker");
+  RequestBuffer request;
+  while (!fuse_session_exited(session_.get())) {
+    const int size = fuse_session_receive_buf(session_.get(), &request.buf);
+    if (size == -EINTR) continue;
+    if (size <= 0) break;
+    fuse_session_process_buf(session_.get(), &request.buf);
+  }
+  const std::lock_guard lock(mutex_);
+  --nr_running_;
+  changed_.notify_all();
+}
+
+void Session::stop() {
+  const std::lock_guard stopping(stop_mutex_);
+  server_.interrupt_all();
+  unmount(mounted_);
+  // Before the workers: should the mount live on somewhere, writes still need answers of theirs to
+  // end.
+  server_.wait_idle();
+  if (session_ != nullptr) fuse_session_exit(session_.get());
+  wake_workers();
+}
+
+void Session::wake_workers() {
+  constexpr auto kAgain = std::chrono::milliseconds(5);
+  std::unique_lock lock(mutex_);
+  // A worker may miss the signal that comes just before it waits.
+  while (nr_running_ > 0) {
+    for (auto& worker : workers_) pthread_kill(worker.native_handle(), kWakeSignal);
+    changed_.wait_for(lock, kAgain);
+  }
+}
+
+void Session::wait() {
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return nr_running_ < nr_workers_; });
+  }
+  stop();
+  std::vector<std::thread> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    ended.swap(workers_);
+  }
+  for (auto& worker : ended) worker.join();
+}
+
+Session::~Session() {
+  stop();
+  wait();
+}
+
+}  // namespace damonfs

@@ -1,0 +1,62 @@
+// A mounted tree.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fs/fuse/server.h"
+#include "fs/mount/mounts.h"
+
+struct fuse_session;
+
+namespace damonfs {
+
+// One mount of a tree and the threads that serve it. Owned by whoever mounted it, goes before the
+// tree. While it is there processes can use the mount; when the mount goes, by stop() or by
+// anybody's umount, the session ends by itself.
+class Session {
+ public:
+  // Mounts `tree` at the directory `mount_point` and serves it; both work when this returns. Errors
+  // as mount_damonfs(); EPROTO when the kernel's FUSE is too old.
+  static Result<std::unique_ptr<Session>> mount(Tree& tree, const std::string& mount_point);
+  // As stop() and wait().
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  [[nodiscard]] const std::string& mount_point() const { return mounted_.mount_point; }
+
+  // Unmounts. Who waits for an answer, and who has files open, gets errors. Any thread, any number
+  // of times; returns when no request is being carried out any more.
+  void stop();
+  // Waits until the session has ended. One thread.
+  void wait();
+
+ private:
+  struct EndSession {
+    void operator()(fuse_session* session) const;
+  };
+
+  Session(Tree& tree, FuseMount mounted);
+  // Begins to talk to the kernel.
+  Result<void> introduce();
+  void start_workers();
+  void work();
+  void wake_workers();
+
+  const FuseMount mounted_;
+  const int nr_workers_;
+  Server server_;
+  std::unique_ptr<fuse_session, EndSession> session_;
+  std::mutex stop_mutex_;  // held throughout a stop()
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int nr_running_ = 0;  // workers that read requests
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace damonfs

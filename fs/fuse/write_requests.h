@@ -1,0 +1,42 @@
+// Carrying out writes. A write may wait for a kdamond for long, and must give up when its caller
+// does.
+#pragma once
+
+#include <atomic>
+#include <string_view>
+
+#include "fs/fuse/interruptible_requests.h"
+#include "fs/fuse/node_table.h"
+
+struct fuse_req;
+
+namespace damonfs {
+
+// All writes of one session that are being carried out. However many of them wait, enough of the
+// session's own threads stay free: a write beyond `most_inline` gets a thread of its own. (That is
+// no matter of comfort: a write that removes directories waits for the kernel to forget them, which
+// waits for look-ups under way to be answered.) Owned by the session; thread-safe.
+class Stores {
+ public:
+  Stores(Tree& tree, int most_inline) : tree_(tree), most_inline_(most_inline) {}
+
+  // Has `text` stored and answers `request`, now or later; the text is copied if need be.
+  void store(fuse_req* request, const Node& node, std::string_view text);
+
+  // Interrupts every write, also those to come.
+  void interrupt_all() { active_.interrupt_all(); }
+  // Waits until none is being carried out.
+  void wait_idle() { active_.wait_idle(); }
+
+ private:
+  void start_thread(fuse_req* request, const Node& node, std::string_view text);
+  void carry_out(fuse_req* request, const Node& node, std::string_view text,
+                 ActiveRequests::Place place);
+
+  Tree& tree_;
+  const int most_inline_;
+  std::atomic<int> inline_ = 0;
+  ActiveRequests active_;
+};
+
+}  // namespace damonfs

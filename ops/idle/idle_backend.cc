@@ -1,0 +1,63 @@
+#include "ops/idle/idle_backend.h"
+
+namespace damonfs {
+
+Result<std::unique_ptr<IdleBackend>> IdleBackend::open(const Paths& paths, PteReader read_entries) {
+  auto marks = IdleMarks::open(paths);
+  if (!marks) return tl::unexpected(marks.error());
+  return std::unique_ptr<IdleBackend>(new IdleBackend(*std::move(marks), std::move(read_entries)));
+}
+
+void IdleBackend::find_frames(std::span<const Sample> samples) {
+  marks_.flags().tick();
+  const std::span<const PagemapEntry> entries = pagemap_.read(samples);
+  const std::span<IdleMarks::Mark> marks = marks_.renew(samples.size());
+  exclusive_.assign(samples.size(), false);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const uint64_t pfn = entries[i].pfn();
+    if (pfn == 0) continue;
+    exclusive_[i] = entries[i].exclusive();
+    marks[i] = {pfn, marks_.flags().guess(pfn, samples[i].addr / kPageSize)};
+  }
+}
+
+void IdleBackend::prepare(std::span<Sample> samples) {
+  find_frames(samples);
+  marks_.set();
+}
+
+void IdleBackend::look(std::span<Sample> samples) {
+  find_frames(samples);
+  marks_.take();
+  check(samples);
+}
+
+void IdleBackend::check(std::span<Sample> samples) {
+  for (Sample& sample : samples) {
+    sample.accessed = false;
+    sample.leaf_sz = 0;
+  }
+  if (read_entries_) ask_entries(samples);
+  marks_.read([&](size_t i, bool idle) { settle(samples[i], i, idle); });
+}
+
+void IdleBackend::ask_entries(std::span<Sample> samples) {
+  entries_.assign(samples.size(), {});
+  read_entries_(samples, entries_);
+  marks_.leave_out([&](size_t i) {
+    const IdleMarks::Mark& mark = marks_.marks()[i];
+    const PageEntry& entry = entries_[i];
+    // Another frame by now, or a huge page that several entries map.
+    if (!entry.mapped || entry.frame != mark.pfn || entry.size < mark.folio.size) return false;
+    if (!entry.young && !exclusive_[i]) return false;
+    settle(samples[i], i, !entry.young && marks_.flags().idle(mark.folio.head));
+    return true;
+  });
+}
+
+void IdleBackend::settle(Sample& sample, size_t mark, bool idle) {
+  sample.leaf_sz = marks_.marks()[mark].folio.size;
+  sample.accessed = !idle && marks_.confirm(mark);
+}
+
+}  // namespace damonfs

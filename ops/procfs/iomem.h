@@ -1,0 +1,25 @@
+// Where RAM is in physical memory.
+#pragma once
+
+#include <string_view>
+
+#include "core/base/result.h"
+#include "core/ranges.h"
+#include "ops/procfs/paths.h"
+
+namespace damonfs {
+
+// The RAM in `text`, which is of the format of /proc/iomem: the resources "System RAM" and those
+// that were added as RAM later, "System RAM (...)", in bytes, ascending. What lies inside of one
+// (the kernel's code, say) is part of it. EPERM where all addresses are zero, as they are for who
+// is not allowed to see them; EINVAL for a line of another format, naming it; ENOENT when there is
+// no RAM.
+[[nodiscard]] Result<RangeList> parse_iomem(std::string_view text);
+
+// The same for this machine; or what open(2) and read(2) say. Any thread.
+[[nodiscard]] Result<RangeList> system_ram(const Paths& paths);
+
+// The biggest of them, the first of several: what the kernel's modules watch unless told otherwise.
+[[nodiscard]] Result<AddrRange> biggest_system_ram(const Paths& paths);
+
+}  // namespace damonfs

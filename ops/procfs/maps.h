@@ -1,0 +1,24 @@
+// What a process has mapped.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/region.h"
+#include "ops/procfs/process.h"
+
+namespace damonfs {
+
+// The mappings in `text`, which is of the format of /proc/PID/maps (man proc_pid_maps), in bytes,
+// ascending and not overlapping. Lines of the kernel's half of the address space ("[vsyscall]"),
+// which is no part of a process's memory, are left out; so is what a mapping that changed while the
+// file was read repeats. EINVAL for a line of another format, naming it.
+[[nodiscard]] Result<std::vector<AddrRange>> parse_maps(std::string_view text);
+
+// The mappings of `process` as they are now; none for a kernel thread and for a zombie. ESRCH when
+// it is gone, otherwise what open(2) and read(2) say. One read a page of text: for update
+// intervals, not for samplings.
+[[nodiscard]] Result<std::vector<AddrRange>> read_maps(const Process& process);
+
+}  // namespace damonfs

@@ -1,0 +1,259 @@
+#include "ops/pte/accessed_bit_clearer.h"
+
+#include <linux/capability.h>
+
+#include <cerrno>
+#include <chrono>
+
+#include "core/base/page_size.h"
+#include "core/base/stretches.h"
+#include "core/target.h"
+#include "ops/procfs/capabilities.h"
+
+namespace damonfs {
+namespace {
+
+// The memory that has to be advised as one to make the slot's page old and split nothing.
+iovec extent_of(const pte_slot& slot) {
+  const uint64_t size =
+      slot.pages != 0 ? uint64_t{slot.pages} * kPageSize : 1ULL << slot.leaf_shift;
+  const uint64_t start = slot.pages != 0
+                             ? (slot.addr & ~(kPageSize - 1)) - uint64_t{slot.before} * kPageSize
+                             : slot.addr & ~(size - 1);
+  return {reinterpret_cast<void*>(start), size};
+}
+
+bool young(const pte_slot& slot) { return (slot.flags & PTE_YOUNG) != 0; }
+
+}  // namespace
+
+Result<std::unique_ptr<AccessedBitClearer>> AccessedBitClearer::create(const Paths& paths,
+                                                                       const Clock& clock) {
+  if (!Capabilities::effective(paths).has(CAP_SYS_NICE))
+    return fail(EPERM, "clearing accessed bits of other processes takes CAP_SYS_NICE");
+  auto walker = PageWalker::load(paths);
+  if (!walker) return tl::unexpected(walker.error());
+  return std::unique_ptr<AccessedBitClearer>(new AccessedBitClearer(std::move(*walker), clock));
+}
+
+AddressSpace& AccessedBitClearer::space_of(const std::shared_ptr<const Process>& process) {
+  const auto known = held_.find(process.get());
+  if (known != held_.end()) return known->second.space;
+  const auto [place, is_new] = held_.emplace(process.get(), Held{process, AddressSpace(*process)});
+  place->second.space.last_used = now();
+  return place->second.space;
+}
+
+bool AccessedBitClearer::take(AddressSpace& space) {
+  const auto taken = space.take(now_);
+  if (taken) return true;
+  const int code = taken.error().code;
+  if (code != ESRCH && code != ENOENT) warn_(std::to_string(code), "{}", taken.error().message);
+  return false;
+}
+
+void AccessedBitClearer::fill(std::span<const PageQuery> queries) {
+  const std::span<pte_slot> slots = walker_->slots();
+  for (size_t i = 0; i < queries.size(); ++i) {
+    slots[i].addr = queries[i].addr;
+    slots[i].fd = queries[i].space != nullptr ? queries[i].space->fd() : -1;
+  }
+}
+
+bool AccessedBitClearer::retake_dead(std::span<const PageQuery> queries) {
+  const std::span<const pte_slot> slots = walker_->slots();
+  bool any = false;
+  const AddressSpace* last = nullptr;
+  for (size_t i = 0; i < queries.size(); ++i) {
+    AddressSpace* space = queries[i].space;
+    if ((slots[i].flags & PTE_DEAD) == 0 || space == nullptr || space == last) continue;
+    last = space;
+    if (space->may_take(now_)) any |= take(*space);
+  }
+  return any;
+}
+
+bool AccessedBitClearer::walk(std::span<const PageQuery> queries, bool want_ageing) {
+  fill(queries);
+  auto walked = walker_->walk(queries.size(), want_ageing);
+  if (walked && want_ageing && retake_dead(queries)) {
+    fill(queries);
+    walked = walker_->walk(queries.size(), want_ageing);
+  }
+  if (!walked) warn_("walk", "{}", walked.error().message);
+  return walked.has_value();
+}
+
+void AccessedBitClearer::set_queries(std::span<const Sample> samples,
+                                     std::vector<PageQuery>& queries) {
+  queries.clear();
+  for_each_run(samples, &Sample::target, [&](std::span<const Sample> of_one) {
+    const Target* target = of_one.front().target;
+    const auto process =
+        target != nullptr ? std::static_pointer_cast<const Process>(target->handle) : nullptr;
+    AddressSpace* space = process != nullptr ? &space_of(process) : nullptr;
+    for (const Sample& sample : of_one) queries.push_back({space, sample.addr});
+  });
+}
+
+void AccessedBitClearer::hold(std::span<const PageQuery> queries) {
+  now_ = now();
+  for_each_run(queries, &PageQuery::space, [this](std::span<const PageQuery> of_one) {
+    AddressSpace* space = of_one.front().space;
+    if (space == nullptr) return;
+    space->last_used = now_;
+    if (space->stale(now_)) take(*space);
+  });
+}
+
+void AccessedBitClearer::make_old(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+  hold(queries);
+  aged.assign(queries.size(), {});
+  survey(queries, aged);
+  cool(aged);
+  look_after_cooling(queries);
+  clear_stuck(queries, aged);
+}
+
+void AccessedBitClearer::survey(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+  ranges_.clear();
+  stretches_.clear();
+  cooling_.clear();
+  stuck_.clear();
+  look(queries, true, [&](size_t i, const pte_slot& slot) {
+    if (!young(slot) || !maps(slot, queries[i])) return;
+    aged[i].young = slot.ageing != PTE_AGE_NEVER;
+    switch (slot.ageing) {
+      case PTE_AGE_COLD:
+      case PTE_AGE_MAYBE:
+        add_cooling(i, queries[i].space, slot);
+        break;
+      case PTE_AGE_WHOLE:
+        stuck_.push_back(i);
+        break;
+      default:
+        aged[i].meaning = BitMeaning::none;
+        break;
+    }
+  });
+}
+
+void AccessedBitClearer::add_cooling(size_t query, AddressSpace* space, const pte_slot& slot) {
+  if (stretches_.empty() || stretches_.back().space != space)
+    stretches_.push_back({space, ranges_.size()});
+  const iovec extent = extent_of(slot);
+  const bool same = ranges_.size() > stretches_.back().first &&
+                    ranges_.back().iov_base == extent.iov_base &&
+                    ranges_.back().iov_len == extent.iov_len;
+  if (!same) ranges_.push_back(extent);
+  cooling_.push_back({query, ranges_.size() - 1, slot.ageing == PTE_AGE_MAYBE});
+}
+
+void AccessedBitClearer::cool(std::vector<Aged>& aged) {
+  refused_.clear();
+  for (size_t i = 0; i < stretches_.size(); ++i) {
+    const bool last = i + 1 == stretches_.size();
+    cool_stretch(stretches_[i], last ? ranges_.size() : stretches_[i + 1].first, aged);
+  }
+}
+
+void AccessedBitClearer::cool_stretch(const Stretch& stretch, size_t end, std::vector<Aged>& aged) {
+  const Process& process = stretch.space->process();
+  std::vector<bool> refused;
+  const auto advised = advise_cold(std::span(ranges_).subspan(stretch.first, end - stretch.first),
+                                   cold_advice_for(process.pidfd()), refused);
+  refused_.insert(refused_.end(), refused.begin(), refused.end());
+  if (advised) return;
+  if (advised.error().code != ESRCH)
+    warn_("advice" + std::to_string(advised.error().code),
+          "pages of process {} cannot be made old and will not be seen as accessed: {}",
+          process.pid(), advised.error().message);
+  for (const Cooling& cooling : cooling_)
+    if (cooling.range >= stretch.first && cooling.range < end)
+      aged[cooling.query].meaning = BitMeaning::none;
+}
+
+void AccessedBitClearer::look_after_cooling(std::span<const PageQuery> queries) {
+  again_.clear();
+  again_queries_.clear();
+  for (const Cooling& cooling : cooling_) {
+    if (refused_[cooling.range]) {
+      stuck_.push_back(cooling.query);
+    } else if (cooling.maybe) {
+      again_.push_back(cooling.query);
+      again_queries_.push_back(queries[cooling.query]);
+    }
+  }
+  look(again_queries_, true, [&](size_t i, const pte_slot& slot) {
+    // On the list by now it was aged, and is young because it was accessed again.
+    if (young(slot) && slot.ageing != PTE_AGE_COLD) stuck_.push_back(again_[i]);
+  });
+  std::sort(stuck_.begin(), stuck_.end());
+}
+
+std::vector<AccessedBitClearer::Share> AccessedBitClearer::shares_of_stuck(
+    std::span<const PageQuery> queries) const {
+  std::vector<Share> shares;
+  size_t at = 0;
+  size_t end = 0;
+  for_each_run(queries, &PageQuery::space, [&](std::span<const PageQuery> of_one) {
+    end += of_one.size();
+    Share share{of_one.front().space, 0, of_one.size()};
+    for (; at < stuck_.size() && stuck_[at] < end; ++at) ++share.nr_stuck;
+    if (share.nr_stuck > 0) shares.push_back(share);
+  });
+  return shares;
+}
+
+void AccessedBitClearer::clear_stuck(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
+  if (stuck_.empty()) return;
+  for (const size_t i : stuck_) aged[i].meaning = BitMeaning::since_clear;
+  std::vector<Share> shares = shares_of_stuck(queries);
+  // Who has waited longest is served first.
+  std::stable_sort(shares.begin(), shares.end(), [](const Share& a, const Share& b) {
+    return a.space->cleared_at() < b.space->cleared_at();
+  });
+  bool any = false;
+  for (const Share& share : shares) any |= clear_space(share);
+  if (any) look_after_clearing(queries, aged);
+}
+
+bool AccessedBitClearer::clear_space(const Share& share) {
+  AddressSpace& space = *share.space;
+  const auto begin = now();
+  if (!clearing_.allows(begin)) return false;
+  const bool few = share.nr_stuck * kFewOutOf < share.nr_all;
+  if (few && begin - space.cleared_at() < kSeldom) return false;
+  const auto cleared = space.clear_all(begin);
+  clearing_.spend(now() - begin);
+  if (!cleared && cleared.error().code != ESRCH)
+    warn_("clear" + std::to_string(cleared.error().code),
+          "pages that several processes share will not be seen as accessed: {}",
+          cleared.error().message);
+  return cleared.has_value();
+}
+
+void AccessedBitClearer::look_after_clearing(std::span<const PageQuery> queries,
+                                             std::vector<Aged>& aged) {
+  again_.clear();
+  again_queries_.clear();
+  for (const size_t i : stuck_) {
+    if (queries[i].space->cleared_at() < now_) continue;
+    aged[i].meaning = BitMeaning::exact;
+    again_.push_back(i);
+    again_queries_.push_back(queries[i]);
+  }
+  look(again_queries_, true, [&](size_t i, const pte_slot& slot) {
+    // Not the kind of page that can be cleared, rather than one that was accessed at once.
+    const bool ordinary = slot.ageing == PTE_AGE_COLD || slot.ageing == PTE_AGE_WHOLE;
+    if (young(slot) && !ordinary) aged[again_[i]].meaning = BitMeaning::none;
+  });
+}
+
+void AccessedBitClearer::forget_unused() {
+  std::erase_if(held_, [now = now()](const auto& held) {
+    return now - held.second.space.last_used > kForgetAfter;
+  });
+}
+
+}  // namespace damonfs

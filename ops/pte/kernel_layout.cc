@@ -1,0 +1,140 @@
+#include "ops/pte/kernel_layout.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <optional>
+#include <string>
+
+#include "core/base/page_size.h"
+#include "core/base/read_whole.h"
+
+namespace damonfs {
+namespace {
+
+constexpr uint64_t kGiB = 1ULL << 30;
+constexpr uint64_t kTiB = 1ULL << 40;
+static_assert(kPageSize == 1U << PTE_PAGE_SHIFT);
+
+// Where both are without randomisation (Documentation/arch/x86/x86_64/mm.rst).
+constexpr uint64_t kPageOffset4 = 0xffff'8880'0000'0000;
+constexpr uint64_t kPageOffset5 = 0xff11'0000'0000'0000;
+constexpr uint64_t kVmemmap4 = 0xffff'ea00'0000'0000;
+constexpr uint64_t kVmemmap5 = 0xffd4'0000'0000'0000;
+
+uint64_t round_down(uint64_t value, uint64_t unit) { return value & ~(unit - 1); }
+uint64_t round_up(uint64_t value, uint64_t unit) { return round_down(value + unit - 1, unit); }
+
+// The number that follows `key` and blanks at or after `from`; `from` moves behind it.
+std::optional<uint64_t> number_after(std::string_view text, std::string_view key, size_t& from) {
+  const size_t at = text.find(key, from);
+  if (at == std::string_view::npos) return std::nullopt;
+  from = text.find_first_not_of(" \t:", at + key.size());
+  if (from == std::string_view::npos) return std::nullopt;
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data() + from, text.data() + text.size(), value);
+  if (error != std::errc()) return std::nullopt;
+  from = static_cast<size_t>(end - text.data());
+  return value;
+}
+
+bool has_flag(std::string_view cpuinfo, std::string_view flag) {
+  const size_t at = cpuinfo.find("\nflags");
+  if (at == std::string_view::npos) return false;
+  std::string line(cpuinfo.substr(at + 1, cpuinfo.find('\n', at + 1) - at - 1));
+  line += ' ';
+  return line.find(fmt::format(" {} ", flag)) != std::string::npos;
+}
+
+// Whether `probe` found the known page.
+bool proves(const pte_probe& probe, const KnownPage& page) { return probe.content == page.content; }
+
+}  // namespace
+
+Result<MachineMemory> MachineMemory::parse(std::string_view zoneinfo, std::string_view cpuinfo) {
+  MachineMemory memory;
+  size_t at = 0;
+  while (const auto spanned = number_after(zoneinfo, "spanned", at)) {
+    const auto start = number_after(zoneinfo, "start_pfn", at);
+    if (!start) break;
+    memory.ram_end = std::max(memory.ram_end, (*start + *spanned) * kPageSize);
+  }
+  if (memory.ram_end == 0) return fail(ENOTSUP, "zoneinfo names no zone with memory");
+
+  at = 0;
+  const auto bits = number_after(cpuinfo, "address sizes", at);
+  if (!bits || *bits < 32 || *bits > 52)
+    return fail(ENOTSUP,
+                "cpuinfo does not tell the size of physical addresses of an x86-64 processor");
+  memory.physical_bits = static_cast<unsigned>(*bits);
+  memory.five_levels = has_flag(cpuinfo, "la57");
+  return memory;
+}
+
+Result<MachineMemory> MachineMemory::read(const Paths& paths) {
+  const auto zoneinfo = read_whole(paths.proc + "/zoneinfo");
+  if (!zoneinfo) return tl::unexpected(zoneinfo.error());
+  const auto cpuinfo = read_whole(paths.proc + "/cpuinfo");
+  if (!cpuinfo) return tl::unexpected(cpuinfo.error());
+  return parse(*zoneinfo, *cpuinfo);
+}
+
+pte_layout layout_without_bases(const MachineMemory& memory, unsigned levels) {
+  pte_layout layout{};
+  layout.phys_mask = ((1ULL << memory.physical_bits) - 1) & ~(kPageSize - 1);
+  // The regions for memory and descriptors have room for whole TiB at least; memory that is added
+  // later is mostly below that.
+  layout.phys_end = round_up(memory.ram_end, kTiB);
+  layout.levels = levels;
+  return layout;
+}
+
+std::vector<uint64_t> page_offset_guesses(const MachineMemory& memory, unsigned levels,
+                                          uint64_t some_table) {
+  std::vector<uint64_t> guesses{levels == 5 ? kPageOffset5 : kPageOffset4};
+  const uint64_t last = round_down(some_table, kGiB);
+  const uint64_t span = round_up(memory.ram_end, kGiB);
+  for (uint64_t base = last - span; base != last + kGiB; base += kGiB) guesses.push_back(base);
+  return guesses;
+}
+
+std::vector<uint64_t> vmemmap_guesses(const MachineMemory& memory, unsigned levels,
+                                      uint64_t some_page) {
+  std::vector<uint64_t> guesses{levels == 5 ? kVmemmap5 : kVmemmap4};
+  if (some_page == 0) return guesses;
+  constexpr uint64_t kMostBytesOfDescriptor = 128;
+  const uint64_t first = round_down(some_page, kGiB);
+  const uint64_t span = round_up(memory.ram_end / kPageSize * kMostBytesOfDescriptor, kGiB);
+  for (uint64_t base = first; base != first - span - kGiB; base -= kGiB) guesses.push_back(base);
+  return guesses;
+}
+
+Result<pte_layout> find_layout(const MachineMemory& memory, const KnownPage& page,
+                               const LayoutProbe& probe) {
+  for (const unsigned levels : {memory.five_levels ? 5U : 4U, memory.five_levels ? 4U : 5U}) {
+    pte_layout layout = layout_without_bases(memory, levels);
+    auto seen = probe(layout);
+    if (!seen) return tl::unexpected(seen.error());
+    if (seen->pgd == 0)
+      return fail(ENOTSUP, "this kernel keeps address spaces in a way that is not understood");
+
+    for (const uint64_t guess : page_offset_guesses(memory, levels, seen->pgd)) {
+      layout.page_offset = guess;
+      seen = probe(layout);
+      if (!seen) return tl::unexpected(seen.error());
+      if (proves(*seen, page)) break;
+    }
+    if (!proves(*seen, page)) continue;
+
+    for (const uint64_t guess : vmemmap_guesses(memory, levels, seen->some_page)) {
+      layout.vmemmap = guess;
+      seen = probe(layout);
+      if (!seen) return tl::unexpected(seen.error());
+      if (seen->folio_index == page.addr / kPageSize) return layout;
+    }
+    return fail(ENOTSUP, "the page descriptors of this kernel were not found or not understood");
+  }
+  return fail(ENOTSUP, "the page tables of this kernel were not found or not understood");
+}
+
+}  // namespace damonfs

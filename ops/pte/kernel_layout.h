@@ -1,0 +1,57 @@
+// Where the kernel keeps physical memory and page descriptors in its own address space. It differs
+// from boot to boot (KASLR), and the symbols that tell (page_offset_base, vmemmap_base) are missing
+// from kallsyms of many kernels and hidden from most users. So it is found out and proven instead:
+// a page of this process, whose content is known, is looked up with one guess after another.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.h"
+#include "ops/procfs/paths.h"
+#include "ops/pte/pte_walk.h"
+
+namespace damonfs {
+
+// What procfs says of memory and processor. A plain value.
+struct MachineMemory {
+  uint64_t ram_end = 0;        // first byte beyond all RAM, physical
+  unsigned physical_bits = 0;  // of an address; less what memory encryption takes
+  bool five_levels = false;    // page tables of five levels are in use
+
+  // Reads zoneinfo and cpuinfo. ENOTSUP when either is not an x86-64 kernel's.
+  static Result<MachineMemory> read(const Paths& paths);
+  static Result<MachineMemory> parse(std::string_view zoneinfo, std::string_view cpuinfo);
+};
+
+// The layout that follows from `memory` but for page_offset and vmemmap, with `levels` levels.
+pte_layout layout_without_bases(const MachineMemory& memory, unsigned levels);
+
+// Kernel addresses that physical memory may be mapped at, likeliest first, given the one of some
+// page-table page (multiples of 1 GiB, as kernel_randomize_memory() chooses them). After the
+// default they ascend: a guess that is too low reads RAM or nothing, one too high might read
+// devices.
+std::vector<uint64_t> page_offset_guesses(const MachineMemory& memory, unsigned levels,
+                                          uint64_t some_table);
+
+// The same for the array of page descriptors, given the address of one; these descend.
+std::vector<uint64_t> vmemmap_guesses(const MachineMemory& memory, unsigned levels,
+                                      uint64_t some_page);
+
+// A page whose look-up can be checked: mapped, writable, at `addr`, holding `content` there.
+struct KnownPage {
+  uint64_t addr = 0;
+  uint64_t content = 0;
+};
+
+// Looks the known page up with a layout.
+using LayoutProbe = std::function<Result<pte_probe>(const pte_layout&)>;
+
+// Finds the layout with which `probe` gives back what is known of `page`. ENOTSUP when there is
+// none.
+Result<pte_layout> find_layout(const MachineMemory& memory, const KnownPage& page,
+                               const LayoutProbe& probe);
+
+}  // namespace damonfs

@@ -1,0 +1,112 @@
+#include "ops/synthetic/synthetic_vaddr.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/base/arithmetic.h"
+#include "core/base/page_size.h"
+#include "core/base/stretches.h"
+#include "core/context.h"
+#include "ops/synthetic/pattern_player.h"
+
+namespace damonfs {
+namespace {
+
+const SyntheticProcess& described(const Target& target) {
+  return static_cast<const SyntheticProcess&>(*target.handle);
+}
+
+bool of_virtual_memory(Action action) {
+  return action != Action::nohugepage && action != Action::lru_prio && action != Action::lru_deprio;
+}
+
+// Calls `fn` for each stretch of `items` that is of one target.
+template <class Item, class Fn>
+void for_each_target(std::span<Item> items, const Fn& fn) {
+  for_each_run(items, &Item::target,
+               [&](std::span<Item> of_one) { fn(described(*of_one.front().target), of_one); });
+}
+
+}  // namespace
+
+Result<std::shared_ptr<SyntheticProcess>> SyntheticProcess::open(
+    pid_t pid, std::shared_ptr<const Pattern> pattern) {
+  const PatternProcess* process = pid > 0 ? pattern->find(pid) : nullptr;
+  if (process == nullptr) return fail(ESRCH, "the pattern has no process {}", pid);
+  return std::shared_ptr<SyntheticProcess>(new SyntheticProcess(pid, std::move(pattern), process));
+}
+
+bool SyntheticProcess::same_as(const TargetHandle& other) const {
+  const auto* process = dynamic_cast<const SyntheticProcess*>(&other);
+  return process != nullptr && process->pid_ == pid_ && process->process_ == process_;
+}
+
+SyntheticOperations::SyntheticOperations(OpsId id, std::shared_ptr<const Pattern> pattern,
+                                         const Clock& clock, PatternClock* virtual_clock,
+                                         std::shared_ptr<SyntheticMachine> machine)
+    : VirtualOperations(id), play_(std::move(pattern), clock, virtual_clock, std::move(machine)) {}
+
+void SyntheticOperations::init(Context& context) {
+  play_.start(context);
+  for (const Target& target : context.targets) {
+    (void)play_.machine().residency(described(target).pid());  // in use from now on
+  }
+  VirtualOperations::init(context);
+}
+
+void SyntheticOperations::prepare(std::span<Sample> /*samples*/) { play_.run().begin_interval(); }
+
+void SyntheticOperations::check(std::span<Sample> samples) {
+  play_.run().end_interval();
+  for_each_target(samples, [this](const SyntheticProcess& process, std::span<Sample> of_one) {
+    const auto accesses = play_.run().accesses_of(process.pattern(), process.pid());
+    for (Sample& sample : of_one) {
+      const auto page = accesses.at(sample.addr);
+      sample.accessed = page.accessed;
+      sample.leaf_sz = page.leaf_sz;
+    }
+  });
+}
+
+void SyntheticOperations::prepare_probes(std::span<const Probe> /*probes*/,
+                                         std::span<Sample> samples, bool accesses) {
+  if (!accesses) prepare(samples);
+}
+
+void SyntheticOperations::apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                                       bool accesses) {
+  if (!accesses) check(samples);
+  play_.settle_now_and_then();
+  for_each_target(samples, [&](const SyntheticProcess& process, std::span<Sample> of_one) {
+    for (Sample& sample : of_one) {
+      sample.probes_hit =
+          play_.hits(probes, accesses, {process.pid(), sample.addr, sample.accessed});
+    }
+  });
+}
+
+void SyntheticOperations::apply(const Scheme& scheme, std::span<Application> work) {
+  const SyntheticActions::Now now = play_.settle();
+  if (!of_virtual_memory(scheme.params.action)) return VirtualOperations::apply(scheme, work);
+  for_each_target(work, [&](const SyntheticProcess& process, std::span<Application> of_one) {
+    Residency& memory = play_.machine().residency(process.pid());
+    for (Application& piece : of_one) {
+      const auto done =
+          play_.actions().act(scheme, piece.region->range, piece.ask_ops_filters, memory, now);
+      piece.sz_applied = done.applied;
+      piece.sz_filter_passed = done.filter_passed;
+    }
+  });
+}
+
+bool SyntheticOperations::target_valid(const Target& target) {
+  const PatternProcess& process = described(target).pattern();
+  return process.end != PatternEnd::exit || play_.run().elapsed_ns() < process.length_ns();
+}
+
+Result<std::vector<AddrRange>> SyntheticOperations::mappings(const Target& target) {
+  const uint64_t now = play_.run().elapsed_ns();
+  return PatternWindow(described(target).pattern(), now, now).mappings();
+}
+
+}  // namespace damonfs

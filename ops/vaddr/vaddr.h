@@ -1,0 +1,43 @@
+// Watching the virtual address spaces of processes.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "ops/backend/accessed_bits.h"
+#include "ops/filters/probes.h"
+#include "ops/procfs/paths.h"
+#include "ops/vaddr/virtual_operations.h"
+
+namespace damonfs {
+
+// vaddr and fvaddr: targets are processes, their handles each a Process. Where accesses are learnt
+// from is the business of the VaddrBackend it owns. Same ownership and thread rule as Operations.
+class VaddrOperations final : public VirtualOperations {
+ public:
+  VaddrOperations(OpsId id, std::unique_ptr<VaddrBackend> bits, const Paths& paths = {})
+      : VirtualOperations(id), bits_(std::move(bits)), prober_(paths) {}
+
+  void prepare(std::span<Sample> samples) override { bits_->prepare(samples); }
+  void check(std::span<Sample> samples) override { bits_->check(samples); }
+
+  // A page is idle that the backend has not seen accessed since it was last made so; prepare()
+  // makes it idle as well as the preparation action does.
+  [[nodiscard]] bool takes_probes() const override { return true; }
+  void prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                      bool accesses) override;
+  void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                    bool accesses) override;
+
+  // While its process exists; a zombie, which has no memory left, still does.
+  [[nodiscard]] bool target_valid(const Target& target) override;
+
+ protected:
+  [[nodiscard]] Result<std::vector<AddrRange>> mappings(const Target& target) override;
+
+ private:
+  std::unique_ptr<VaddrBackend> bits_;
+  ProbeEvaluator prober_;
+};
+
+}  // namespace damonfs

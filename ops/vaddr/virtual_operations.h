@@ -1,0 +1,46 @@
+// What watching virtual address spaces has in common, be they of processes or of described ones.
+#pragma once
+
+#include <set>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/operations.h"
+#include "core/region.h"
+#include "core/scheme.h"
+
+namespace damonfs {
+
+// The part of vaddr and fvaddr that does not depend on where accesses are learnt from: how targets
+// get their regions, and what becomes of actions. Same ownership and thread rule as Operations.
+class VirtualOperations : public Operations {
+ public:
+  // `id` is vaddr, whose targets follow their address space, or fvaddr, whose targets keep exactly
+  // the regions that the user gave.
+  explicit VirtualOperations(OpsId id) : follows_(id == OpsId::vaddr) {}
+
+  // vaddr: gives each target without regions the three regions of its mappings (three_regions.h);
+  // one whose address space cannot be read or has too few mappings stays without and may get them
+  // at an update. That there are min_nr_regions of them is core's work.
+  void init(Context& context) override;
+
+  // vaddr: fits every target's regions to the three regions of its mappings as they are now, those
+  // that the user gave as well; a target where that fails keeps what it has.
+  void update(Context& context) override;
+
+  // For actions that cannot be done to virtual address spaces: tried, not applied, and a warning
+  // says so, once a scheme. Nothing passes filters.
+  void apply(const Scheme& scheme, std::span<Application> work) override;
+
+ protected:
+  // The mappings of `target` now: ascending, not overlapping, bytes.
+  [[nodiscard]] virtual Result<std::vector<AddrRange>> mappings(const Target& target) = 0;
+
+ private:
+  bool follows_;
+  std::set<std::pair<const Scheme*, Action>> refused_;  // schemes that were warned about
+};
+
+}  // namespace damonfs
