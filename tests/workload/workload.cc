@@ -42,13 +42,15 @@ constexpr const char* kUsage = R"(usage: workload [OPTIONS]
   --threads N          share the hot part out to N threads (1)
   --fork               have a child do the same on the memory it shares with us
   --huge, --no-huge    ask for huge pages, or for none
+  --count-every TIME   say so often how often each of the threads has touched all its hot pages (never)
   --seconds N          end after that time
   --announce, --quiet  print events (the default), or none
 SIZE is bytes, or with K, M or G; TIME has ms, s or min. Ends on SIGTERM or SIGINT, and when its
 parent dies. Events:
   ready pid=PID start=0xADDR end=0xADDR     all is faulted in
   hot start=0xADDR end=0xADDR at=NS         hot from now on (CLOCK_MONOTONIC)
-  grown start=0xADDR end=0xADDR at=NS       mapped and faulted in)";
+  grown start=0xADDR end=0xADDR at=NS       mapped and faulted in
+  passes n=N at=NS                          of all threads together)";
 
 struct Unit {
   std::string_view name;
@@ -68,6 +70,7 @@ struct Options {
   uint64_t grow = 0;
   uint64_t threads = 1;
   uint64_t seconds = 0;
+  uint64_t count_every_ns = 0;
   bool write = true;
   bool idle = false;
   bool fork = false;
@@ -77,6 +80,7 @@ struct Options {
 
 std::atomic<bool> stopped = false;
 static_assert(std::atomic<bool>::is_always_lock_free);
+std::atomic<uint64_t> passes = 0;  // over a thread's share of the hot part
 
 [[noreturn]] void refuse(std::string_view why, std::string_view what) {
   std::fprintf(stderr, "workload: %.*s: %.*s\n%s\n", static_cast<int>(what.size()), what.data(),
@@ -142,6 +146,8 @@ Options parse_options(int argc, char** argv) {
       options.loop_sleep_us = parse(value, kCounts);
     else if (word == "--threads")
       options.threads = parse(value, kCounts);
+    else if (word == "--count-every")
+      options.count_every_ns = parse(value, kTimes);
     else if (word == "--seconds")
       options.seconds = parse(value, kCounts);
     else
@@ -214,6 +220,14 @@ void announce(const Options& options, const char* event, const char* start, uint
   if (::write(STDOUT_FILENO, line, static_cast<size_t>(length)) != length) stopped = true;
 }
 
+void announce_passes(const Options& options) {
+  if (!options.announce) return;
+  char line[80];
+  const int length = std::snprintf(line, sizeof(line), "passes n=%" PRIu64 " at=%" PRIu64 "\n",
+                                   passes.load(std::memory_order_relaxed), now_ns());
+  if (::write(STDOUT_FILENO, line, static_cast<size_t>(length)) != length) stopped = true;
+}
+
 // Keeps share number `index` of the hot part hot until the program ends.
 void keep_hot(const std::atomic<char*>& hot, uint64_t index, const Options& options) {
   const uint64_t pages = options.hot / kPage;
@@ -221,20 +235,26 @@ void keep_hot(const std::atomic<char*>& hot, uint64_t index, const Options& opti
   const uint64_t end = pages * (index + 1) / options.threads * kPage;
   while (!stopped) {
     touch(hot + first, end - first, options.write);
+    passes.fetch_add(1, std::memory_order_relaxed);
     if (options.loop_sleep_us > 0) sleep_us(options.loop_sleep_us);
   }
 }
 
-// Moves the hot part in time and ends the program in time.
+// Moves the hot part, counts and ends the program in time.
 void direct(char* memory, std::atomic<char*>& hot, const Options& options) {
   const uint64_t begun = now_ns();
   const uint64_t end = options.seconds == 0 ? UINT64_MAX : begun + options.seconds * 1000000000;
   uint64_t moves = 0;
+  uint64_t count_at = options.count_every_ns == 0 ? UINT64_MAX : begun + options.count_every_ns;
   while (!stopped) {
     const bool moving = options.move_every_ns > 0 && moves < options.moves;
     const uint64_t move_at = moving ? begun + (moves + 1) * options.move_every_ns : UINT64_MAX;
     const uint64_t now = now_ns();
     if (now >= end) return;
+    if (now >= count_at) {
+      announce_passes(options);
+      count_at = now + options.count_every_ns;
+    }
     if (now >= move_at) {
       ++moves;
       char* next = hot + options.hot;
@@ -247,7 +267,8 @@ void direct(char* memory, std::atomic<char*>& hot, const Options& options) {
       continue;
     }
     // A signal ends the sleep; it is short for one that came just before it.
-    sleep_us(std::min({uint64_t{100000}, (move_at - now) / 1000 + 1, (end - now) / 1000 + 1}));
+    const uint64_t next = std::min({move_at, end, count_at});
+    sleep_us(std::min(uint64_t{100000}, (next - now) / 1000 + 1));
   }
 }
 
