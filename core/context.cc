@@ -38,6 +38,12 @@ size_t Context::nr_regions() const {
   return sum;
 }
 
+bool Context::has_valid_target() const {
+  if (ops_id == OpsId::paddr) return true;
+  return std::any_of(targets.begin(), targets.end(),
+                     [this](const Target& target) { return operations->target_valid(target); });
+}
+
 uint64_t Context::samples_in(uint64_t us) const {
   return us / std::max<uint64_t>(attrs.sample_us, 1);
 }

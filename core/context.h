@@ -10,6 +10,7 @@
 #include "core/base/random.h"
 #include "core/operations.h"
 #include "core/probes.h"
+#include "core/sample_timing.h"
 #include "core/schedule.h"
 #include "core/scheme.h"
 #include "core/target.h"
@@ -31,6 +32,9 @@ struct Context {
   Scheme& add_scheme(SchemeParams params);
   SchemeList::iterator remove_scheme(SchemeList::iterator scheme);
   [[nodiscard]] size_t nr_regions() const;
+  // Whether there is something to watch: a target that is valid, or physical memory, which is
+  // always there, even without targets.
+  [[nodiscard]] bool has_valid_target() const;
 
   // Sampling intervals that fit into `us` microseconds, the unit of every deadline; a sampling
   // interval of 0 counts as 1.
@@ -75,6 +79,7 @@ struct Context {
   [[nodiscard]] bool traced() const { return trace != nullptr && trace->wanted(); }
 
   Schedule schedule;
+  SampleTiming timing;
   std::vector<Probe> probes;  // kMaxProbes at the most
 
   size_t last_nr_regions = 0;      // regions there were at the last split

@@ -9,9 +9,6 @@
 
 namespace damonfs {
 
-struct Context;
-class Target;
-
 // What a filter asks of memory. The last three are answered by core, the others, page by page, by
 // the operations. In the order of the tree's keywords.
 enum class FilterType {
@@ -60,18 +57,5 @@ struct Filters {
   [[nodiscard]] bool ops_default_reject() const { return !ops.empty() && ops.back().allow; }
   friend bool operator==(const Filters&, const Filters&) = default;
 };
-
-// What the core filters say of a region.
-enum class CoreVerdict {
-  pass,     // goes on to the operations' filters
-  allowed,  // passes, and the operations' filters are not asked
-  rejected,
-};
-
-// Asks the core filters of a scheme in `context` about `region`, of its target number `target_idx`.
-// Where an address range begins or ends inside, the region is split there and the verdict is of its
-// first part; the rest comes as the next region.
-CoreVerdict ask_core_filters(const Filters& filters, const Context& context, Target& target,
-                             int target_idx, Region& region);
 
 }  // namespace damonfs

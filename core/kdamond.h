@@ -50,6 +50,12 @@ class Kdamond {
     return requests_.walk(std::move(visit), interrupt);
   }
 
+  // Has `fn` look at the context as soon as the kdamond sleeps, which a look disturbs, and does not
+  // wait. Returns a number by which forget_look() takes the request back: `fn` will not be called
+  // then, unless it is being called.
+  uint64_t look(LookFn fn) { return requests_.look(std::move(fn)); }
+  void forget_look(uint64_t id) { requests_.forget_look(id); }
+
  private:
   Kdamond(std::unique_ptr<Context> context, Clock& clock);
   void run(const std::string& name, const std::stop_token& stop);

@@ -3,10 +3,20 @@
 #include <algorithm>
 
 #include "core/adjust.h"
+#include "core/base/arithmetic.h"
 #include "core/damos.h"
 #include "core/intervals_tuning.h"
 
 namespace damonfs {
+
+namespace {
+
+// `us` microseconds after `now_ns`, or the end of time.
+uint64_t time_after(uint64_t now_ns, uint64_t us) {
+  return now_ns + std::min(mult_frac(us, 1000, 1), UINT64_MAX - now_ns);
+}
+
+}  // namespace
 
 KdamondLoop::KdamondLoop(Context& context, Clock& clock, RequestQueue& requests)
     : context_(context), clock_(clock), requests_(requests) {}
@@ -28,8 +38,12 @@ bool KdamondLoop::run_once(const std::stop_token& stop) {
   // not these.
   const Schedule began = schedule;
   if (!wait_for_activation(stop)) return false;
+  IntervalTimes times;
+  times.prepare_ns = clock_.now_ns();
   prepare_samples();
-  clock_.sleep_us(context_.attrs.sample_us, stop);
+  times.sleep_ns = clock_.now_ns();
+  times.due_ns = time_after(times.sleep_ns, context_.attrs.sample_us);
+  times.check_ns = sleep(times.sleep_ns, context_.attrs.sample_us, stop);
   ++schedule.passed;
   const uint64_t max_score = check_samples();
   const bool aggregated = schedule.passed >= began.next_aggregation;
@@ -38,7 +52,7 @@ bool KdamondLoop::run_once(const std::stop_token& stop) {
     sz_limit_ = apply_min_nr_regions(context_);
   }
   requests_.serve_calls(context_);
-  if (!wait_while_paused(stop)) return false;
+  if (!wait_while_paused(stop, times.paused_ns)) return false;
   serve_schemes();
   if (context_.observer) context_.observer(context_);
   if (aggregated) end_aggregation(began.next_aggregation);
@@ -46,15 +60,38 @@ bool KdamondLoop::run_once(const std::stop_token& stop) {
     schedule.next_update = began.next_update + context_.samples_in(context_.attrs.update_us);
     context_.operations->update(context_);
   }
+  note_timing(times, aggregated);
   return !stop.stop_requested();
 }
 
+void KdamondLoop::note_timing(const IntervalTimes& times, bool aggregated) {
+  const uint64_t late_ns = times.check_ns - std::min(times.check_ns, times.due_ns);
+  const uint64_t slept_ns = times.check_ns - times.sleep_ns;
+  const uint64_t work_ns = clock_.now_ns() - times.prepare_ns - slept_ns - times.paused_ns;
+  SampleTiming& timing = context_.timing;
+  timing.since_start.add(late_ns, work_ns);
+  timing.running_aggregation.add(late_ns, work_ns);
+  if (aggregated) timing.end_aggregation();
+}
+
 bool KdamondLoop::must_end(const std::stop_token& stop) {
-  if (stop.stop_requested()) return true;
-  if (context_.ops_id == OpsId::paddr) return false;  // always there, even without targets
-  return std::none_of(
-      context_.targets.begin(), context_.targets.end(),
-      [this](const Target& target) { return context_.operations->target_valid(target); });
+  return stop.stop_requested() || !context_.has_valid_target();
+}
+
+uint64_t KdamondLoop::sleep(uint64_t now_ns, uint64_t us, const std::stop_token& stop) {
+  const uint64_t end_ns = time_after(now_ns, us);
+  for (bool disturbed = true; disturbed;) {
+    {
+      const RequestQueue::Sleep sleep(requests_, stop);
+      clock_.sleep_us(us, sleep.disturbed());
+      disturbed = sleep.disturbed().stop_requested();
+    }
+    requests_.serve_looks(context_);
+    now_ns = clock_.now_ns();
+    if (stop.stop_requested() || now_ns >= end_ns) break;
+    us = (end_ns - now_ns + 999) / 1000;
+  }
+  return now_ns;
 }
 
 bool KdamondLoop::wait_for_activation(const std::stop_token& stop) {
@@ -62,7 +99,7 @@ bool KdamondLoop::wait_for_activation(const std::stop_token& stop) {
     const uint64_t wait_us = check_watermarks(context_);
     if (wait_us == 0) return true;
     requests_.cancel_walk();
-    clock_.sleep_us(wait_us, stop);
+    sleep(clock_.now_ns(), wait_us, stop);
     requests_.serve_calls(context_);
   }
   return false;
@@ -104,13 +141,16 @@ uint64_t KdamondLoop::check_samples() {
   return max_score;
 }
 
-bool KdamondLoop::wait_while_paused(const std::stop_token& stop) {
+bool KdamondLoop::wait_while_paused(const std::stop_token& stop, uint64_t& paused_ns) {
+  if (!context_.pause) return true;
+  const uint64_t began_ns = clock_.now_ns();
   while (context_.pause) {
     requests_.cancel_walk();
-    clock_.sleep_us(context_.attrs.sample_us, stop);
+    sleep(clock_.now_ns(), context_.attrs.sample_us, stop);
     requests_.serve_calls(context_);
     if (must_end(stop)) return false;
   }
+  paused_ns += clock_.now_ns() - began_ns;
   return true;
 }
 

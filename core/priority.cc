@@ -3,29 +3,12 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/actions.h"
 #include "core/base/arithmetic.h"
 
 namespace damonfs {
 
 namespace {
-
-enum class Meant { hot, cold, any };
-
-Meant meant_for(OpsId ops, Action action) {
-  switch (action) {
-    case Action::migrate_hot:
-      return Meant::hot;
-    case Action::pageout:
-    case Action::migrate_cold:
-      return Meant::cold;
-    case Action::lru_prio:
-      return ops == OpsId::paddr ? Meant::hot : Meant::any;
-    case Action::lru_deprio:
-      return ops == OpsId::paddr ? Meant::cold : Meant::any;
-    default:
-      return Meant::any;
-  }
-}
 
 // Age counts by its magnitude: for a region that is not accessed it speaks for coldness.
 uint64_t age_subscore(uint64_t age_seconds, bool accessed) {
@@ -49,12 +32,14 @@ uint32_t hot_score(const Context& context, const QuotaParams& weights, const Reg
 }  // namespace
 
 uint32_t priority_score(const Context& context, const Scheme& scheme, const Region& region) {
-  switch (meant_for(context.ops_id, scheme.params.action)) {
-    case Meant::hot:
+  const Action action = scheme.params.action;
+  if (!is_done_to(context.ops_id, action)) return kMaxScore;
+  switch (traits_of(action).priority) {
+    case Priority::hot:
       return hot_score(context, scheme.quota.params, region);
-    case Meant::cold:
+    case Priority::cold:
       return kMaxScore - hot_score(context, scheme.quota.params, region);
-    case Meant::any:
+    case Priority::any:
       break;
   }
   return kMaxScore;

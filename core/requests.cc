@@ -1,6 +1,7 @@
 #include "core/requests.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace damonfs {
 
@@ -46,6 +47,47 @@ Result<void> RequestQueue::walk(WalkFn visit, const std::stop_token& interrupt) 
   return interrupted();
 }
 
+uint64_t RequestQueue::look(LookFn fn) {
+  std::unique_lock lock(mutex_);
+  const uint64_t id = ++last_look_id_;
+  if (closed_) {
+    lock.unlock();
+    fn(nullptr);
+    return id;
+  }
+  looks_.push_back({id, std::move(fn)});
+  if (sleep_ != nullptr) sleep_->request_stop();
+  return id;
+}
+
+void RequestQueue::forget_look(uint64_t id) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(looks_, [id](const Look& look) { return look.id == id; });
+}
+
+void RequestQueue::serve_looks(const Context& context) {
+  std::unique_lock lock(mutex_);
+  while (!looks_.empty()) {
+    const LookFn fn = std::move(looks_.front().fn);
+    looks_.pop_front();
+    lock.unlock();
+    fn(&context);
+    lock.lock();
+  }
+}
+
+RequestQueue::Sleep::Sleep(RequestQueue& requests, const std::stop_token& stop)
+    : requests_(requests), on_stop_(stop, Disturb{disturbed_}) {
+  const std::lock_guard lock(requests_.mutex_);
+  requests_.sleep_ = &disturbed_;
+  if (!requests_.looks_.empty()) disturbed_.request_stop();
+}
+
+RequestQueue::Sleep::~Sleep() {
+  const std::lock_guard lock(requests_.mutex_);
+  requests_.sleep_ = nullptr;
+}
+
 void RequestQueue::serve_calls(Context& context) {
   std::unique_lock lock(mutex_);
   while (!calls_.empty()) {
@@ -85,7 +127,7 @@ void RequestQueue::cancel_walk() {
 }
 
 void RequestQueue::close() {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   closed_ = true;
   for (const auto& call : calls_) {
     call->result = ended();
@@ -98,6 +140,9 @@ void RequestQueue::close() {
     walk_.reset();
   }
   changed_.notify_all();
+  const std::deque<Look> looks = std::exchange(looks_, {});
+  lock.unlock();
+  for (const Look& look : looks) look.fn(nullptr);
 }
 
 }  // namespace damonfs

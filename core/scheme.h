@@ -6,26 +6,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/actions.h"
 #include "core/filters.h"
 #include "core/quota.h"
 #include "core/watermarks.h"
 
 namespace damonfs {
-
-// What a scheme does to a region. In the order of the kernel's numbers, which trace events carry.
-enum class Action {
-  willneed,
-  cold,
-  pageout,
-  hugepage,
-  nohugepage,
-  collapse,
-  lru_prio,
-  lru_deprio,
-  migrate_hot,
-  migrate_cold,
-  stat,
-};
 
 // The regions a scheme is for; all bounds inclusive. Sizes in units of address
 // (Context::addr_unit), accesses in samples an aggregation interval, age in aggregation intervals.

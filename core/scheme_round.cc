@@ -3,6 +3,7 @@
 #include <array>
 
 #include "core/base/arithmetic.h"
+#include "core/core_filters.h"
 #include "core/priority.h"
 #include "core/ranges.h"
 
@@ -188,7 +189,7 @@ void SchemeApplier::flush() {
   for (const Application& work : batch_) {
     const uint64_t sz = work.region->range.size();
     if (walk_.visit != nullptr && scheme_.walked != walk_.id) {
-      (*walk_.visit)(*work.target, *work.region, scheme_, work.sz_filter_passed);
+      (*walk_.visit)(context_, scheme_idx_, work);
     }
     if (scheme_.quota.limited()) scheme_.quota.charge(sz, work.sz_applied);
     if (scheme_.params.action != Action::stat) work.region->age = 0;

@@ -17,6 +17,9 @@ class TargetHandle {
  public:
   virtual ~TargetHandle() = default;
 
+  // The process's number, for reports only: it may be another's by now. -1 where there is none.
+  [[nodiscard]] virtual int pid() const { return -1; }
+
   // Whether both name the same address space, so that a commit may keep the regions found so far.
   [[nodiscard]] virtual bool same_as(const TargetHandle& other) const = 0;
 };

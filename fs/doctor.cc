@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "core/actions.h"
 #include "fs/command/commands.h"
 #include "ops/doctor/action_features.h"
 #include "ops/doctor/features.h"
@@ -43,11 +45,15 @@ void print_physical(const std::vector<BackendReport>& reports) {
                    ? "by page tables of all processes; page cache that none maps is not seen"
                    : "page frames themselves, page cache included");
   }
+  std::vector<std::string_view> actions;
+  for (const ActionTraits& action : kActions) {
+    if (action.paddr && action.name != traits_of(Action::stat).name) actions.push_back(action.name);
+  }
   fmt::print(
-      "  pageout, lru_prio, lru_deprio, migrate_hot, migrate_cold act through the processes that "
-      "map a page; stat;\n"
+      "  {} act through the processes that map a page; stat;\n"
       "  page cache that none maps, and (but for lru_prio, migrate_*) pages that several map, are "
-      "tried and not applied\n");
+      "tried and not applied\n",
+      fmt::join(actions, ", "));
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 #include <iostream>
 #include <span>
 
-#include "fs/command/base_name.h"
 #include "fs/command/commands.h"
+#include "fs/command/exec_program.h"
 #include "fs/exec/perf.h"
 #include "fs/exec/process_finders.h"
 #include "ops/rmap/protection.h"
@@ -93,6 +93,14 @@ void add_dump(CLI::App& app, DumpOptions& options) {
   dump->add_option("mountpoint", options.mount_point, "Where it is mounted")->required();
 }
 
+void add_status(CLI::App& app, StatusOptions& options) {
+  auto* status =
+      app.add_subcommand("status", "Show what each running kdamond really works with (as root)");
+  status->add_option("mountpoint", options.directory,
+                     "Where a daemon serves the tree (default: all that do)");
+  status->add_flag("--json", options.json, "Print damonfs/status.json, one line a daemon");
+}
+
 void add_umount(CLI::App& app, UmountOptions& options) {
   auto* umount = app.add_subcommand(
       "umount", "Unmount the tree, also while it is in use or when its daemon has died");
@@ -157,6 +165,7 @@ int run(std::span<char*> words) {
   MountOptions mount;
   SimulateOptions simulate;
   DumpOptions dump;
+  StatusOptions status;
   UmountOptions umount;
   ExecOptions exec;
   AttachOptions attach;
@@ -164,6 +173,7 @@ int run(std::span<char*> words) {
   add_mount(app, mount);
   add_simulate(app, simulate);
   add_dump(app, dump);
+  add_status(app, status);
   add_umount(app, umount);
   app.add_subcommand("doctor", "Say which backends work here, and what the others lack");
   add_watch(app, watch);
@@ -188,6 +198,7 @@ int run(std::span<char*> words) {
   if (app.got_subcommand("mount")) return run_mount(mount);
   if (app.got_subcommand("simulate")) return run_simulate(simulate);
   if (app.got_subcommand("dump")) return run_dump(dump);
+  if (app.got_subcommand("status")) return run_status(status);
   if (app.got_subcommand("umount")) return run_umount(umount);
   if (app.got_subcommand("doctor")) return run_doctor();
   if (app.got_subcommand("exec")) return run_exec(exec);

@@ -40,11 +40,11 @@ std::array<int64_t, 101> percentiles(std::vector<Part> parts, uint64_t aggr_us) 
 
 }  // namespace
 
-Result<std::unique_ptr<Context>> build_context(StatParams& /*params*/, const ModuleWorld& world,
+Result<std::unique_ptr<Context>> build_context(StatParams& /*params*/, const Machine& machine,
                                                ContextUse use) {
   PhysicalParams params;
   params.autotune_intervals = true;
-  auto context = physical_context(params, world, use);
+  auto context = physical_context(params, machine, use);
   if (context) (*context)->attrs.intervals_goal.access_bp = 400;
   return context;
 }

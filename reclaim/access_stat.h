@@ -8,8 +8,8 @@
 
 #include "core/base/result.h"
 #include "core/context.h"
+#include "core/machine.h"
 #include "reclaim/physical.h"
-#include "reclaim/world.h"
 
 namespace damonfs {
 
@@ -19,7 +19,7 @@ struct StatParams {};
 // The context that does it: all of the biggest System RAM, no schemes, and intervals tuned to see
 // 4% of the accesses that could be seen, as the document says. Errors as physical_context().
 [[nodiscard]] Result<std::unique_ptr<Context>> build_context(StatParams& params,
-                                                             const ModuleWorld& world,
+                                                             const Machine& machine,
                                                              ContextUse use);
 
 // What monitoring has found of the machine's memory.

@@ -53,12 +53,12 @@ void add_scheme(Context& context, const LruSortParams& params, Action action,
 
 }  // namespace
 
-Result<std::unique_ptr<Context>> build_context(LruSortParams& params, const ModuleWorld& world,
+Result<std::unique_ptr<Context>> build_context(LruSortParams& params, const Machine& machine,
                                                ContextUse use) {
   if (params.active_mem_bp > 10000) {
     return fail(EINVAL, "active_mem_bp {} is more than all memory", params.active_mem_bp);
   }
-  auto context = physical_context(params.physical, world, use);
+  auto context = physical_context(params.physical, machine, use);
   if (!context) return context;
   const MonitoringAttrs& attrs = (*context)->attrs;
   const auto hot_accesses = static_cast<uint32_t>(std::min<uint64_t>(

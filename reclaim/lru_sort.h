@@ -7,9 +7,9 @@
 
 #include "core/base/result.h"
 #include "core/context.h"
+#include "core/machine.h"
 #include "core/scheme.h"
 #include "reclaim/physical.h"
-#include "reclaim/world.h"
 
 namespace damonfs {
 
@@ -28,7 +28,7 @@ struct LruSortParams {
 // The default region is filled in. EINVAL as physical_context(), and for an active_mem_bp above
 // 10,000.
 [[nodiscard]] Result<std::unique_ptr<Context>> build_context(LruSortParams& params,
-                                                             const ModuleWorld& world,
+                                                             const Machine& machine,
                                                              ContextUse use);
 
 // What it has done; sizes in units of addr_unit.

@@ -46,7 +46,8 @@ Result<void> ModuleKdamond::start(const BuildFn& build) {
   if (auto begun = command.begun(); !begun || running()) return begun;
   auto context = build(ContextUse::start);
   if (!context) return tl::unexpected(context.error());
-  auto started = world_.kdamonds->start(*std::move(context), *world_.clock, Exclusivity::exclusive);
+  auto started =
+      machine_.kdamonds->start(*std::move(context), *machine_.clock, Exclusivity::exclusive);
   if (!started) return tl::unexpected(started.error());
   const std::lock_guard lock(mutex_);
   kdamond_ = *std::move(started);

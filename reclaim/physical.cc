@@ -12,13 +12,12 @@ namespace damonfs {
 
 namespace {
 
-constexpr uint64_t kPageSize = 4096;
-
 // Fills in the default region. EINVAL where it cannot be watched.
-Result<void> settle_region(PhysicalParams& params, const ModuleWorld& world) {
+Result<void> settle_region(PhysicalParams& params, const Machine& machine) {
   AddrRange& region = params.region;
   if (region == AddrRange{}) {
-    const auto ram = world.biggest_system_ram();
+    if (!machine.biggest_system_ram) return fail(EINVAL, "physical memory cannot be watched here");
+    const auto ram = machine.biggest_system_ram();
     if (!ram) return tl::unexpected(ram.error());
     region = {ram->start / params.addr_unit, ram->end / params.addr_unit};
   }
@@ -54,30 +53,21 @@ Result<MonitoringAttrs> physical_attrs(const PhysicalParams& params) {
   return attrs;
 }
 
-Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const ModuleWorld& world,
+Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const Machine& machine,
                                                   ContextUse use) {
   const auto attrs = physical_attrs(params);
   if (!attrs) return tl::unexpected(attrs.error());
   if (!std::has_single_bit(params.addr_unit)) {
     return fail(EINVAL, "addr_unit {} is not a power of two", params.addr_unit);
   }
-  if (auto settled = settle_region(params, world); !settled) {
+  if (auto settled = settle_region(params, machine); !settled) {
     return tl::unexpected(settled.error());
   }
-  std::unique_ptr<Operations> operations;
-  if (use == ContextUse::start) {
-    auto made = world.make_operations();
-    if (!made) return tl::unexpected(made.error());
-    operations = *std::move(made);
-  }
-  auto context = std::make_unique<Context>(OpsId::paddr, std::move(operations), world.seed);
-  context->trace = world.trace;
-  context->attrs = *attrs;
-  context->addr_unit = params.addr_unit;
-  context->min_region_sz = std::max<uint64_t>(kPageSize / params.addr_unit, 1);
-  context->aggr_samples = context->samples_in(attrs->aggr_us);
-  context->add_target(nullptr).set_regions(std::span(&params.region, 1), context->min_region_sz);
-  return context;
+  auto made = make_context(machine, OpsId::paddr, use, *attrs, params.addr_unit);
+  if (!made) return made;
+  Context& context = **made;
+  context.add_target(nullptr).set_regions(std::span(&params.region, 1), context.min_region_sz);
+  return made;
 }
 
 AccessPattern physical_pattern(const Context& context, uint32_t min_nr_accesses,

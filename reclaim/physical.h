@@ -7,10 +7,10 @@
 #include "core/attrs.h"
 #include "core/base/result.h"
 #include "core/context.h"
+#include "core/machine.h"
 #include "core/region.h"
 #include "core/scheme.h"
 #include "core/watermarks.h"
-#include "reclaim/world.h"
 
 namespace damonfs {
 
@@ -32,10 +32,6 @@ struct ModuleQuota {
   uint64_t reset_interval_ms = 1000;
 };
 
-// What a module's context is made for: to run, with operations of its own, or to be committed to a
-// context that runs with its own already.
-enum class ContextUse { start, commit };
-
 // The attributes that the parameters stand for. Where intervals are tuned they begin with 5 ms and
 // 100 ms and lead to 0.4% of the accesses that could be seen within three aggregations, sampling
 // every 5 ms to 10 s (lru_sort.rst; mainline's share). EINVAL for attributes that are not valid,
@@ -44,9 +40,9 @@ enum class ContextUse { start, commit };
 
 // A context without schemes that watches params.region. Where that is 0-0 it becomes what is
 // watched instead, so that users can read it. EINVAL for attributes as above, an addr_unit that is
-// not a power of two, and a region that ends where it starts or before; else what `world` says.
+// not a power of two, and a region that ends where it starts or before; else what `machine` says.
 [[nodiscard]] Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params,
-                                                                const ModuleWorld& world,
+                                                                const Machine& machine,
                                                                 ContextUse use);
 
 // The regions of any size that were accessed within [min, max] samples for `min_age` aggregations

@@ -28,9 +28,9 @@ QuotaParams quota_of(const ReclaimParams& params) {
 
 }  // namespace
 
-Result<std::unique_ptr<Context>> build_context(ReclaimParams& params, const ModuleWorld& world,
+Result<std::unique_ptr<Context>> build_context(ReclaimParams& params, const Machine& machine,
                                                ContextUse use) {
-  auto context = physical_context(params.physical, world, use);
+  auto context = physical_context(params.physical, machine, use);
   if (!context) return context;
   const uint64_t min_age = params.min_age_us / (*context)->attrs.aggr_us;
   SchemeParams scheme;

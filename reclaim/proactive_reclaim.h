@@ -7,9 +7,9 @@
 
 #include "core/base/result.h"
 #include "core/context.h"
+#include "core/machine.h"
 #include "core/scheme.h"
 #include "reclaim/physical.h"
-#include "reclaim/world.h"
 
 namespace damonfs {
 
@@ -29,7 +29,7 @@ struct ReclaimParams {
 // min_age_us, the oldest first where the quota is short. The default region is filled in. EINVAL
 // and others as physical_context().
 [[nodiscard]] Result<std::unique_ptr<Context>> build_context(ReclaimParams& params,
-                                                             const ModuleWorld& world,
+                                                             const Machine& machine,
                                                              ContextUse use);
 
 // What it has done; sizes in units of addr_unit.

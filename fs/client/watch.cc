@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 
+#include "fs/client/private_daemon.h"
 #include "fs/client/tree_client.h"
 #include "fs/client/watch_view.h"
 #include "fs/command/child.h"

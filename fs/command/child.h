@@ -1,4 +1,4 @@
-// The programs that `damonfs watch` starts: the command that is watched, and a daemon of its own.
+// Programs that a command starts, and waiting for them.
 #pragma once
 
 #include <sys/types.h>
@@ -11,22 +11,6 @@
 #include "core/base/result.h"
 
 namespace damonfs {
-
-// Signals that ask the program to end (SIGINT, SIGTERM, SIGHUP), turned into a descriptor to poll.
-// They also cut short whatever system call waits. One at a time, owned by the main thread; puts the
-// old handling back.
-class EndSignals {
- public:
-  EndSignals();
-  ~EndSignals();
-  EndSignals(const EndSignals&) = delete;
-  EndSignals& operator=(const EndSignals&) = delete;
-
-  // Readable once a signal has come, and from then on.
-  [[nodiscard]] int fd() const;
-  // The first that came, 0 for none.
-  [[nodiscard]] static int received();
-};
 
 // A process that was started here. Owned by the thread that started it, which must be the main one
 // (the kernel ends the child when that thread ends, if so asked). Reaped by wait() or the
@@ -62,31 +46,6 @@ class Child {
   pid_t pid_;
   Fd pidfd_;
   std::optional<int> status_;  // once reaped
-};
-
-// A damonfs daemon for our own use, on a mount point of its own that goes with it. It ends even
-// when we are killed. Owned by the main thread.
-class PrivateDaemon {
- public:
-  // Starts it with `backend` and waits until its tree is there. What it said before it failed, in
-  // the message; EINTR when a signal came meanwhile.
-  static Result<PrivateDaemon> start(const std::string& backend, const EndSignals& signals);
-  ~PrivateDaemon();
-  PrivateDaemon(PrivateDaemon&& other) noexcept;
-  PrivateDaemon& operator=(PrivateDaemon&&) = delete;
-
-  [[nodiscard]] const std::string& mount() const { return mount_; }
-  [[nodiscard]] const Child& process() const { return *child_; }
-  // What it has logged.
-  [[nodiscard]] std::string log() const;
-
- private:
-  PrivateDaemon(std::string mount, Fd log) : mount_(std::move(mount)), log_(std::move(log)) {}
-  Result<void> wait_for_tree(const EndSignals& signals) const;
-
-  std::string mount_;  // empty once moved from
-  Fd log_;
-  std::optional<Child> child_;
 };
 
 // Waits until one of `fds` is readable or `seconds` have passed; which, or nothing. Negative

@@ -38,6 +38,12 @@ struct DumpOptions {
   std::string mount_point;  // of a tree that is served, the kernel's included
 };
 
+// damonfs status
+struct StatusOptions {
+  std::string directory;  // where a daemon serves; empty: all that do
+  bool json = false;      // status.json as it is, one line a daemon
+};
+
 // damonfs umount
 struct UmountOptions {
   std::string mount_point;
@@ -73,6 +79,7 @@ struct WatchOptions {
 int run_mount(const MountOptions& options);
 int run_simulate(const SimulateOptions& options);
 int run_dump(const DumpOptions& options);
+int run_status(const StatusOptions& options);
 int run_umount(const UmountOptions& options);
 int run_doctor();
 // Returns only when the command could not be run: with 1, or 126 or 127 as a shell does. Otherwise

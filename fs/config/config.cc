@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/base/read_whole.h"
-#include "fs/command/base_name.h"
+#include "fs/command/exec_program.h"
 
 namespace damonfs {
 

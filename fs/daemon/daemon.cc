@@ -18,10 +18,12 @@
 
 #include "fs/command/failures.h"
 #include "fs/config/config.h"
+#include "fs/damon/admin_directory.h"
+#include "fs/damonfs/damonfs_directory.h"
 #include "fs/fuse/session.h"
 #include "fs/modules/module_files.h"
 #include "fs/tracing/trace_pipe.h"
-#include "fs/wiring.h"
+#include "ops/real_machine.h"
 
 #ifdef DAMONFS_SYSTEMD
 #include <systemd/sd-daemon.h>
@@ -103,18 +105,21 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
     if (log_is_elsewhere) spdlog::error("{}", error.message);
     return report.failed(error);
   };
-  const auto spared = protected_of(options);
-  if (!spared) return failed(spared.error());
-  const auto wiring =
-      Wiring::make(options.backend, options.seed, Paths(), options.dry_run, *spared);
-  if (!wiring) return failed(wiring.error());
+  const auto protect = protected_of(options);
+  if (!protect) return failed(protect.error());
+  const auto made = make_machine({.backend = options.backend,
+                                  .seed = options.seed,
+                                  .dry_run = options.dry_run,
+                                  .protect = *protect});
+  if (!made) return failed(made.error());
   const auto trace = std::make_shared<TraceHub>();
-  Machine machine = (*wiring)->machine();
+  Machine machine = made->machine;
   machine.trace = trace.get();
   Tree tree;
   add_damon_tree(tree, machine);
   add_modules(tree, machine);
   add_tracing(tree, trace);
+  add_damonfs_directory(tree, machine);
   const auto session = Session::mount(tree, options.mount_point);
   if (!session) return failed(session.error());
   if (auto applied = configure(tree, options); !applied) {
@@ -126,7 +131,7 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
     (*session)->stop();
   });
   if (life >= 0) end_with(life);
-  spdlog::info("{}: serving; {}", (*session)->mount_point(), (*wiring)->description());
+  spdlog::info("{}: serving; {}", (*session)->mount_point(), made->description);
   report.ready((*session)->mount_point());
   (*session)->wait();
   notify_service_manager("STOPPING=1");

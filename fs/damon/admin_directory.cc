@@ -1,11 +1,97 @@
 #include "fs/damon/admin_directory.h"
 
+#include <fmt/format.h>
+
 #include "fs/damon/context_directories.h"
+#include "fs/damon/state_commands.h"
 #include "fs/damon/sysfs_kdamond.h"
+#include "fs/tree/attributes.h"
 
 namespace damonfs {
 
 namespace {
+
+Result<std::string> show_state(const Call& call) {
+  return show_keyword(call.object<SysfsKdamond>().running() ? "on" : "off");
+}
+
+Result<std::string> show_pid(const Call& call) {
+  const auto& kdamond = call.object<SysfsKdamond>().kdamond;
+  return show_signed(kdamond ? kdamond->tid() : -1);
+}
+
+Result<std::string> show_refresh_ms(const Call& call) {
+  return show_number(call.object<SysfsKdamond>().refresher.ms());
+}
+
+Result<void> store_refresh_ms(const Call& call, std::string_view text) {
+  return parse_uint(text).map(
+      [&](uint32_t ms) { call.object<SysfsKdamond>().refresher.set_ms(ms); });
+}
+
+constexpr Attribute kKdamondRows[] = {
+    {"state", 0600, show_state, store_state},
+    {"pid", 0400, show_pid, nullptr},
+    {"refresh_ms", 0600, show_refresh_ms, store_refresh_ms},
+};
+constexpr DirectoryType kKdamond = {"kdamond", kKdamondRows};
+
+Result<std::string> show_nr_contexts(const Call& call) {
+  return show_number(call.object<SysfsKdamond>().contexts.size());
+}
+
+Result<void> store_nr_contexts(const Call& call, std::string_view text) {
+  auto& kdamond = call.object<SysfsKdamond>();
+  const auto count = parse_count(text, 1);
+  if (!count) return tl::unexpected(count.error());
+  const auto add = [&](Directory& parent, std::string name, const auto& context) {
+    context->machine = kdamond.machine;
+    add_context(parent, std::move(name), context);
+  };
+  return renumber(call.directory, kdamond.contexts, *count, add);
+}
+
+constexpr Attribute kContextsRows[] = {
+    {"nr_contexts", 0600, show_nr_contexts, store_nr_contexts},
+};
+constexpr DirectoryType kContexts = {"contexts", kContextsRows};
+
+void add_kdamond(Directory& parent, std::string name, const std::shared_ptr<SysfsKdamond>& files) {
+  Directory& kdamond = parent.add_child(std::move(name), kKdamond, files);
+  kdamond.add_child("contexts", kContexts, files);
+}
+
+Result<std::string> show_nr_kdamonds(const Call& call) {
+  return show_number(call.object<SysfsKdamonds>().kdamonds.size());
+}
+
+Result<void> store_nr_kdamonds(const Call& call, std::string_view text) {
+  auto& [machine, kdamonds] = call.object<SysfsKdamonds>();
+  const auto count = parse_count(text, INT_MAX);
+  if (!count) return tl::unexpected(count.error());
+  for (const auto& kdamond : kdamonds.items()) {
+    if (kdamond->running() || kdamond->command_pending) {
+      return fail(EBUSY, "a kdamond is running; it would be removed");
+    }
+  }
+  const auto add = [&machine = machine](Directory& parent, std::string name, const auto& kdamond) {
+    kdamond->machine = machine;
+    add_kdamond(parent, std::move(name), kdamond);
+  };
+  return renumber(call.directory, kdamonds, *count, add);
+}
+
+constexpr Attribute kKdamondsRows[] = {
+    {"nr_kdamonds", 0600, show_nr_kdamonds, store_nr_kdamonds},
+};
+constexpr DirectoryType kKdamonds = {"kdamonds", kKdamondsRows};
+
+// Adds the directory kdamonds to admin; what is made below gets `machine` handed down.
+void add_kdamonds(Directory& admin, Machine machine) {
+  const auto files = std::make_shared<SysfsKdamonds>();
+  files->machine = std::make_shared<const Machine>(std::move(machine));
+  admin.add_child("kdamonds", kKdamonds, files);
+}
 
 // The directory `name` of `parent`, which others (module parameters, say) may have made already.
 Directory& directory_in(Directory& parent, std::string_view name) {
@@ -22,6 +108,19 @@ void add_damon_tree(Tree& tree, const Machine& machine) {
     directory = &directory_in(*directory, name);
   }
   add_kdamonds(*directory, machine);
+}
+
+std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> sysfs_kdamonds(Tree& tree) {
+  std::shared_ptr<Directory> directory = tree.root().shared_from_this();
+  for (const auto* name : {"kernel", "mm", "damon", "admin", "kdamonds"}) {
+    directory = directory->child(name);
+  }
+  std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> found;
+  const auto& kdamonds = static_cast<const SysfsKdamonds*>(directory->object().get())->kdamonds;
+  for (size_t i = 0; i < kdamonds.size(); ++i) {
+    found.emplace_back(fmt::format("{}/{}", directory->path(), i), kdamonds[i].kdamond);
+  }
+  return found;
 }
 
 }  // namespace damonfs

@@ -248,22 +248,11 @@ Result<std::vector<QuotaGoal>> build_goals(const Numbered<QuotaGoal>& files,
 
 Result<std::unique_ptr<Context>> build_context(const SysfsContext& files, const Machine& machine,
                                                std::optional<OpsId> running) {
-  std::unique_ptr<Operations> operations;
-  if (running != files.operations) {
-    auto made = machine.make_operations(files.operations);
-    if (!made) return tl::unexpected(made.error());
-    operations = *std::move(made);
-  }
-  auto context = std::make_unique<Context>(files.operations, std::move(operations), machine.seed);
-  context->trace = machine.trace;
-  context->addr_unit = files.addr_unit;
-  if (files.operations == OpsId::paddr) {
-    constexpr uint64_t kSmallest = 4096;  // a page
-    context->min_region_sz = std::max<uint64_t>(kSmallest / files.addr_unit, 1);
-  }
+  const ContextUse use = running == files.operations ? ContextUse::commit : ContextUse::start;
+  auto made = make_context(machine, files.operations, use, files.attrs, files.addr_unit);
+  if (!made) return made;
+  std::unique_ptr<Context> context = *std::move(made);
   context->pause = files.pause;
-  context->attrs = files.attrs;
-  context->aggr_samples = context->samples_in(context->attrs.aggr_us);
   Result<void> valid = context->attrs.validate();
   if (valid) valid = check_sample(files.sample, machine);
   if (valid) valid = add_probes(*context, files, machine);

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "core/context.h"
+#include "core/machine.h"
 #include "core/quota.h"
-#include "fs/damon/admin_directory.h"
 #include "fs/damon/sysfs_objects.h"
 
 namespace damonfs {

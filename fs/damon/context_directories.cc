@@ -1,7 +1,9 @@
 #include "fs/damon/context_directories.h"
 
+#include "core/machine.h"
+#include "fs/damon/keywords.h"
 #include "fs/damon/sample_directories.h"
-#include "fs/damon/sysfs_kdamond.h"
+#include "fs/damon/scheme_directories.h"
 #include "fs/tree/attributes.h"
 
 namespace damonfs {
@@ -118,7 +120,7 @@ constexpr DirectoryType kSchemes = {"schemes", kSchemesRows};
 
 Result<std::string> show_avail_operations(const Call& call) {
   std::string words;
-  for (const OpsId id : machine_of(call.directory).avail_operations) {
+  for (const OpsId id : call.object<SysfsContext>().machine->avail_operations) {
     words += show_keyword(keyword_of(id));
   }
   return words;
@@ -138,8 +140,6 @@ constexpr Attribute kContextRows[] = {
 constexpr DirectoryType kContext = {"context", kContextRows};
 
 }  // namespace
-
-constexpr DirectoryType kPlainDirectory = {"directory", {}};
 
 void add_context(Directory& parent, std::string name, const std::shared_ptr<SysfsContext>& files) {
   Directory& context = parent.add_child(std::move(name), kContext, files);

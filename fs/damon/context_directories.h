@@ -11,12 +11,6 @@
 
 namespace damonfs {
 
-// For directories that hold directories only.
-extern const DirectoryType kPlainDirectory;
-
 void add_context(Directory& parent, std::string name, const std::shared_ptr<SysfsContext>& files);
-void add_scheme(Directory& parent, std::string name, const std::shared_ptr<SysfsScheme>& files);
-void add_tried_region(Directory& parent, std::string name,
-                      const std::shared_ptr<SysfsTriedRegion>& files);
 
 }  // namespace damonfs

@@ -4,22 +4,22 @@
 #include <array>
 #include <string_view>
 
+#include "core/actions.h"
 #include "fs/damon/sysfs_objects.h"
+#include "fs/tree/keywords.h"
 
 namespace damonfs {
-
-// All words of an enumeration, indexed by its values; defined for those below.
-template <class Enum>
-inline constexpr std::array<std::string_view, 0> keywords = {};
 
 template <>
 inline constexpr auto keywords<OpsId> = std::to_array<std::string_view>({"vaddr", "fvaddr",
                                                                          "paddr"});
 
 template <>
-inline constexpr auto keywords<Action> = std::to_array<std::string_view>(
-    {"willneed", "cold", "pageout", "hugepage", "nohugepage", "collapse", "lru_prio", "lru_deprio",
-     "migrate_hot", "migrate_cold", "stat"});
+inline constexpr auto keywords<Action> = [] {
+  std::array<std::string_view, kActions.size()> words;
+  for (size_t i = 0; i < words.size(); ++i) words[i] = kActions[i].name;
+  return words;
+}();
 
 template <>
 inline constexpr auto keywords<ProbeFilterType> = std::to_array<std::string_view>(
@@ -49,11 +49,5 @@ inline constexpr auto keywords<GoalTuner> = std::to_array<std::string_view>({"co
 template <>
 inline constexpr auto keywords<WatermarkMetric> =
     std::to_array<std::string_view>({"none", "free_mem_rate"});
-
-// The word that stands for `value`.
-template <class Enum>
-[[nodiscard]] constexpr std::string_view keyword_of(Enum value) {
-  return keywords<Enum>[static_cast<size_t>(value)];
-}
 
 }  // namespace damonfs

@@ -3,8 +3,7 @@
 #include <vector>
 
 #include "core/filter_rule.h"
-#include "fs/damon/context_directories.h"
-#include "fs/damon/sysfs_kdamond.h"
+#include "fs/damon/keywords.h"
 #include "fs/tree/attributes.h"
 
 namespace damonfs {
@@ -50,10 +49,9 @@ Error not_writes_only() { return {EINVAL, "writes alone are seen by the backend 
 Result<void> store_write_only(const Call& call, std::string_view text) {
   const auto on = parse_bool(text);
   if (!on) return tl::unexpected(on.error());
-  if (*on && !machine_of(call.directory).sees_writes_only) {
-    return tl::unexpected(not_writes_only());
-  }
-  call.object<SysfsContext>().sample.write_only = *on;
+  auto& context = call.object<SysfsContext>();
+  if (*on && !context.machine->sees_writes_only) return tl::unexpected(not_writes_only());
+  context.sample.write_only = *on;
   return {};
 }
 

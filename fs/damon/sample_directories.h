@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "core/base/result.h"
-#include "fs/damon/admin_directory.h"
+#include "core/machine.h"
 #include "fs/damon/sysfs_objects.h"
 #include "fs/tree/node.h"
 

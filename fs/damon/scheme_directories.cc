@@ -1,5 +1,6 @@
-// schemes/S and everything below it.
-#include "fs/damon/context_directories.h"
+#include "fs/damon/scheme_directories.h"
+
+#include "fs/damon/keywords.h"
 #include "fs/tree/attributes.h"
 
 namespace damonfs {

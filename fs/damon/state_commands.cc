@@ -35,7 +35,7 @@ void show_all(const Report& report, SysfsContext& files) {
 
 Result<void> turn_on(const Call& call, SysfsKdamond& files) {
   if (files.running()) return fail(EBUSY, "the kdamond is on already");
-  const Machine& machine = machine_of(call.directory);
+  const Machine& machine = *files.machine;
   const SysfsContext wanted = files.contexts[0];
   // What there was of an earlier run is given up even if this one fails.
   auto previous = std::exchange(files.kdamond, nullptr);
@@ -79,7 +79,7 @@ Result<void> commit_files(Kdamond& kdamond, const SysfsContext& files, OpsId run
 Result<void> commit(const Call& call, SysfsKdamond& files) {
   const auto kdamond = running_kdamond(files);
   if (!kdamond) return tl::unexpected(kdamond.error());
-  const Machine& machine = machine_of(call.directory);
+  const Machine& machine = *files.machine;
   const SysfsContext wanted = files.contexts[0];
   const OpsId running = files.operations;
   Result<void> committed;
@@ -105,7 +105,7 @@ void replace_goals(Context& running, const std::vector<std::vector<QuotaGoal>>& 
 Result<void> commit_quota_goals(const Call& call, SysfsKdamond& files) {
   const auto kdamond = running_kdamond(files);
   if (!kdamond) return tl::unexpected(kdamond.error());
-  const Machine& machine = machine_of(call.directory);
+  const Machine& machine = *files.machine;
   const Numbered<SysfsScheme> schemes = files.contexts[0].schemes;
   const Unlocked unlocked(call.lock);
   std::vector<std::vector<QuotaGoal>> goals;

@@ -2,13 +2,11 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "core/kdamond.h"
-#include "fs/damon/admin_directory.h"
+#include "core/machine.h"
 #include "fs/damon/refresher.h"
 #include "fs/damon/sysfs_objects.h"
-#include "fs/tree/node.h"
 
 namespace damonfs {
 
@@ -16,6 +14,7 @@ namespace damonfs {
 // what says otherwise. Invariant: while `command_pending` nobody else replaces or stops `kdamond`,
 // and the directory is not removed.
 struct SysfsKdamond {
+  std::shared_ptr<const Machine> machine;
   Numbered<SysfsContext> contexts;  // one at the most
   // Of the last successful `on`; stays when it has ended. Whoever waits for it holds it, too.
   std::shared_ptr<Kdamond> kdamond;
@@ -28,15 +27,8 @@ struct SysfsKdamond {
 
 // The directory kdamonds. Owned by it.
 struct SysfsKdamonds {
-  Machine machine;
+  std::shared_ptr<const Machine> machine;
   Numbered<SysfsKdamond> kdamonds;
 };
-
-// The machine that serves the DAMON tree which `directory` is in. Under the tree's lock; not for a
-// removed directory.
-[[nodiscard]] const Machine& machine_of(const Directory& directory);
-
-// Adds the directory kdamonds to admin.
-void add_kdamonds(Directory& admin, Machine machine);
 
 }  // namespace damonfs

@@ -19,40 +19,11 @@
 #include "core/region.h"
 #include "core/scheme.h"
 #include "core/watermarks.h"
+#include "fs/tree/numbered.h"
 
 namespace damonfs {
 
-// The directories "0", "1", ... below one nr_ file. A copy holds copies.
-template <class T>
-class Numbered {
- public:
-  Numbered() = default;
-  Numbered(Numbered&&) noexcept = default;
-  Numbered& operator=(Numbered&&) noexcept = default;
-  Numbered(const Numbered& other) {
-    items_.reserve(other.size());
-    for (const auto& item : other.items_) items_.push_back(std::make_shared<T>(*item));
-  }
-  Numbered& operator=(const Numbered& other) {
-    if (this != &other) *this = Numbered(other);
-    return *this;
-  }
-  ~Numbered() = default;
-
-  [[nodiscard]] size_t size() const { return items_.size(); }
-  [[nodiscard]] bool empty() const { return items_.empty(); }
-  [[nodiscard]] T& operator[](size_t i) { return *items_[i]; }
-  [[nodiscard]] const T& operator[](size_t i) const { return *items_[i]; }
-  // For directories, and whoever must know later whether an item is still the same.
-  [[nodiscard]] const std::vector<std::shared_ptr<T>>& items() const { return items_; }
-
-  // Adds one with default values.
-  const std::shared_ptr<T>& add() { return items_.emplace_back(std::make_shared<T>()); }
-  void clear() { items_.clear(); }
-
- private:
-  std::vector<std::shared_ptr<T>> items_;
-};
+struct Machine;
 
 // targets/T; regions/R are plain ranges, in any order and shape until a context is built.
 struct SysfsTarget {
@@ -146,6 +117,7 @@ struct SysfsProbeHits {
 
 // contexts/C and what has no number below it.
 struct SysfsContext {
+  std::shared_ptr<const Machine> machine;  // of the tree whose directory shows it
   OpsId operations = OpsId::vaddr;
   uint64_t addr_unit = 1;
   bool pause = false;

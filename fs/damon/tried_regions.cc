@@ -1,6 +1,6 @@
 #include "fs/damon/tried_regions.h"
 
-#include "fs/damon/context_directories.h"
+#include "fs/damon/scheme_directories.h"
 
 namespace damonfs {
 
@@ -8,25 +8,20 @@ namespace {
 
 // What the kdamond's thread gathers; the thread that waits looks at it only after.
 struct Walk {
-  const Context* context = nullptr;
   std::vector<TriedRegions::Found> found;
   bool sizes_only = false;
 
-  void visit(const Region& region, const Scheme& scheme, uint64_t sz_filter_passed) {
-    size_t index = 0;
-    for (const Scheme& other : context->schemes) {
-      if (&other == &scheme) break;
-      ++index;
-    }
-    if (index >= found.size()) return;
-    found[index].sz += region.range.size();
+  void visit(const Context& context, size_t scheme_idx, const Application& work) {
+    if (scheme_idx >= found.size()) return;
+    const Region& region = *work.region;
+    found[scheme_idx].sz += region.range.size();
     if (sizes_only) return;
-    found[index].regions.push_back({.range = region.range,
-                                    .nr_accesses = context->moving_nr_accesses(region),
-                                    .age = region.age,
-                                    .sz_filter_passed = sz_filter_passed,
-                                    .nr_probes = context->probes.size(),
-                                    .probe_hits = context->moving_probe_hits(region)});
+    found[scheme_idx].regions.push_back({.range = region.range,
+                                         .nr_accesses = context.moving_nr_accesses(region),
+                                         .age = region.age,
+                                         .sz_filter_passed = work.sz_filter_passed,
+                                         .nr_probes = context.probes.size(),
+                                         .probe_hits = context.moving_probe_hits(region)});
   }
 };
 
@@ -66,16 +61,8 @@ Result<std::vector<TriedRegions::Found>> walk_schemes(Kdamond& kdamond, size_t n
   const auto walk = std::make_shared<Walk>();
   walk->found.resize(nr_schemes);
   walk->sizes_only = sizes_only;
-  const auto learn_context = [walk](const Context& context) -> Result<void> {
-    walk->context = &context;
-    return {};
-  };
-  if (auto called = kdamond.call(learn_context, interrupt); !called) {
-    return tl::unexpected(called.error());
-  }
-  const auto visit = [walk](const Target&, const Region& region, const Scheme& scheme,
-                            uint64_t sz_filter_passed) {
-    walk->visit(region, scheme, sz_filter_passed);
+  const auto visit = [walk](const Context& context, size_t scheme_idx, const Application& work) {
+    walk->visit(context, scheme_idx, work);
   };
   if (auto walked = kdamond.walk(visit, interrupt); !walked) {
     return tl::unexpected(walked.error());

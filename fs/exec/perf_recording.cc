@@ -21,7 +21,9 @@
 
 #include "core/base/fd.h"
 #include "fs/command/child.h"
+#include "fs/command/end_signals.h"
 #include "fs/command/failures.h"
+#include "fs/exec/trace_line.h"
 #include "fs/mount/sys_view.h"
 
 namespace damonfs {

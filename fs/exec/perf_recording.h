@@ -4,7 +4,7 @@
 #include <string>
 
 #include "core/base/result.h"
-#include "fs/exec/perf.h"
+#include "fs/exec/perf_options.h"
 
 namespace damonfs {
 

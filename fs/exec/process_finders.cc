@@ -11,7 +11,6 @@
 #include <sstream>
 #include <system_error>
 
-#include "fs/command/base_name.h"
 #include "fs/command/exec_program.h"
 
 namespace damonfs {

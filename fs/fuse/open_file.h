@@ -1,11 +1,13 @@
 // Open files and open directories, as the kernel's sysfs has them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -39,6 +41,20 @@ class OpenFile final : public Handle {
   std::mutex mutex_;  // taken before the tree's
   std::string text_;
   uint64_t next_ = 0;  // where the last read ended; 0: there is no text yet
+};
+
+// An open file whose text was made as it was opened, and never changes. Thread-safe.
+class OpenSnapshot final : public Handle {
+ public:
+  explicit OpenSnapshot(std::string text) : text_(std::move(text)) {}
+
+  // The bytes at `offset`, at most `size`; none behind the end.
+  [[nodiscard]] std::string_view read(uint64_t offset, size_t size) const {
+    return std::string_view(text_).substr(std::min<uint64_t>(offset, text_.size()), size);
+  }
+
+ private:
+  const std::string text_;
 };
 
 // An open directory: its entries as they were when reading it began, each at a fixed offset.

@@ -32,7 +32,8 @@ Server::Server(Tree& tree, int most_inline_stores)
     : tree_(tree),
       started_(wall_time()),
       known_(tree.root().shared_from_this()),
-      stores_(tree, most_inline_stores) {
+      stores_(tree, most_inline_stores),
+      snapshots_(tree) {
   tree.on_removal([this](std::span<const Tree::Removal> removals) { forget_removed(removals); });
   tree.on_resize([this](std::span<const uint64_t> inodes) { forget_sizes(inodes); });
 }
@@ -45,11 +46,13 @@ Server::~Server() {
 void Server::interrupt_all() {
   stores_.interrupt_all();
   streams_.interrupt_all();
+  snapshots_.interrupt_all();
 }
 
 void Server::wait_idle() {
   stores_.wait_idle();
   streams_.wait_idle();
+  snapshots_.wait_idle();
 }
 
 void Server::init(fuse_conn_info& connection) {
@@ -69,7 +72,9 @@ struct stat Server::stat_of(const Node& node) const {
   st.st_nlink = node.is_directory() ? 2 + node.directory->children().size() : 1;
   st.st_uid = owner.uid;
   st.st_gid = owner.gid;
-  st.st_size = node.is_directory() ? 0 : kPage;
+  // Of a snapshot nobody knows before it is opened, as with files of procfs.
+  const bool has_size = !node.is_directory() && node.attribute().snapshot == nullptr;
+  st.st_size = has_size ? kPage : 0;
   st.st_blksize = kPage;
   st.st_atim = owner.atime.value_or(started_);
   st.st_mtim = owner.mtime.value_or(started_);
@@ -161,7 +166,8 @@ void Server::open(fuse_req* request, uint64_t inode, int flags) {
     const bool writes = access == O_WRONLY || access == O_RDWR;
     const bool reads = access == O_RDONLY || access == O_RDWR;
     // Root, too: the kernel looks at the bits of all three classes.
-    const bool refused = (writes && (mode & 0222) == 0) || (reads && (mode & 0444) == 0);
+    const bool writable = (mode & 0222) != 0 && node->attribute().snapshot == nullptr;
+    const bool refused = (writes && !writable) || (reads && (mode & 0444) == 0);
     if (flags & O_DIRECT) error = EINVAL;
     if (refused) error = EACCES;
     if (node->directory->removed()) error = ENODEV;
@@ -170,11 +176,22 @@ void Server::open(fuse_req* request, uint64_t inode, int flags) {
     fuse_reply_err(request, error);
     return;
   }
+  if (node->attribute().snapshot != nullptr) {
+    snapshots_.open(request, *node, [this](fuse_req* opening, std::string text) {
+      reply_open(opening, std::make_shared<OpenSnapshot>(std::move(text)), FOPEN_DIRECT_IO);
+    });
+    return;
+  }
+  const uint32_t stream =
+      node->attribute().stream == nullptr ? 0 : FOPEN_STREAM | FOPEN_NONSEEKABLE;
+  reply_open(request, make_handle(*node), FOPEN_DIRECT_IO | kParallelDirectWrites | stream);
+}
+
+void Server::reply_open(fuse_req* request, std::shared_ptr<Handle> handle, uint32_t flags) {
   // What fuse_reply_open() sends, with a flag that this libfuse does not know yet.
   fuse_open_out out{};
-  out.fh = handles_.add(make_handle(*node));
-  out.open_flags = FOPEN_DIRECT_IO | kParallelDirectWrites;
-  if (node->attribute().stream != nullptr) out.open_flags |= FOPEN_STREAM | FOPEN_NONSEEKABLE;
+  out.fh = handles_.add(std::move(handle));
+  out.open_flags = flags;
   if (fuse_reply_buf(request, reinterpret_cast<const char*>(&out), sizeof(out)) != 0) {
     handles_.remove(out.fh);
   }
@@ -192,6 +209,11 @@ void Server::read(fuse_req* request, const fuse_file_info& file, size_t size, ui
   const auto handle = handles_.get<Handle>(file.fh);
   if (const auto* open = dynamic_cast<const OpenStream*>(handle.get())) {
     streams_.read(request, open->stream, size, (file.flags & O_NONBLOCK) == 0);
+    return;
+  }
+  if (const auto* open = dynamic_cast<const OpenSnapshot*>(handle.get())) {
+    const std::string_view text = open->read(offset, size);
+    fuse_reply_buf(request, text.data(), text.size());
     return;
   }
   auto& open = static_cast<OpenFile&>(*handle);

@@ -11,6 +11,7 @@
 
 #include "fs/fuse/node_table.h"
 #include "fs/fuse/open_file.h"
+#include "fs/fuse/snapshot_opens.h"
 #include "fs/fuse/stream_reads.h"
 #include "fs/fuse/write_requests.h"
 
@@ -54,6 +55,7 @@ class Server {
   void set_attributes(fuse_req* request, uint64_t inode, const struct stat& wanted, int which);
   void open(fuse_req* request, uint64_t inode, int flags);
   [[nodiscard]] std::shared_ptr<Handle> make_handle(const Node& node);
+  void reply_open(fuse_req* request, std::shared_ptr<Handle> handle, uint32_t flags);
   void read(fuse_req* request, const fuse_file_info& file, size_t size, uint64_t offset);
   void write(fuse_req* request, uint64_t file, const char* text, size_t size);
   void open_directory(fuse_req* request, uint64_t inode, fuse_file_info* file);
@@ -79,6 +81,7 @@ class Server {
   Handles handles_;
   Stores stores_;
   Streams streams_;
+  SnapshotOpens snapshots_;
 };
 
 }  // namespace damonfs

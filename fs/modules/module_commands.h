@@ -4,7 +4,6 @@
 #include <string>
 #include <string_view>
 
-#include "fs/modules/module_files.h"
 #include "fs/tree/attributes.h"
 #include "fs/tree/node.h"
 #include "fs/tree/unlocked.h"

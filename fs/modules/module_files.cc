@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <string>
 
-#include "fs/damon/context_directories.h"
 #include "fs/modules/module_commands.h"
 
 namespace damonfs {
@@ -117,32 +116,26 @@ constexpr DirectoryType kStat = {"damon_stat", kStatRows};
 
 template <class Files>
 void add_module(Directory& modules, std::string name, const DirectoryType& parameters,
-                const ModuleWorld& world, uint64_t report_period_ns) {
+                const Machine& machine, uint64_t report_period_ns) {
   Directory& module = modules.add_child(std::move(name), kPlainDirectory, nullptr);
-  module.add_child("parameters", parameters, std::make_shared<Files>(world, report_period_ns));
+  module.add_child("parameters", parameters, std::make_shared<Files>(machine, report_period_ns));
 }
 
 template <class Files>
 Result<std::unique_ptr<Context>> context_of(const Directory& parameters, const Machine& machine) {
   auto params = static_cast<const Files*>(parameters.object().get())->params;
-  return build_context(params, module_world(machine), ContextUse::start);
+  return build_context(params, machine, ContextUse::start);
+}
+
+// Of the module of the directory `parameters`.
+std::shared_ptr<Kdamond> kdamond_of(const Directory& parameters) {
+  void* const files = parameters.object().get();
+  if (&parameters.type() == &kReclaim) return static_cast<ReclaimFiles*>(files)->module.kdamond();
+  if (&parameters.type() == &kLruSort) return static_cast<LruSortFiles*>(files)->module.kdamond();
+  return static_cast<StatFiles*>(files)->module.kdamond();
 }
 
 }  // namespace
-
-ModuleWorld module_world(const Machine& machine) {
-  ModuleWorld world;
-  world.make_operations = [make = machine.make_operations] { return make(OpsId::paddr); };
-  world.biggest_system_ram = [find = machine.biggest_system_ram]() -> Result<AddrRange> {
-    if (!find) return fail(EINVAL, "physical memory cannot be watched here");
-    return find();
-  };
-  world.kdamonds = machine.kdamonds;
-  world.clock = machine.clock;
-  world.trace = machine.trace;
-  world.seed = machine.seed;
-  return world;
-}
 
 Result<std::unique_ptr<Context>> module_context(const Directory& parameters,
                                                 const Machine& machine) {
@@ -151,13 +144,21 @@ Result<std::unique_ptr<Context>> module_context(const Directory& parameters,
   return context_of<StatFiles>(parameters, machine);
 }
 
+std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> module_kdamonds(Tree& tree) {
+  std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> found;
+  const auto modules = tree.root().child("module");
+  for (const auto& [name, module] : modules->children()) {
+    found.emplace_back(module->path(), kdamond_of(*module->child("parameters")));
+  }
+  return found;
+}
+
 void add_modules(Tree& tree, const Machine& machine) {
   const std::lock_guard lock(tree.mutex());
   Directory& modules = tree.root().add_child("module", kPlainDirectory, nullptr);
-  const ModuleWorld world = module_world(machine);
-  add_module<ReclaimFiles>(modules, "damon_reclaim", kReclaim, world, kAlways);
-  add_module<LruSortFiles>(modules, "damon_lru_sort", kLruSort, world, kAlways);
-  add_module<StatFiles>(modules, "damon_stat", kStat, world, kNowAndThen);
+  add_module<ReclaimFiles>(modules, "damon_reclaim", kReclaim, machine, kAlways);
+  add_module<LruSortFiles>(modules, "damon_lru_sort", kLruSort, machine, kAlways);
+  add_module<StatFiles>(modules, "damon_stat", kStat, machine, kNowAndThen);
 }
 
 }  // namespace damonfs

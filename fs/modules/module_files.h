@@ -2,9 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/context.h"
-#include "fs/damon/admin_directory.h"
+#include "core/kdamond.h"
+#include "core/machine.h"
 #include "fs/tree/node.h"
 #include "reclaim/access_stat.h"
 #include "reclaim/lru_sort.h"
@@ -18,8 +22,8 @@ namespace damonfs {
 // `params` under the tree's lock.
 template <class Params, class Report>
 struct ModuleFiles {
-  ModuleFiles(ModuleWorld world, uint64_t report_period_ns)
-      : module(std::move(world), report_period_ns) {}
+  ModuleFiles(Machine machine, uint64_t report_period_ns)
+      : module(std::move(machine), report_period_ns) {}
   Params params;
   Module<Params, Report> module;
 };
@@ -27,13 +31,15 @@ using ReclaimFiles = ModuleFiles<ReclaimParams, ReclaimReport>;
 using LruSortFiles = ModuleFiles<LruSortParams, LruSortReport>;
 using StatFiles = ModuleFiles<StatParams, StatReport>;
 
-// What modules on `machine` need of it.
-[[nodiscard]] ModuleWorld module_world(const Machine& machine);
-
 // The context that the module of the directory `parameters` (one of those below) would run on
 // `machine`, as Module::start() makes it. The directory's object must not be changed meanwhile.
 [[nodiscard]] Result<std::unique_ptr<Context>> module_context(const Directory& parameters,
                                                               const Machine& machine);
+
+// The paths of the modules' directories and the kdamond of each; null when it was never on. Under
+// the tree's lock.
+[[nodiscard]] std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> module_kdamonds(
+    Tree& tree);
 
 // Makes module/damon_reclaim, damon_lru_sort and damon_stat below the tree's root, all off. Those
 // that still run when the tree goes are stopped. `machine` may go.

@@ -22,6 +22,9 @@
 #include <thread>
 #include <utility>
 
+#include "fs/command/commands.h"
+#include "fs/command/failures.h"
+
 namespace damonfs {
 
 namespace {
@@ -274,6 +277,11 @@ void unmount(const FuseMount& mounted) {
     ::umount2(mount->mount_point.c_str(), MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
     mounts.erase(mount);
   }
+}
+
+int run_umount(const UmountOptions& options) {
+  const auto done = unmount_damonfs(options.mount_point);
+  return done ? 0 : complain(done.error().message);
 }
 
 }  // namespace damonfs

@@ -16,12 +16,6 @@ namespace {
 
 constexpr uint64_t kNsPerUs = 1000;
 
-bool has_target(const Context& context) {
-  return std::any_of(context.targets.begin(), context.targets.end(), [&](const Target& target) {
-    return context.operations->target_valid(target);
-  });
-}
-
 }  // namespace
 
 void SimulatedClock::sleep_us(uint64_t us, const std::stop_token& /*stop*/) {
@@ -130,7 +124,7 @@ void Simulation::run_until(uint64_t ns) {
 
 void Simulation::step(Running& kdamond) {
   Context& context = *kdamond.context;
-  if (!has_target(context)) {
+  if (!context.has_valid_target()) {
     kdamond.ended = true;
     return;
   }

@@ -17,7 +17,7 @@
 #include "fs/config/config.h"
 #include "fs/damon/admin_directory.h"
 #include "fs/damon/sysfs_objects.h"
-#include "fs/wiring.h"
+#include "ops/synthetic/simulated_world.h"
 
 namespace damonfs {
 

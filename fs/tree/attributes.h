@@ -7,8 +7,9 @@
 #include <climits>
 #include <type_traits>
 
-#include "fs/damon/keywords.h"
+#include "fs/tree/keywords.h"
 #include "fs/tree/node.h"
+#include "fs/tree/numbered.h"
 #include "fs/tree/values.h"
 
 namespace damonfs {
@@ -135,8 +136,8 @@ inline Result<int> parse_count(std::string_view text, int most) {
 // Throws the numbered directories of `directory` away, with all below them, and makes `count` new
 // ones by `add`: void( Directory& parent, std::string name, const std::shared_ptr<T>& item).
 // ENOMEM, with none left, for more than the kernel has room for.
-template <auto add, class T>
-Result<void> renumber(Directory& directory, Numbered<T>& items, int count) {
+template <class T, class Add>
+Result<void> renumber(Directory& directory, Numbered<T>& items, int count, const Add& add) {
   constexpr int kMost = (4 << 20) / 8;  // pointers in the largest array that the kernel allocates
   directory.remove_numbered_children();
   items.clear();
@@ -161,7 +162,7 @@ constexpr Attribute count_row(std::string_view name) {
           [](const Call& call, std::string_view text) -> Result<void> {
             const auto count = parse_count(text, most);
             if (!count) return tl::unexpected(count.error());
-            return renumber<add>(call.directory, attribute_detail::field<Path>(call), *count);
+            return renumber(call.directory, attribute_detail::field<Path>(call), *count, add);
           }};
 }
 

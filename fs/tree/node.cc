@@ -119,6 +119,14 @@ Result<std::string> Tree::read(Directory& directory, int index, const std::stop_
   return text;
 }
 
+Result<std::string> Tree::take_snapshot(Directory& directory, int index,
+                                        const std::stop_token& interrupt) {
+  std::unique_lock lock(mutex_);
+  if (directory.removed()) return fail(ENODEV, "the directory was removed");
+  const Attribute& attribute = directory.type().attributes[static_cast<size_t>(index)];
+  return attribute.snapshot({*this, directory, lock, interrupt});
+}
+
 Result<void> Tree::write(Directory& directory, int index, std::string_view text,
                          const std::stop_token& interrupt) {
   std::unique_lock lock(mutex_);

@@ -57,13 +57,15 @@ class TextStream {
 // One file of a directory. Lives in a static table. show is null for a file that cannot be read,
 // store for one that cannot be written. A store gets the text as written, at most a page; it
 // changes nothing when it fails. With `stream`, opening the file begins a stream, and show is not
-// called.
+// called. With `snapshot`, opening the file makes its whole text, of any size, which its reads then
+// share; it may wait, and the file cannot be written.
 struct Attribute {
   std::string_view name;
   mode_t mode;
   Result<std::string> (*show)(const Call&);
   Result<void> (*store)(const Call&, std::string_view text);
   std::shared_ptr<TextStream> (*stream)(const Call&) = nullptr;
+  Result<std::string> (*snapshot)(const Call&) = nullptr;
 };
 
 // What directories of one kind have in common; static. At most 255 attributes.
@@ -71,6 +73,9 @@ struct DirectoryType {
   std::string_view name;  // for logs, e.g. "scheme"
   std::span<const Attribute> attributes;
 };
+
+// For directories that hold directories only.
+inline constexpr DirectoryType kPlainDirectory = {"directory", {}};
 
 // A directory: named sub-directories, and one object that its attributes show and store. Owned by
 // its parent and by whoever has it or a file of it open; everything but `type`, `inode` and
@@ -145,6 +150,11 @@ class Tree {
   Result<std::string> read(Directory& directory, int index, const std::stop_token& interrupt);
   Result<void> write(Directory& directory, int index, std::string_view text,
                      const std::stop_token& interrupt);
+
+  // The text of attribute `index` of `directory`, which has a `snapshot` function, as open(2) takes
+  // it. ENODEV when the directory is gone; else what the function says. As read().
+  Result<std::string> take_snapshot(Directory& directory, int index,
+                                    const std::stop_token& interrupt);
 
   // A directory that left the tree, to be forgotten by caches above: its inode, that of its parent,
   // and its name there. What is below comes before what is above.

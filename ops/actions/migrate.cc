@@ -65,7 +65,7 @@ struct Migrator::Job {
   }
 };
 
-Migrator::Migrator(ActionCalls& calls, Paths paths, PageFrames& frames)
+Migrator::Migrator(ActionCalls& calls, Paths paths, Kpageflags& frames)
     : calls_(calls), paths_(std::move(paths)), frames_(frames) {}
 
 RangeList Migrator::migrate(const SchemeParams& params, const Process& process, ProcessPages& info,

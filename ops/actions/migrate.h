@@ -9,7 +9,7 @@
 #include "ops/actions/action_calls.h"
 #include "ops/actions/mapped_files.h"
 #include "ops/base/warn_once.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/pages/process_pages.h"
 #include "ops/procfs/process.h"
 
@@ -25,7 +25,7 @@ namespace damonfs {
 class Migrator {
  public:
   // `calls` and `frames` must outlive it.
-  Migrator(ActionCalls& calls, Paths paths, PageFrames& frames);
+  Migrator(ActionCalls& calls, Paths paths, Kpageflags& frames);
 
   // Moves `pages` (which are present, by `info`) to params.target_nid, or shares them out to
   // params.dests by weight: a folio goes where its offset in its mapping, counted in folios, falls
@@ -49,7 +49,7 @@ class Migrator {
 
   ActionCalls& calls_;
   Paths paths_;
-  PageFrames& frames_;
+  Kpageflags& frames_;
   WarnOnce warn_;
 };
 

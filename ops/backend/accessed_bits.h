@@ -8,6 +8,8 @@
 
 namespace damonfs {
 
+class YoungTest;
+
 // One way of noticing accesses to pages of processes. The targets of all samples carry a Process as
 // their handle. Owned by the operations of one context and called only on its kdamond's thread;
 // several contexts have one each. prepare() and check() as in Operations: same samples, same order,
@@ -19,6 +21,8 @@ class VaddrBackend {
   virtual void check(std::span<Sample> samples) = 0;
   // As check(), of samples without a prepare(): accessed since anybody last made them old.
   virtual void look(std::span<Sample> samples) = 0;
+  // What answers the filter `young` by the same bits; owned by the backend. Null: nothing can.
+  [[nodiscard]] virtual YoungTest* young_test() { return nullptr; }
   // The name it has on the command line: "pte", "idle", "soft-dirty".
   [[nodiscard]] virtual std::string_view name() const = 0;
 };

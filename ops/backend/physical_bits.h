@@ -5,7 +5,7 @@
 #include <span>
 #include <string_view>
 
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 
 namespace damonfs {
 

@@ -24,7 +24,7 @@ bool FolioFilters::ask_memcg(const Filter& filter, std::span<const Folio> folios
   const auto wanted = find_memcg(paths_, filter.memcg_path);
   if (!wanted) return true;
   std::vector<uint64_t> inodes(folios.size());
-  if (const int error = frames_.memcgs(folios, inodes); error != 0) {
+  if (const int error = cgroups_.memcgs(folios, inodes); error != 0) {
     warn_("memcg",
           "a scheme's filter asks for pages of a memory cgroup: {}/kpagecgroup: {}:"
           " nothing passes it",

@@ -6,7 +6,7 @@
 
 #include "core/filters.h"
 #include "ops/base/warn_once.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/procfs/paths.h"
 
 namespace damonfs {
@@ -16,8 +16,7 @@ namespace damonfs {
 // more has none). Owned by what asks, same thread.
 class FolioFilters {
  public:
-  // `frames` must outlive it.
-  FolioFilters(Paths paths, PageFrames& frames) : paths_(std::move(paths)), frames_(frames) {}
+  explicit FolioFilters(Paths paths) : paths_(std::move(paths)), cgroups_(paths_) {}
 
   // Sets applies[i] to the answer of the filter's question of folios[i]. False, with one warning,
   // when it cannot be answered.
@@ -27,7 +26,7 @@ class FolioFilters {
   bool ask_memcg(const Filter& filter, std::span<const Folio> folios, std::span<bool> applies);
 
   Paths paths_;
-  PageFrames& frames_;
+  Kpagecgroup cgroups_;
   WarnOnce warn_;
 };
 

@@ -6,7 +6,7 @@
 #include "core/filters.h"
 #include "ops/backend/physical_bits.h"
 #include "ops/filters/folio_filters.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/procfs/paths.h"
 
 namespace damonfs {
@@ -22,9 +22,8 @@ namespace damonfs {
 //   active, memcg, hugepage_size: see FolioFilters
 class FrameFilters {
  public:
-  // `frames` and `bits` must outlive it.
-  FrameFilters(const Paths& paths, PageFrames& frames, PaddrBackend& bits)
-      : folio_filters_(paths, frames), bits_(bits) {}
+  // `bits` must outlive it.
+  FrameFilters(const Paths& paths, PaddrBackend& bits) : folio_filters_(paths), bits_(bits) {}
 
   // Sets passes[i] to whether folios[i] does.
   void ask(const Filters& filters, std::span<const Folio> folios, std::span<bool> passes);

@@ -101,7 +101,7 @@ bool ProbeEvaluator::find_folios(bool hidden) {
 
 bool ProbeEvaluator::find_memcgs() {
   memcgs_.resize(folios_.size());
-  const int error = frames_.memcgs(folios_, memcgs_);
+  const int error = cgroups_.memcgs(folios_, memcgs_);
   if (error == 0) return true;
   warn_("memcgs", "a probe asks for pages of a memory cgroup: {}/kpagecgroup: {}: it hits nothing",
         paths_.proc, std::strerror(error));

@@ -11,7 +11,7 @@
 #include "core/probes.h"
 #include "ops/backend/physical_bits.h"
 #include "ops/base/warn_once.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/pages/pagemap.h"
 #include "ops/procfs/paths.h"
 
@@ -25,7 +25,7 @@ namespace damonfs {
 // more has no page. Owned by the operations of one context, on its thread.
 class ProbeEvaluator {
  public:
-  explicit ProbeEvaluator(const Paths& paths) : paths_(paths), frames_(paths) {}
+  explicit ProbeEvaluator(const Paths& paths) : paths_(paths), frames_(paths), cgroups_(paths) {}
 
   // Sets `probes_hit` of samples whose targets carry a Process.
   void apply(std::span<const Probe> probes, std::span<Sample> samples);
@@ -53,7 +53,8 @@ class ProbeEvaluator {
 
   Paths paths_;
   PagemapReader pagemap_;
-  PageFrames frames_;
+  Kpageflags frames_;
+  Kpagecgroup cgroups_;
   WarnOnce warn_;
 
   // Of one apply(), kept for their memory. Those below are parallel.

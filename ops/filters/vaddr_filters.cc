@@ -53,8 +53,8 @@ struct PageFilters::Batch {
   }
 };
 
-PageFilters::PageFilters(Paths paths, PageFrames& frames, YoungTest* ages)
-    : paths_(std::move(paths)), frames_(frames), folio_filters_(paths_, frames), ages_(ages) {}
+PageFilters::PageFilters(Paths paths, Kpageflags& frames, YoungTest* ages)
+    : paths_(std::move(paths)), frames_(frames), folio_filters_(paths_), ages_(ages) {}
 
 RangeList PageFilters::passing(const Filters& filters, const Process& process, ProcessPages& pages,
                                std::span<const AddrRange> spans,

@@ -8,7 +8,7 @@
 #include "ops/backend/page_ages.h"
 #include "ops/base/warn_once.h"
 #include "ops/filters/folio_filters.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/pages/process_pages.h"
 
 namespace damonfs {
@@ -24,7 +24,7 @@ namespace damonfs {
 class PageFilters {
  public:
   // `frames` and `ages` must outlive it; `ages` may be null.
-  PageFilters(Paths paths, PageFrames& frames, YoungTest* ages);
+  PageFilters(Paths paths, Kpageflags& frames, YoungTest* ages);
 
   // The parts of `spans` that pass, as few ranges as can be. `present` are the pages of them that
   // are there, by `pages`, which is of `process`.
@@ -43,7 +43,7 @@ class PageFilters {
   bool find_folios(Batch& batch);
 
   Paths paths_;
-  PageFrames& frames_;
+  Kpageflags& frames_;
   FolioFilters folio_filters_;
   YoungTest* ages_;
   WarnOnce warn_;

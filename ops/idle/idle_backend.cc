@@ -1,9 +1,25 @@
 #include "ops/idle/idle_backend.h"
 
+#include <algorithm>
+
+#include "core/ranges.h"
+#include "ops/pages/process_pages.h"
+
 namespace damonfs {
 
+namespace {
+
+// Each page once; near ones share a system call.
+RangeList pages_at(std::span<const uint64_t> addrs) {
+  RangeList pages;
+  for (const uint64_t addr : addrs) append_joined(pages, {addr, addr + kPageSize});
+  return pages;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<IdleBackend>> IdleBackend::open(const Paths& paths, PteReader read_entries) {
-  auto marks = IdleMarks::open(paths);
+  auto marks = PageIdle::open(paths);
   if (!marks) return tl::unexpected(marks.error());
   return std::unique_ptr<IdleBackend>(new IdleBackend(*std::move(marks), std::move(read_entries)));
 }
@@ -11,7 +27,7 @@ Result<std::unique_ptr<IdleBackend>> IdleBackend::open(const Paths& paths, PteRe
 void IdleBackend::find_frames(std::span<const Sample> samples) {
   marks_.flags().tick();
   const std::span<const PagemapEntry> entries = pagemap_.read(samples);
-  const std::span<IdleMarks::Mark> marks = marks_.renew(samples.size());
+  const std::span<PageIdle::Mark> marks = marks_.renew(samples.size());
   exclusive_.assign(samples.size(), false);
   for (size_t i = 0; i < samples.size(); ++i) {
     const uint64_t pfn = entries[i].pfn();
@@ -45,10 +61,10 @@ void IdleBackend::ask_entries(std::span<Sample> samples) {
   entries_.assign(samples.size(), {});
   read_entries_(samples, entries_);
   marks_.leave_out([&](size_t i) {
-    const IdleMarks::Mark& mark = marks_.marks()[i];
+    const PageIdle::Mark& mark = marks_.marks()[i];
     const PageEntry& entry = entries_[i];
     // Another frame by now, or a huge page that several entries map.
-    if (!entry.mapped || entry.frame != mark.pfn || entry.size < mark.folio.size) return false;
+    if (!entry.mapped || entry.frame != mark.pfn || entry.size < mark.folio.size()) return false;
     if (!entry.young && !exclusive_[i]) return false;
     settle(samples[i], i, !entry.young && marks_.flags().idle(mark.folio.head));
     return true;
@@ -56,8 +72,28 @@ void IdleBackend::ask_entries(std::span<Sample> samples) {
 }
 
 void IdleBackend::settle(Sample& sample, size_t mark, bool idle) {
-  sample.leaf_sz = marks_.marks()[mark].folio.size;
+  sample.leaf_sz = marks_.marks()[mark].folio.size();
   sample.accessed = !idle && marks_.confirm(mark);
+}
+
+void IdleBackend::young(const Process& process, std::span<const uint64_t> addrs,
+                        std::span<bool> young) {
+  std::ranges::fill(young, false);
+  auto info = ProcessPages::open(process, marks_.flags());
+  if (!info) return;
+  std::vector<size_t> asked;  // which of addrs is there
+  std::vector<uint64_t> frames;
+  size_t at = 0;
+  for (const ProcessPages::Page& page : info->present_pages(pages_at(addrs))) {
+    while (at < addrs.size() && addrs[at] < page.addr) ++at;
+    asked.push_back(at);
+    frames.push_back(page.entry.pfn());
+  }
+  std::vector<Folio> folios(frames.size());
+  if (marks_.flags().folios(frames, folios) != 0) return;
+  const auto answers = std::make_unique<bool[]>(folios.size());
+  marks_.young(folios, {answers.get(), folios.size()});
+  for (size_t i = 0; i < folios.size(); ++i) young[asked[i]] = answers[i];
 }
 
 }  // namespace damonfs

@@ -8,6 +8,7 @@
 
 #include "core/base/result.h"
 #include "ops/backend/accessed_bits.h"
+#include "ops/backend/page_ages.h"
 #include "ops/idle/page_idle.h"
 #include "ops/pages/pagemap.h"
 #include "ops/procfs/paths.h"
@@ -33,7 +34,7 @@ namespace damonfs {
 // that other processes map, too, if page-table entries can be read: else the entry, whose accessed
 // bit the marking has cleared, and the frame's idle flag say the same. Same ownership and thread
 // rule as VaddrBackend.
-class IdleBackend final : public VaddrBackend {
+class IdleBackend final : public VaddrBackend, public YoungTest {
  public:
   // ENOSYS when the kernel has no idle page tracking; EACCES and the like when its files cannot be
   // opened.
@@ -43,17 +44,22 @@ class IdleBackend final : public VaddrBackend {
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
   void look(std::span<Sample> samples) override;
+  [[nodiscard]] YoungTest* young_test() override { return this; }
   [[nodiscard]] std::string_view name() const override { return "idle"; }
 
+  // As PageIdle::young() of the folios that the pages are in.
+  void young(const Process& process, std::span<const uint64_t> addrs,
+             std::span<bool> young) override;
+
  private:
-  IdleBackend(IdleMarks marks, PteReader read_entries)
+  IdleBackend(PageIdle marks, PteReader read_entries)
       : marks_(std::move(marks)), read_entries_(std::move(read_entries)) {}
   // Fills the marks with the frames behind the samples.
   void find_frames(std::span<const Sample> samples);
   void ask_entries(std::span<Sample> samples);
   void settle(Sample& sample, size_t mark, bool idle);
 
-  IdleMarks marks_;  // parallel to the samples
+  PageIdle marks_;  // parallel to the samples
   PteReader read_entries_;
   std::vector<bool> exclusive_;     // parallel to the samples: mapped once
   std::vector<PageEntry> entries_;  // kept for its memory

@@ -5,14 +5,12 @@
 #include <memory>
 #include <span>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "core/base/result.h"
 #include "ops/backend/physical_bits.h"
-#include "ops/idle/idle_ages.h"
 #include "ops/idle/page_idle.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/procfs/paths.h"
 
 namespace damonfs {
@@ -24,31 +22,28 @@ namespace damonfs {
 // and have a leaf_sz of 0. Otherwise as IdleBackend: who else takes marks, the TLB, the cost.
 class IdlePaddrBackend final : public PaddrBackend {
  public:
-  // As IdleMarks::open().
+  // As PageIdle::open().
   static Result<std::unique_ptr<IdlePaddrBackend>> open(const Paths& paths);
 
   void prepare(std::span<FrameSample> samples) override;
   void check(std::span<FrameSample> samples) override;
   void look(std::span<FrameSample> samples) override;
-  void young(std::span<const Folio> folios, std::span<bool> young) override;
+  void young(std::span<const Folio> folios, std::span<bool> young) override {
+    marks_.young(folios, young);
+  }
   [[nodiscard]] bool needs_map() const override { return false; }
   [[nodiscard]] std::string_view name() const override { return "idle"; }
 
  private:
-  IdlePaddrBackend(IdleMarks marks, std::unique_ptr<IdleAges> ages, const Paths& paths)
-      : marks_(std::move(marks)), ages_(std::move(ages)), frames_(paths) {}
+  explicit IdlePaddrBackend(PageIdle marks) : marks_(std::move(marks)) {}
 
   // Which 2 MiB of frames are one huge page is remembered for a while, to be asked seldom.
   void find_folios(std::span<const FrameSample> samples);
   // Fills the marks with the folios of the samples.
   void fill_marks(std::span<const FrameSample> samples);
 
-  IdleMarks marks_;
-  std::unique_ptr<IdleAges> ages_;
-  PageFrames frames_;
-  uint64_t now_ = 0;                             // sampling intervals
-  std::unordered_map<uint64_t, uint64_t> huge_;  // block of frames: until when it is remembered
-  std::vector<Folio> folios_;                    // parallel to the samples
+  PageIdle marks_;
+  std::vector<Folio> folios_;  // parallel to the samples
 };
 
 }  // namespace damonfs

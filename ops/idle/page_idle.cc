@@ -18,7 +18,7 @@ constexpr uint64_t kWriteHole = 1;
 
 }  // namespace
 
-Result<IdleMarks> IdleMarks::open(const Paths& paths) {
+Result<PageIdle> PageIdle::open(const Paths& paths) {
   const std::string path = paths.sys + "/kernel/mm/page_idle/bitmap";
   Fd bitmap(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   if (!bitmap.valid() && errno == ENOENT) {
@@ -26,31 +26,33 @@ Result<IdleMarks> IdleMarks::open(const Paths& paths) {
                 path);
   }
   if (!bitmap.valid()) return fail(errno, "cannot open {}: {}", path, std::strerror(errno));
-  Result<PageFlags> flags = PageFlags::open(paths);
-  if (!flags) return tl::unexpected(flags.error());
-  return IdleMarks(std::move(bitmap), std::move(*flags));
-}
-
-std::span<IdleMarks::Mark> IdleMarks::renew(size_t count) {
-  marks_.assign(count, {});
-  return marks_;
-}
-
-void IdleMarks::take() {
-  by_frame_.clear();
-  for (uint32_t i = 0; i < marks_.size(); ++i) {
-    if (marks_[i].pfn != 0) by_frame_.push_back(i);
+  Kpageflags flags(paths);
+  if (const int error = flags.open(); error != 0) {
+    return fail(error, "cannot open {}/kpageflags: {}", paths.proc, std::strerror(error));
   }
-  std::sort(by_frame_.begin(), by_frame_.end(),
-            [this](uint32_t a, uint32_t b) { return marks_[a].folio.head < marks_[b].folio.head; });
+  return PageIdle(std::move(bitmap), std::move(flags));
 }
 
-IdleMarks::Run IdleMarks::next_run(size_t first, uint64_t max_hole) {
-  const uint64_t start = frame(first) / kWordBits;
+std::span<PageIdle::Mark> PageIdle::renew(size_t count) {
+  samples_.marks.assign(count, {});
+  return samples_.marks;
+}
+
+void PageIdle::Marks::sort() {
+  by_frame.clear();
+  for (uint32_t i = 0; i < marks.size(); ++i) {
+    if (marks[i].pfn != 0) by_frame.push_back(i);
+  }
+  std::sort(by_frame.begin(), by_frame.end(),
+            [this](uint32_t a, uint32_t b) { return marks[a].folio.head < marks[b].folio.head; });
+}
+
+PageIdle::Run PageIdle::next_run(const Marks& marks, size_t first, uint64_t max_hole) {
+  const uint64_t start = marks.frame(first) / kWordBits;
   uint64_t last = start;
   size_t end = first + 1;
-  for (; end < by_frame_.size(); ++end) {
-    const uint64_t word = frame(end) / kWordBits;
+  for (; end < marks.by_frame.size(); ++end) {
+    const uint64_t word = marks.frame(end) / kWordBits;
     if (word > last + 1 + max_hole || word - start >= kMaxWords) break;
     last = word;
   }
@@ -58,12 +60,16 @@ IdleMarks::Run IdleMarks::next_run(size_t first, uint64_t max_hole) {
   return {first, end, start};
 }
 
-void IdleMarks::set() {
-  take();
-  for (size_t first = 0; first < by_frame_.size();) {
-    const Run run = next_run(first, kWriteHole);
+void PageIdle::set() {
+  samples_.sort();
+  write(samples_);
+}
+
+void PageIdle::write(Marks& marks) {
+  for (size_t first = 0; first < marks.by_frame.size();) {
+    const Run run = next_run(marks, first, kWriteHole);
     for (size_t at = run.first; at < run.end; ++at) {
-      const uint64_t pfn = frame(at);
+      const uint64_t pfn = marks.frame(at);
       words_[pfn / kWordBits - run.word] |= uint64_t{1} << pfn % kWordBits;
     }
     const ssize_t written = ::pwrite(bitmap_.get(), words_.data(), words_.size() * sizeof(uint64_t),
@@ -76,13 +82,28 @@ void IdleMarks::set() {
     // A short write, at the end of memory, has still set what came before.
     const uint64_t words_set = std::max<ssize_t>(written, 0) / sizeof(uint64_t);
     for (size_t at = run.first; at < run.end; ++at) {
-      if (frame(at) / kWordBits - run.word >= words_set) marks_[by_frame_[at]].pfn = 0;
+      if (marks.frame(at) / kWordBits - run.word >= words_set) {
+        marks.marks[marks.by_frame[at]].pfn = 0;
+      }
     }
     first = run.end;
   }
 }
 
-void IdleMarks::read_words(uint64_t first) {
+void PageIdle::young(std::span<const Folio> folios, std::span<bool> young) {
+  std::ranges::fill(young, false);
+  asked_.marks.assign(folios.size(), {});
+  std::ranges::transform(folios, asked_.marks.begin(), [](const Folio& folio) {
+    return Mark{.pfn = folio.head, .folio = folio};
+  });
+  asked_.sort();
+  // All are looked at before any is marked: several may share one bit.
+  read(asked_, [&](size_t i, bool idle) { young[i] = !idle; });
+  asked_.leave_out([&](size_t i) { return !young[i]; });
+  write(asked_);
+}
+
+void PageIdle::read_words(uint64_t first) {
   std::fill(words_.begin(), words_.end(), UINT64_MAX);  // idle where nothing can be read
   if (::pread(bitmap_.get(), words_.data(), words_.size() * sizeof(uint64_t),
               static_cast<off_t>(first * sizeof(uint64_t))) < 0) {

@@ -84,7 +84,7 @@ RangeList zones_of(int nid, const std::string& zoneinfo) {
   return join(memory);
 }
 
-uint64_t users_pages(std::span<const AddrRange> memory, PageFrames& frames) {
+uint64_t users_pages(std::span<const AddrRange> memory, Kpageflags& frames) {
   uint64_t bytes = 0;
   std::vector<Folio> folios;
   for (const RangeList& window : by_window(memory, kCountWindow)) {
@@ -110,7 +110,7 @@ Result<RangeList> node_memory(const Paths& paths, int nid) {
   });
 }
 
-NodeShare pages_on_node(std::span<const AddrRange> memory, int nid, PageFrames& frames,
+NodeShare pages_on_node(std::span<const AddrRange> memory, int nid, Kpageflags& frames,
                         const Paths& paths) {
   const auto of_node = node_memory(paths, nid);
   const RangeList there = of_node ? intersect(memory, *of_node) : RangeList{};

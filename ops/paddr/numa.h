@@ -6,7 +6,7 @@
 #include "core/base/result.h"
 #include "core/operations.h"
 #include "core/ranges.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/procfs/paths.h"
 
 namespace damonfs {
@@ -21,6 +21,6 @@ namespace damonfs {
 // on node `nid`. A folio counts whole, where its first frame is. Nothing where frames cannot be
 // read.
 [[nodiscard]] NodeShare pages_on_node(std::span<const AddrRange> memory, int nid,
-                                      PageFrames& frames, const Paths& paths);
+                                      Kpageflags& frames, const Paths& paths);
 
 }  // namespace damonfs

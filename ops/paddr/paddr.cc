@@ -10,7 +10,7 @@
 
 #include "core/base/arithmetic.h"
 #include "core/context.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/pages/pagemap.h"
 
 namespace damonfs {
@@ -115,7 +115,7 @@ Result<> try_physical(std::string_view backend, const Paths& paths) {
       entry.pfn() == 0) {
     return fail(EPERM, "the kernel hides page frames from who has not CAP_SYS_ADMIN");
   }
-  PageFrames frames(paths);
+  Kpageflags frames(paths);
   Folio folio;
   const uint64_t frame = entry.pfn();
   if (const int error = frames.folios({&frame, 1}, {&folio, 1}); error != 0) {

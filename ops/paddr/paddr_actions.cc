@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "core/actions.h"
 #include "core/base/arithmetic.h"
 #include "core/base/stretches.h"
 #include "ops/paddr/numa.h"
@@ -65,23 +66,6 @@ bool has_memory(const Process& process) {
   return maps && ::read(maps->get(), &first, 1) == 1;
 }
 
-const char* name_of_foreign(Action action) {
-  switch (action) {
-    case Action::willneed:
-      return "willneed";
-    case Action::cold:
-      return "cold";
-    case Action::hugepage:
-      return "hugepage";
-    case Action::nohugepage:
-      return "nohugepage";
-    case Action::collapse:
-      return "collapse";
-    default:
-      return nullptr;
-  }
-}
-
 }  // namespace
 
 // What one apply() works on.
@@ -99,12 +83,13 @@ PaddrActions::PaddrActions(Paths paths, RmapRefresher& keeper, PaddrBackend& bit
       options_(options),
       calls_(std::move(calls)),
       frames_(paths_),
-      filters_(paths_, frames_, bits),
+      filters_(paths_, bits),
       adviser_(*calls_),
       migrator_(*calls_, paths_, frames_) {}
 
 bool PaddrActions::possible(const SchemeParams& params) {
-  if (const char* name = name_of_foreign(params.action); name != nullptr) {
+  if (!is_done_to(OpsId::paddr, params.action)) {
+    const std::string_view name = traits_of(params.action).name;
     warn_(name, "physical addresses have no action \"{}\": schemes with it change nothing", name);
     return false;
   }

@@ -17,7 +17,7 @@
 #include "ops/backend/physical_bits.h"
 #include "ops/base/warn_once.h"
 #include "ops/filters/paddr_filters.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/pages/process_pages.h"
 #include "ops/procfs/paths.h"
 #include "ops/rmap/reverse_map_scan.h"
@@ -116,7 +116,7 @@ class PaddrActions {
   RmapRefresher& keeper_;
   FrameActionOptions options_;
   std::unique_ptr<ActionCalls> calls_;
-  PageFrames frames_;
+  Kpageflags frames_;
   FrameFilters filters_;
   Adviser adviser_;
   Migrator migrator_;

@@ -65,10 +65,10 @@ uint64_t find_zero_frame() {
 
 }  // namespace
 
-ProcessPages::ProcessPages(Fd file, PageFrames& frames, Method method)
+ProcessPages::ProcessPages(Fd file, Kpageflags& frames, Method method)
     : file_(std::move(file)), frames_(&frames), method_(method) {}
 
-Result<ProcessPages> ProcessPages::open(const Process& process, PageFrames& frames, Method method) {
+Result<ProcessPages> ProcessPages::open(const Process& process, Kpageflags& frames, Method method) {
   auto file = process.open_file("pagemap", O_RDONLY);
   if (!file) return tl::unexpected(file.error());
   return ProcessPages(std::move(*file), frames, method);

@@ -8,7 +8,7 @@
 #include "core/base/fd.h"
 #include "core/base/result.h"
 #include "core/ranges.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/pages/pagemap.h"
 #include "ops/procfs/process.h"
 
@@ -33,7 +33,7 @@ class ProcessPages {
 
   // `frames` must outlive it; asked for `huge` without PAGEMAP_SCAN. Errors as
   // Process::open_file().
-  static Result<ProcessPages> open(const Process& process, PageFrames& frames,
+  static Result<ProcessPages> open(const Process& process, Kpageflags& frames,
                                    Method method = Method::best);
 
   // The pages of `spans` (page aligned) that are in `state`, as few ranges as can be. Ranges of
@@ -48,7 +48,7 @@ class ProcessPages {
   [[nodiscard]] std::vector<Page> present_pages(std::span<const AddrRange> spans);
 
  private:
-  ProcessPages(Fd file, PageFrames& frames, Method method);
+  ProcessPages(Fd file, Kpageflags& frames, Method method);
   // False when the kernel does not have PAGEMAP_SCAN.
   bool scan(PageState state, AddrRange span, RangeList& found);
   void look_up(PageState state, AddrRange span, RangeList& found);
@@ -57,7 +57,7 @@ class ProcessPages {
   [[nodiscard]] std::vector<PagemapEntry> entries(AddrRange range);
 
   Fd file_;
-  PageFrames* frames_;
+  Kpageflags* frames_;
   Method method_;
   uint64_t zero_frame_ = 0;  // of the page of zeros; 0: not known
 };

@@ -21,7 +21,7 @@ class Process final : public TargetHandle {
   // when there is none; EINVAL for a number that is no pid.
   static Result<std::shared_ptr<Process>> open(pid_t pid, const Paths& paths);
 
-  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] pid_t pid() const override { return pid_; }
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
 
   // Whether the process exists; a zombie does until it is reaped, as for the kernel's vaddr

@@ -37,6 +37,7 @@ class PteBackend final : public VaddrBackend, public YoungTest {
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
   void look(std::span<Sample> samples) override;
+  [[nodiscard]] YoungTest* young_test() override { return this; }
   [[nodiscard]] std::string_view name() const override { return "pte"; }
 
   void young(const Process& process, std::span<const uint64_t> addrs,

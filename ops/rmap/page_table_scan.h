@@ -10,7 +10,7 @@
 
 #include "core/base/result.h"
 #include "core/ranges.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/pages/process_pages.h"
 #include "ops/procfs/paths.h"
 #include "ops/procfs/process.h"
@@ -64,7 +64,7 @@ class ProcfsPageTables final : public RmapSource {
   Paths paths_;
   ProtectedList spared_;
   std::vector<pid_t> only_;
-  PageFrames frames_;
+  Kpageflags frames_;
   // Those of earlier scans, so that a process is held once however often it is scanned.
   std::map<pid_t, std::shared_ptr<const Process>> held_;
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <cmath>
 #include <cstring>
 
 #include "core/base/page_size.h"
@@ -246,6 +248,19 @@ Result<void> PatternReader::read_absent(const Words& words) {
 }
 
 }  // namespace
+
+Result<PatternRate> parse_rate(std::string_view word) {
+  if (word == "always") return PatternRate{.always = true};
+  double number = 0;
+  const auto part =
+      std::from_chars(word.data(), word.data() + word.size(), number, std::chars_format::fixed);
+  if (part.ec == std::errc() && number >= 0 && std::isfinite(number)) {
+    const std::string_view unit(part.ptr, word.data() + word.size() - part.ptr);
+    if (unit == "/s") return PatternRate{.per_second = number};
+    if (unit == "%" && number <= 100) return PatternRate{.per_interval = number / 100};
+  }
+  return fail(EINVAL, "'{}' is no rate (`always`, as in `200/s`, or as in `5%`)", word);
+}
 
 uint64_t PatternProcess::length_ns() const {
   uint64_t sum = 0;

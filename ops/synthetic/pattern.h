@@ -94,4 +94,8 @@ struct Pattern {
 // The same for a file; what open(2) and read(2) say when it cannot be read.
 [[nodiscard]] Result<Pattern> load_pattern(const std::string& path);
 
+// A rate as patterns have it: `always`, `2.5/s`, `5%`. EINVAL, with the word, for
+// what is none.
+[[nodiscard]] Result<PatternRate> parse_rate(std::string_view word);
+
 }  // namespace damonfs

@@ -4,28 +4,11 @@
 #include <optional>
 #include <utility>
 
+#include "core/actions.h"
 #include "core/base/arithmetic.h"
 #include "core/context.h"
 
 namespace damonfs {
-namespace {
-
-bool of_physical_memory(Action action) {
-  switch (action) {
-    case Action::pageout:
-    case Action::lru_prio:
-    case Action::lru_deprio:
-    case Action::migrate_hot:
-    case Action::migrate_cold:
-    case Action::stat:
-      return true;
-    default:
-      return false;
-  }
-}
-
-}  // namespace
-
 SyntheticPaddr::SyntheticPaddr(std::shared_ptr<const Pattern> pattern, const Clock& clock,
                                PatternClock* virtual_clock,
                                std::shared_ptr<SyntheticMachine> machine)
@@ -80,7 +63,7 @@ void SyntheticPaddr::apply_probes(std::span<const Probe> probes, std::span<Sampl
 
 void SyntheticPaddr::apply(const Scheme& scheme, std::span<Application> work) {
   for (Application& piece : work) piece.sz_applied = piece.sz_filter_passed = 0;
-  if (!of_physical_memory(scheme.params.action)) {
+  if (!is_done_to(OpsId::paddr, scheme.params.action)) {
     warn_("action", "a scheme's action is none of physical memory: tried, not applied");
     return;
   }

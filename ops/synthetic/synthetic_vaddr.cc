@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string_view>
 
+#include "core/actions.h"
 #include "core/base/arithmetic.h"
 #include "core/base/page_size.h"
 #include "core/base/stretches.h"
@@ -14,10 +16,6 @@ namespace {
 
 const SyntheticProcess& described(const Target& target) {
   return static_cast<const SyntheticProcess&>(*target.handle);
-}
-
-bool of_virtual_memory(Action action) {
-  return action != Action::nohugepage && action != Action::lru_prio && action != Action::lru_deprio;
 }
 
 // Calls `fn` for each stretch of `items` that is of one target.
@@ -87,7 +85,7 @@ void SyntheticOperations::apply_probes(std::span<const Probe> probes, std::span<
 
 void SyntheticOperations::apply(const Scheme& scheme, std::span<Application> work) {
   const SyntheticActions::Now now = play_.settle();
-  if (!of_virtual_memory(scheme.params.action)) return VirtualOperations::apply(scheme, work);
+  if (!is_done_to(OpsId::vaddr, scheme.params.action)) return refuse(scheme.params.action, work);
   for_each_target(work, [&](const SyntheticProcess& process, std::span<Application> of_one) {
     Residency& memory = play_.machine().residency(process.pid());
     for (Application& piece : of_one) {
@@ -97,6 +95,12 @@ void SyntheticOperations::apply(const Scheme& scheme, std::span<Application> wor
       piece.sz_filter_passed = done.filter_passed;
     }
   });
+}
+
+void SyntheticOperations::refuse(Action action, std::span<Application> work) {
+  for (Application& piece : work) piece.sz_applied = piece.sz_filter_passed = 0;
+  const std::string_view name = traits_of(action).name;
+  warn_(name, "the action {} cannot be done to virtual address spaces: tried, not applied", name);
 }
 
 bool SyntheticOperations::target_valid(const Target& target) {

@@ -7,6 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/target.h"
+#include "ops/base/warn_once.h"
 #include "ops/synthetic/pattern.h"
 #include "ops/synthetic/pattern_clock.h"
 #include "ops/synthetic/synthetic_machine.h"
@@ -22,7 +23,7 @@ class SyntheticProcess final : public TargetHandle {
   static Result<std::shared_ptr<SyntheticProcess>> open(pid_t pid,
                                                         std::shared_ptr<const Pattern> pattern);
 
-  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] pid_t pid() const override { return pid_; }
   [[nodiscard]] const PatternProcess& pattern() const { return *process_; }
   [[nodiscard]] bool same_as(const TargetHandle& other) const override;
 
@@ -69,7 +70,11 @@ class SyntheticOperations final : public VirtualOperations {
   [[nodiscard]] Result<std::vector<AddrRange>> mappings(const Target& target) override;
 
  private:
+  // Tried, not applied; nothing passes filters, and one warning an action says so.
+  void refuse(Action action, std::span<Application> work);
+
   SyntheticPlay play_;
+  WarnOnce warn_;
 };
 
 }  // namespace damonfs

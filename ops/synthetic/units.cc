@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <charconv>
-#include <cmath>
 #include <span>
 
 namespace damonfs {
@@ -66,19 +65,6 @@ Result<uint64_t> parse_duration_ns(std::string_view word) {
   static constexpr Unit kUnits[] = {
       {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {"min", 60000000000}, {"h", 3600000000000}};
   return parse_with_unit(word, kUnits, "duration (a number with us, ms, s, min or h)");
-}
-
-Result<PatternRate> parse_rate(std::string_view word) {
-  if (word == "always") return PatternRate{.always = true};
-  double number = 0;
-  const auto part =
-      std::from_chars(word.data(), word.data() + word.size(), number, std::chars_format::fixed);
-  if (part.ec == std::errc() && number >= 0 && std::isfinite(number)) {
-    const std::string_view unit(part.ptr, word.data() + word.size() - part.ptr);
-    if (unit == "/s") return PatternRate{.per_second = number};
-    if (unit == "%" && number <= 100) return PatternRate{.per_interval = number / 100};
-  }
-  return fail(EINVAL, "'{}' is no rate (`always`, as in `200/s`, or as in `5%`)", word);
 }
 
 }  // namespace damonfs

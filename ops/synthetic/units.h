@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/synthetic/pattern.h"
 
 namespace damonfs {
 
@@ -21,7 +20,5 @@ namespace damonfs {
 [[nodiscard]] Result<uint64_t> parse_size(std::string_view word);
 // `10s`; us, ms, s, min and h: nanoseconds.
 [[nodiscard]] Result<uint64_t> parse_duration_ns(std::string_view word);
-// `always`, `2.5/s`, `5%`.
-[[nodiscard]] Result<PatternRate> parse_rate(std::string_view word);
 
 }  // namespace damonfs

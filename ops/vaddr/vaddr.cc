@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/context.h"
 #include "core/target.h"
 #include "ops/procfs/maps.h"
 #include "ops/procfs/process.h"
@@ -15,18 +16,32 @@ const Process& process_of(const Target& target) {
 
 }  // namespace
 
+VaddrOperations::VaddrOperations(OpsId id, std::unique_ptr<VaddrBackend> backend,
+                                 std::unique_ptr<VaddrActions> actions, const Paths& paths,
+                                 Metrics& metrics)
+    : VirtualOperations(id),
+      backend_(std::move(backend)),
+      actions_(std::move(actions)),
+      prober_(paths),
+      metrics_(metrics) {}
+
+void VaddrOperations::init(Context& context) {
+  context.metrics = &metrics_;
+  VirtualOperations::init(context);
+}
+
 void VaddrOperations::prepare_probes(std::span<const Probe> probes, std::span<Sample> samples,
                                      bool accesses) {
-  if (!accesses && prepare_idle(probes)) bits_->prepare(samples);
+  if (!accesses && prepare_idle(probes)) backend_->prepare(samples);
 }
 
 void VaddrOperations::apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
                                    bool accesses) {
   if (!accesses && ask_for_idle(probes)) {
     if (prepare_idle(probes)) {
-      bits_->check(samples);
+      backend_->check(samples);
     } else {
-      bits_->look(samples);
+      backend_->look(samples);
     }
   }
   prober_.apply(probes, samples);

@@ -4,22 +4,30 @@
 #include <memory>
 #include <vector>
 
+#include "core/metrics.h"
 #include "ops/backend/accessed_bits.h"
 #include "ops/filters/probes.h"
 #include "ops/procfs/paths.h"
+#include "ops/vaddr/vaddr_actions.h"
 #include "ops/vaddr/virtual_operations.h"
 
 namespace damonfs {
 
 // vaddr and fvaddr: targets are processes, their handles each a Process. Where accesses are learnt
-// from is the business of the VaddrBackend it owns. Same ownership and thread rule as Operations.
+// from is the business of the VaddrBackend it owns, actions that of its VaddrActions. Same
+// ownership and thread rule as Operations.
 class VaddrOperations final : public VirtualOperations {
  public:
-  VaddrOperations(OpsId id, std::unique_ptr<VaddrBackend> bits, const Paths& paths = {})
-      : VirtualOperations(id), bits_(std::move(bits)), prober_(paths) {}
+  // `metrics`, which the context gets, must outlive it.
+  VaddrOperations(OpsId id, std::unique_ptr<VaddrBackend> backend,
+                  std::unique_ptr<VaddrActions> actions, const Paths& paths, Metrics& metrics);
 
-  void prepare(std::span<Sample> samples) override { bits_->prepare(samples); }
-  void check(std::span<Sample> samples) override { bits_->check(samples); }
+  void init(Context& context) override;
+  void prepare(std::span<Sample> samples) override { backend_->prepare(samples); }
+  void check(std::span<Sample> samples) override { backend_->check(samples); }
+  void apply(const Scheme& scheme, std::span<Application> work) override {
+    actions_->apply(scheme, work);
+  }
 
   // A page is idle that the backend has not seen accessed since it was last made so; prepare()
   // makes it idle as well as the preparation action does.
@@ -36,8 +44,10 @@ class VaddrOperations final : public VirtualOperations {
   [[nodiscard]] Result<std::vector<AddrRange>> mappings(const Target& target) override;
 
  private:
-  std::unique_ptr<VaddrBackend> bits_;
+  std::unique_ptr<VaddrBackend> backend_;  // outlives the actions, which may ask it
+  std::unique_ptr<VaddrActions> actions_;
   ProbeEvaluator prober_;
+  Metrics& metrics_;
 };
 
 }  // namespace damonfs

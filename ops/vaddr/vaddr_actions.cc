@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
+#include <string_view>
 #include <utility>
 
+#include "core/actions.h"
 #include "core/target.h"
 #include "ops/procfs/maps.h"
 
@@ -86,21 +89,18 @@ void VaddrActions::apply(const Scheme& scheme, std::span<Application> work) {
 }
 
 bool VaddrActions::possible(const SchemeParams& params) {
-  switch (params.action) {
-    case Action::nohugepage:
-      warn_("nohugepage",
-            "the kernel takes \"nohugepage\" only from a process itself:"
-            " schemes with this action change nothing");
-      return false;
-    case Action::lru_prio:
-    case Action::lru_deprio:
-      warn_("lru", "virtual addresses have no LRU actions: schemes with them change nothing");
-      return false;
-    case Action::stat:
-      return !params.filters.ops.empty();
-    default:
-      return true;
+  if (params.action == Action::nohugepage) {
+    warn_("nohugepage",
+          "the kernel takes \"nohugepage\" only from a process itself:"
+          " schemes with this action change nothing");
+    return false;
   }
+  if (!is_done_to(OpsId::vaddr, params.action)) {
+    const std::string_view name = traits_of(params.action).name;
+    warn_(name, "virtual addresses have no action \"{}\": schemes with it change nothing", name);
+    return false;
+  }
+  return params.action != Action::stat || !params.filters.ops.empty();
 }
 
 void VaddrActions::apply_to_process(const SchemeParams& params, std::span<Application> work) {

@@ -14,7 +14,7 @@
 #include "ops/backend/page_ages.h"
 #include "ops/base/warn_once.h"
 #include "ops/filters/vaddr_filters.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/pages/process_pages.h"
 #include "ops/procfs/paths.h"
 #include "ops/procfs/process.h"
@@ -78,7 +78,7 @@ class VaddrActions {
   Paths paths_;
   ActionOptions options_;
   std::unique_ptr<ActionCalls> calls_;
-  PageFrames frames_;
+  Kpageflags frames_;
   PageFilters filters_;
   Adviser adviser_;
   Migrator migrator_;

@@ -8,11 +8,6 @@
 namespace damonfs {
 namespace {
 
-// In the order of Action.
-constexpr const char* kActionNames[] = {"willneed",    "cold",         "pageout",  "hugepage",
-                                        "nohugepage",  "collapse",     "lru_prio", "lru_deprio",
-                                        "migrate_hot", "migrate_cold", "stat"};
-
 void follow(Target& target, const Result<std::vector<AddrRange>>& mappings,
             uint64_t min_region_sz) {
   const auto regions = mappings.and_then(
@@ -36,14 +31,6 @@ void VirtualOperations::init(Context& context) {
 void VirtualOperations::update(Context& context) {
   if (!follows_) return;
   for (Target& target : context.targets) follow(target, mappings(target), context.min_region_sz);
-}
-
-void VirtualOperations::apply(const Scheme& scheme, std::span<Application> work) {
-  for (Application& piece : work) piece.sz_applied = piece.sz_filter_passed = 0;
-  const Action action = scheme.params.action;
-  if (action == Action::stat || !refused_.emplace(&scheme, action).second) return;
-  spdlog::warn("the action {} cannot be done to virtual address spaces: tried, not applied",
-               kActionNames[static_cast<size_t>(action)]);
 }
 
 }  // namespace damonfs

@@ -1,20 +1,16 @@
 // What watching virtual address spaces has in common, be they of processes or of described ones.
 #pragma once
 
-#include <set>
-#include <span>
-#include <utility>
 #include <vector>
 
 #include "core/base/result.h"
 #include "core/operations.h"
 #include "core/region.h"
-#include "core/scheme.h"
 
 namespace damonfs {
 
 // The part of vaddr and fvaddr that does not depend on where accesses are learnt from: how targets
-// get their regions, and what becomes of actions. Same ownership and thread rule as Operations.
+// get their regions. Same ownership and thread rule as Operations.
 class VirtualOperations : public Operations {
  public:
   // `id` is vaddr, whose targets follow their address space, or fvaddr, whose targets keep exactly
@@ -30,17 +26,12 @@ class VirtualOperations : public Operations {
   // that the user gave as well; a target where that fails keeps what it has.
   void update(Context& context) override;
 
-  // For actions that cannot be done to virtual address spaces: tried, not applied, and a warning
-  // says so, once a scheme. Nothing passes filters.
-  void apply(const Scheme& scheme, std::span<Application> work) override;
-
  protected:
   // The mappings of `target` now: ascending, not overlapping, bytes.
   [[nodiscard]] virtual Result<std::vector<AddrRange>> mappings(const Target& target) = 0;
 
  private:
   bool follows_;
-  std::set<std::pair<const Scheme*, Action>> refused_;  // schemes that were warned about
 };
 
 }  // namespace damonfs

@@ -60,7 +60,7 @@ class Sleeper {
   // The frames of its memory.
   [[nodiscard]] std::vector<uint64_t> frames() const {
     const auto process = Process::open(pid_, Paths()).value();
-    PageFrames kernel{Paths()};
+    Kpageflags kernel{Paths()};
     auto info = ProcessPages::open(*process, kernel);
     const auto start = reinterpret_cast<uint64_t>(memory_);
     const AddrRange all{start, start + kBytes};

@@ -275,12 +275,11 @@ class DamosWalkTest : public DamosTest {
   std::vector<Known> visited_;
   std::vector<const Scheme*> visited_by_;
   std::vector<uint64_t> sz_filter_passed_seen_;
-  const WalkFn visit_ = [this](const Target& target, const Region& region, const Scheme& scheme,
-                               uint64_t sz_filter_passed) {
-    EXPECT_EQ(&target, &target_);
-    visited_.push_back({region.range, region.nr_accesses, region.age});
-    visited_by_.push_back(&scheme);
-    sz_filter_passed_seen_.push_back(sz_filter_passed);
+  const WalkFn visit_ = [this](const Context& context, size_t scheme_idx, const Application& work) {
+    EXPECT_EQ(work.target, &target_);
+    visited_.push_back({work.region->range, work.region->nr_accesses, work.region->age});
+    visited_by_.push_back(&scheme_at(context, scheme_idx));
+    sz_filter_passed_seen_.push_back(work.sz_filter_passed);
   };
 };
 

@@ -30,6 +30,7 @@ constexpr AddrRange pages(uint64_t first, uint64_t last) { return {first * kPage
 class FakeHandle final : public TargetHandle {
  public:
   explicit FakeHandle(int process_id) : id(process_id) {}
+  [[nodiscard]] int pid() const override { return id; }
   [[nodiscard]] bool same_as(const TargetHandle& other) const override {
     return id == static_cast<const FakeHandle&>(other).id;
   }
@@ -116,6 +117,11 @@ class FakeOperations final : public Operations {
     if (on_call) on_call(call);
   }
 };
+
+// The scheme of that number.
+inline const Scheme& scheme_at(const Context& context, size_t index) {
+  return *std::next(context.schemes.begin(), static_cast<std::ptrdiff_t>(index));
+}
 
 // A context over a FakeOperations, with default attributes and no target.
 inline std::unique_ptr<Context> fake_context(uint64_t seed = 1) {

@@ -1,5 +1,8 @@
-// Who may include whom: fs -> reclaim -> core <- ops, wired together by fs/main. Core knows neither
-// FUSE nor the wall clock nor procfs; ops and reclaim know no FUSE.
+// Who may include whom: between rooms fs -> reclaim -> core <- ops, within a room by the floors
+// below; and no loops. Core knows neither FUSE nor the wall clock nor procfs; ops and reclaim know
+// no FUSE.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <string>
@@ -28,12 +32,96 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"fs", {"fs", "reclaim", "core"}},
 };
 
-// The files that wire the rooms together; watch, a client, reads what is mapped of what it watches.
-bool may_include_ops(const std::string& file) {
-  static const std::set<std::string> kWiring = {"fs/main.cc", "fs/wiring.cc", "fs/wiring.h",
-                                                "fs/doctor.cc", "fs/client/watch.cc"};
-  return kWiring.contains(file);
+// The folders of each room, floor by floor from the top. A file may include those of its own folder
+// and of the folders on the floors below. A new folder needs a place here.
+using Floors = std::vector<std::set<std::string>>;
+const std::map<std::string, Floors> kFloors = {
+    {"core", {{"core"}, {"core/base"}}},
+    {"ops",
+     {{"ops"},
+      {"ops/synthetic"},
+      {"ops/doctor"},
+      {"ops/vaddr", "ops/paddr", "ops/idle"},
+      {"ops/filters", "ops/soft_dirty", "ops/pte"},
+      {"ops/actions", "ops/rmap", "ops/backend"},
+      {"ops/pages"},
+      {"ops/procfs"},
+      {"ops/base"}}},
+    {"reclaim", {{"reclaim"}}},
+    {"fs",
+     {{"fs"},
+      {"fs/exec"},
+      {"fs/simulate", "fs/daemon"},
+      {"fs/config", "fs/fuse", "fs/damonfs"},
+      {"fs/damon", "fs/modules", "fs/tracing", "fs/client", "fs/mount"},
+      {"fs/tree", "fs/command"}}},
+};
+
+// The files of fs that may include ops: those that make machines and probe for backends; watch, a
+// client, reads what is mapped of what it watches.
+const std::set<std::string> kMayIncludeOps = {
+    "fs/main.cc",         "fs/doctor.cc", "fs/daemon/daemon.cc", "fs/simulate/simulation.h",
+    "fs/client/watch.cc",
+};
+
+std::string folder_of(const std::string& file) { return file.substr(0, file.rfind('/')); }
+std::string room_of(const std::string& file) { return file.substr(0, file.find('/')); }
+
+// A header and its source, by what their names have in common; a file's path without its ending.
+std::string component_of(const std::string& file) {
+  return file.substr(0, file.find('.', file.rfind('/')));
 }
+
+// The number of the floor of `folder`, counted from the top; nothing for one that has none.
+std::optional<size_t> floor_of(const std::string& folder) {
+  const Floors& floors = kFloors.at(room_of(folder));
+  for (size_t i = 0; i < floors.size(); ++i) {
+    if (floors[i].contains(folder)) return i;
+  }
+  return std::nullopt;
+}
+
+// Finds what includes itself by way of others. Tarjan's algorithm: of the components that are on
+// the way, those that are left together when the first of them is done reach each other.
+class LoopFinder {
+ public:
+  using Graph = std::map<std::string, std::set<std::string>>;
+
+  explicit LoopFinder(const Graph& graph) : graph_(graph) {
+    for (const auto& [name, includes] : graph) {
+      if (!number_.contains(name)) visit(name);
+    }
+  }
+  // Each loop's components, in the order of their names.
+  [[nodiscard]] const std::vector<std::set<std::string>>& loops() const { return loops_; }
+
+ private:
+  // Returns the lowest number that is reached from `name`.
+  size_t visit(const std::string& name) {
+    const size_t own = number_[name] = number_.size();
+    size_t lowest = own;
+    way_.push_back(name);
+    for (const std::string& other : graph_.at(name)) {
+      if (!graph_.contains(other)) continue;
+      if (!number_.contains(other)) {
+        lowest = std::min(lowest, visit(other));
+      } else if (std::ranges::find(way_, other) != way_.end()) {
+        lowest = std::min(lowest, number_[other]);
+      }
+    }
+    if (lowest == own) {
+      const auto first = std::ranges::find(way_, name);
+      if (way_.end() - first > 1) loops_.emplace_back(first, way_.end());
+      way_.erase(first, way_.end());
+    }
+    return lowest;
+  }
+
+  const Graph& graph_;
+  std::map<std::string, size_t> number_;  // in the order of visits
+  std::vector<std::string> way_;
+  std::vector<std::set<std::string>> loops_;
+};
 
 // `source` without comments; string literals stay, and what is in them.
 std::string without_comments(const std::string& source) {
@@ -89,6 +177,10 @@ class ArrowChecker {
  public:
   explicit ArrowChecker(fs::path root) : root_(std::move(root)) {
     for (const auto& [room, may_include] : kMayInclude) check_room(room);
+    const LoopFinder finder(graph_);
+    for (const auto& loop : finder.loops()) {
+      broken_.push_back(fmt::format("a loop: {}", fmt::join(loop, ", ")));
+    }
     std::sort(broken_.begin(), broken_.end());
   }
   [[nodiscard]] const std::vector<std::string>& broken() const { return broken_; }
@@ -110,6 +202,9 @@ class ArrowChecker {
   }
   void check_file(const std::string& room, const fs::path& path) {
     file_ = fs::relative(path, root_).generic_string();
+    line_ = 1;
+    if (!floor_of(folder_of(file_))) complain("no floor for the folder " + folder_of(file_));
+    graph_[component_of(file_)];
     std::stringstream source;
     source << std::ifstream(path).rdbuf();
     std::istringstream code(without_comments(source.str()));
@@ -127,10 +222,22 @@ class ArrowChecker {
     const std::string from = header.substr(0, header.find('/'));
     const bool room_of_ours = kMayInclude.contains(from) || from == "tests";
     const bool allowed = kMayInclude.at(room).contains(from) ||
-                         (from == "ops" && room == "fs" && may_include_ops(file_));
+                         (from == "ops" && room == "fs" && kMayIncludeOps.contains(file_));
     if (room_of_ours && !allowed) return complain("may not include " + header);
+    if (room_of_ours) check_floor(header);
     if (room != "fs" && header.find("fuse") != std::string::npos) complain("knows FUSE: " + header);
     if (room == "core" && is_time(header)) complain("knows the wall clock: " + header);
+  }
+  void check_floor(const std::string& header) {
+    if (component_of(header) != component_of(file_)) {
+      graph_[component_of(file_)].insert(component_of(header));
+    }
+    const std::string from = folder_of(file_);
+    const std::string to = folder_of(header);
+    if (room_of(from) != room_of(to) || from == to || !floor_of(from)) return;
+    const auto floor = floor_of(to);
+    if (!floor) return complain("no floor for the folder of " + header);
+    if (*floor <= *floor_of(from)) complain("not on a floor below: " + header);
   }
   static bool is_time(const std::string& header) {
     static const std::set<std::string> kTime = {"chrono", "ctime", "time.h", "sys/time.h",
@@ -154,6 +261,7 @@ class ArrowChecker {
   int line_ = 0;
   std::vector<std::string> broken_;
   std::map<std::string, size_t> nr_files_;
+  LoopFinder::Graph graph_;
 };
 
 TEST(Includes, FollowTheArrows) {
@@ -191,9 +299,7 @@ TEST_F(ArrowCheckerTest, AllowsTheArrows) {
   write("reclaim/a.cc", "#include \"reclaim/a.h\"\n#include \"core/a.h\"\n");
   write("fs/a.cc", "#include \"fs/a.h\"\n#include \"reclaim/a.h\"\n#include \"core/a.h\"\n");
   write("fs/fuse/session.cc", "#include <fuse_lowlevel.h>\n");
-  for (const char* wiring : {"fs/main.cc", "fs/wiring.h", "fs/wiring.cc", "fs/doctor.cc"}) {
-    write(wiring, "#include \"ops/a.h\"\n");
-  }
+  for (const std::string& file : kMayIncludeOps) write(file, "#include \"ops/a.h\"\n");
   EXPECT_THAT(broken(), IsEmpty());
 }
 
@@ -243,10 +349,59 @@ TEST_F(ArrowCheckerTest, FindsKernelFilesInCore) {
 }
 
 TEST_F(ArrowCheckerTest, LooksIntoFoldersAndAtEveryForm) {
-  write("core/deep/a.cc", "  #  include   <ops/b.h>\n");
+  write("core/base/a.cc", "  #  include   <ops/b.h>\n");
   write("core/b.c", "#include \"../ops/b.h\"\n");
   EXPECT_THAT(broken(), ElementsAre("core/b.c:1: includes upwards: ../ops/b.h",
-                                    "core/deep/a.cc:1: may not include ops/b.h"));
+                                    "core/base/a.cc:1: may not include ops/b.h"));
+}
+
+TEST_F(ArrowCheckerTest, AllowsTheFloorsBelow) {
+  for (const auto& [room, floors] : kFloors) {
+    for (size_t above = 0; above < floors.size(); ++above) {
+      for (const std::string& folder : floors[above]) {
+        std::string source = "#include \"" + folder + "/b.h\"\n";
+        for (size_t below = above + 1; below < floors.size(); ++below) {
+          for (const std::string& other : floors[below])
+            source += "#include \"" + other + "/b.h\"\n";
+        }
+        write(folder + "/a.cc", source);
+      }
+    }
+  }
+  EXPECT_THAT(broken(), IsEmpty());
+}
+
+TEST_F(ArrowCheckerTest, FindsFloorsAboveAndBeside) {
+  write("ops/pages/a.cc", "#include \"ops/procfs/a.h\"\n#include \"ops/actions/a.h\"\n");
+  write("ops/base/a.h", "#include \"ops/real_machine.h\"\n");
+  write("fs/damon/a.cc", "#include \"fs/modules/a.h\"\n");
+  write("core/base/a.h", "#include \"core/region.h\"\n");
+  EXPECT_THAT(broken(), ElementsAre("core/base/a.h:1: not on a floor below: core/region.h",
+                                    "fs/damon/a.cc:1: not on a floor below: fs/modules/a.h",
+                                    "ops/base/a.h:1: not on a floor below: ops/real_machine.h",
+                                    "ops/pages/a.cc:2: not on a floor below: ops/actions/a.h"));
+}
+
+TEST_F(ArrowCheckerTest, FindsFoldersWithoutAFloor) {
+  write("core/deep/a.cc", "#include \"core/region.h\"\n");
+  write("fs/a.cc", "#include \"fs/cellar/a.h\"\n");
+  EXPECT_THAT(broken(), ElementsAre("core/deep/a.cc:1: no floor for the folder core/deep",
+                                    "fs/a.cc:1: no floor for the folder of fs/cellar/a.h"));
+}
+
+TEST_F(ArrowCheckerTest, FindsLoops) {
+  write("core/a.h", "#include \"core/b.h\"\n");
+  write("core/b.cc", "#include \"core/b.h\"\n#include \"core/c.h\"\n#include \"core/e.h\"\n");
+  write("core/c.h", "#include \"core/d.h\"\n");
+  write("core/d.h", "");
+  write("core/d.cc", "#include \"core/d.h\"\n#include \"core/a.h\"\n");
+  write("core/e.h", "#include \"core/base/e.h\"\n#include \"core/unwritten.h\"\n");
+  write("core/base/e.h", "");
+  write("ops/pte/x.bpf.c", "#include \"ops/pte/x.h\"\n");
+  write("ops/pte/x.h", "#include \"ops/pte/y.h\"\n");
+  write("ops/pte/y.h", "#include \"ops/pte/x.h\"\n");
+  EXPECT_THAT(broken(), ElementsAre("a loop: core/a, core/b, core/c, core/d",
+                                    "a loop: ops/pte/x, ops/pte/y"));
 }
 
 TEST_F(ArrowCheckerTest, CommentsAreNotCode) {

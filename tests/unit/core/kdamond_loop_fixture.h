@@ -78,9 +78,9 @@ class KdamondLoopTest : public testing::Test {
   std::unique_ptr<Asker> ask_to_walk() {
     return std::make_unique<Asker>([this](const std::stop_token& stop) {
       return requests_.walk(
-          [this](const Target&, const Region& region, const Scheme& scheme, uint64_t) {
-            visited_.push_back({region.range, region.nr_accesses, region.age});
-            visited_by_.push_back(&scheme);
+          [this](const Context& context, size_t scheme_idx, const Application& work) {
+            visited_.push_back({work.region->range, work.region->nr_accesses, work.region->age});
+            visited_by_.push_back(&scheme_at(context, scheme_idx));
           },
           stop);
     });

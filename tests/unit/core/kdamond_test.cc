@@ -113,7 +113,7 @@ class SlowHandle final : public TargetHandle {
 };
 
 Result<void> nothing(Context&) { return {}; }
-void visit_nothing(const Target&, const Region&, const Scheme&, uint64_t) {}
+void visit_nothing(const Context&, size_t, const Application&) {}
 
 class KdamondTest : public testing::Test {
  protected:
@@ -308,9 +308,9 @@ TEST_F(KdamondTest, WalkReportsRegions) {
   std::atomic<uint64_t> sum = 0;
   Asker asker([&](const std::stop_token& stop) {
     return kdamond_->walk(
-        [&](const Target&, const Region& region, const Scheme&, uint64_t) {
+        [&](const Context&, size_t, const Application& work) {
           EXPECT_EQ(gettid(), kdamond_->tid());
-          sum += region.range.size();
+          sum += work.region->range.size();
         },
         stop);
   });

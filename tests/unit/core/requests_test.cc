@@ -24,7 +24,7 @@ class RequestsTest : public testing::Test {
   }
   Asker::Ask walk() {
     return [this](const std::stop_token& stop) {
-      return requests_.walk([](const Target&, const Region&, const Scheme&, uint64_t) {}, stop);
+      return requests_.walk([](const Context&, size_t, const Application&) {}, stop);
     };
   }
   static CallFn nothing() {

@@ -14,6 +14,7 @@
 
 #include "core/context.h"
 #include "fs/damon/admin_directory.h"
+#include "fs/damonfs/damonfs_directory.h"
 #include "fs/modules/module_files.h"
 #include "fs/tree/node.h"
 #include "tests/unit/core/fast_clock.h"
@@ -24,7 +25,7 @@ namespace damonfs::test {
 class FakeProcess final : public TargetHandle {
  public:
   explicit FakeProcess(int pid) : pid_(pid) {}
-  [[nodiscard]] int pid() const { return pid_; }
+  [[nodiscard]] int pid() const override { return pid_; }
   [[nodiscard]] bool same_as(const TargetHandle& other) const override {
     return dynamic_cast<const FakeProcess&>(other).pid_ == pid_;
   }
@@ -98,6 +99,8 @@ class FakeTree {
     machine_.clock = &clock_;
     add_damon_tree(tree_, machine_);
     add_modules(tree_, machine_);
+    machine_.backend = "fake";
+    add_damonfs_directory(tree_, machine_);
   }
 
   [[nodiscard]] const Machine& machine() const { return machine_; }

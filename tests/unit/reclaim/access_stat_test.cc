@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/unit/reclaim/fake_world.h"
+#include "tests/unit/reclaim/fake_machine.h"
 
 namespace damonfs {
 namespace {

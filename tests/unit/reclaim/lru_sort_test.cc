@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <iterator>
 
-#include "tests/unit/reclaim/fake_world.h"
+#include "tests/unit/reclaim/fake_machine.h"
 
 namespace damonfs {
 namespace {
@@ -98,13 +98,13 @@ TEST(LruSortTest, YoungPagesAreFilteredAsTheActionSupposes) {
 TEST(LruSortTest, RefusesWrongParameters) {
   LruSortParams params;
   params.active_mem_bp = 10001;
-  EXPECT_EQ(EINVAL, error_of(build_context(params, fake_world(), ContextUse::start)));
+  EXPECT_EQ(EINVAL, error_of(build_context(params, fake_machine(), ContextUse::start)));
   params = {};
   params.physical.addr_unit = 6;
-  EXPECT_EQ(EINVAL, error_of(build_context(params, fake_world(), ContextUse::start)));
+  EXPECT_EQ(EINVAL, error_of(build_context(params, fake_machine(), ContextUse::start)));
   params = {};
   params.physical.aggr_us = 0;
-  EXPECT_EQ(EINVAL, error_of(build_context(params, fake_world(), ContextUse::start)));
+  EXPECT_EQ(EINVAL, error_of(build_context(params, fake_machine(), ContextUse::start)));
 }
 
 TEST(LruSortTest, SortsHotAndColdMemory) {

@@ -11,7 +11,7 @@
 #include "reclaim/proactive_reclaim.h"
 #include "tests/unit/core/asker.h"
 #include "tests/unit/core/fast_clock.h"
-#include "tests/unit/reclaim/fake_world.h"
+#include "tests/unit/reclaim/fake_machine.h"
 
 namespace damonfs {
 namespace {
@@ -28,18 +28,18 @@ struct CountedReport {
   uint64_t passed = 0;
   uint64_t min_nr_regions = 0;
 };
-Result<std::unique_ptr<Context>> build_context(CountedParams& params, const ModuleWorld& world,
+Result<std::unique_ptr<Context>> build_context(CountedParams& params, const Machine& machine,
                                                ContextUse use) {
   if (params.built != nullptr) ++*params.built;
-  return physical_context(params.physical, world, use);
+  return physical_context(params.physical, machine, use);
 }
 
 class ModuleTest : public testing::Test {
  protected:
   using CountedModule = Module<CountedParams, CountedReport>;
   FastClock clock_;
-  ModuleWorld world_ = fake_world(&clock_);
-  CountedModule module_{world_, 0};
+  Machine machine_ = fake_machine(&clock_);
+  CountedModule module_{machine_, 0};
   CountedParams params_;
 };
 
@@ -76,7 +76,7 @@ TEST_F(ModuleTest, AFailedStartLeavesItOff) {
 }
 
 TEST_F(ModuleTest, ModulesRunAlone) {
-  CountedModule other(world_, 0);
+  CountedModule other(machine_, 0);
   ASSERT_EQ(0, error_of(module_.start(params_)));
   EXPECT_EQ(EBUSY, error_of(other.start(params_)));
   EXPECT_EQ(-1, other.pid());
@@ -99,7 +99,7 @@ TEST_F(ModuleTest, ACommitIsDoneWhenItReturns) {
 }
 
 TEST_F(ModuleTest, ReportsComeOnceAPeriod) {
-  CountedModule seldom(world_, uint64_t{3600} * 1'000'000'000);
+  CountedModule seldom(machine_, uint64_t{3600} * 1'000'000'000);
   ASSERT_EQ(0, error_of(seldom.start(params_)));
   params_.physical.min_nr_regions = 42;
   ASSERT_EQ(0, error_of(seldom.commit(params_, {}))) << "so it has come round";
@@ -109,7 +109,7 @@ TEST_F(ModuleTest, ReportsComeOnceAPeriod) {
 
 TEST_F(ModuleTest, WhileACommitWaitsOtherCommandsAreRefused) {
   std::atomic<bool> hold = true;
-  world_.make_operations = [&hold]() -> Result<std::unique_ptr<Operations>> {
+  machine_.make_operations = [&hold]() -> Result<std::unique_ptr<Operations>> {
     auto operations = std::make_unique<FakeOperations>();
     operations->accessed = [&hold](const Sample&) {
       while (hold) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -117,7 +117,7 @@ TEST_F(ModuleTest, WhileACommitWaitsOtherCommandsAreRefused) {
     };
     return operations;
   };
-  CountedModule held(world_, 0);
+  CountedModule held(machine_, 0);
   ASSERT_EQ(0, error_of(held.start(params_)));
   {
     Asker asker([&](const std::stop_token& stop) { return held.commit(params_, stop); });

@@ -9,7 +9,7 @@
 
 #include "core/commit.h"
 #include "core/damos.h"
-#include "tests/unit/reclaim/fake_world.h"
+#include "tests/unit/reclaim/fake_machine.h"
 
 namespace damonfs {
 namespace {
@@ -22,7 +22,7 @@ using testing::SizeIs;
 int refused(const std::function<void(ReclaimParams&)>& change) {
   ReclaimParams params;
   change(params);
-  return error_of(build_context(params, fake_world(), ContextUse::start));
+  return error_of(build_context(params, fake_machine(), ContextUse::start));
 }
 
 // --- The context
@@ -111,7 +111,7 @@ TEST(ReclaimTest, AutotuningTakesIntervalsOfItsOwn) {
 TEST(ReclaimTest, TheDefaultRegionIsWrittenBack) {
   ReclaimParams params;
   params.physical.addr_unit = 1024;
-  const auto context = build_context(params, fake_world(), ContextUse::start);
+  const auto context = build_context(params, fake_machine(), ContextUse::start);
   ASSERT_TRUE(context);
   const AddrRange units{kRam.start / 1024, kRam.end / 1024};
   EXPECT_EQ(units, params.physical.region);
@@ -153,17 +153,17 @@ TEST(ReclaimTest, RefusesWrongParameters) {
 
 TEST(ReclaimTest, NoMemoryToWatchIsAnError) {
   ReclaimParams params;
-  ModuleWorld world = fake_world();
-  world.biggest_system_ram = []() -> Result<AddrRange> { return fail(ENODATA, "none"); };
-  EXPECT_EQ(ENODATA, error_of(build_context(params, world, ContextUse::start)));
+  Machine machine = fake_machine();
+  machine.biggest_system_ram = []() -> Result<AddrRange> { return fail(ENODATA, "none"); };
+  EXPECT_EQ(ENODATA, error_of(build_context(params, machine, ContextUse::start)));
   EXPECT_EQ(AddrRange{}, params.physical.region);
-  world = fake_world();
-  world.make_operations = []() -> Result<std::unique_ptr<Operations>> {
+  machine = fake_machine();
+  machine.make_operations = []() -> Result<std::unique_ptr<Operations>> {
     return fail(EINVAL, "no paddr");
   };
-  EXPECT_EQ(EINVAL, error_of(build_context(params, world, ContextUse::start)));
+  EXPECT_EQ(EINVAL, error_of(build_context(params, machine, ContextUse::start)));
   params = {};
-  EXPECT_EQ(0, error_of(build_context(params, world, ContextUse::commit)))
+  EXPECT_EQ(0, error_of(build_context(params, machine, ContextUse::commit)))
       << "what runs has operations";
 }
 

@@ -144,6 +144,13 @@ TEST(SimulationTest, EndsWithItsProcess) {
   EXPECT_EQ(0U, simulation->look()[0].mapped);
 }
 
+// As the kernel's, a kdamond of physical memory goes on without anything to watch.
+TEST(SimulationTest, PhysicalMemoryDoesNotEnd) {
+  const auto simulation = *make("kdamonds: [{contexts: [{operations: paddr}]}]", kCold);
+  simulation->run_until(9 * kSecond);
+  EXPECT_TRUE(simulation->look()[0].running);
+}
+
 TEST(SimulationTest, APausedKdamondDoesNotHoldUpOthers) {
   const std::string paused = config("") + "        pause: Y\n";
   const auto simulation =

@@ -69,7 +69,7 @@ class MigratorTest : public testing::Test {
   }
 
   FakeSystem system_;
-  PageFrames frames_{system_.paths()};
+  Kpageflags frames_{system_.paths()};
   FakeNodes calls_;
   SchemeParams params_;
   RangeList mappings_ = {at(0, 8), at(8, 100)};
@@ -187,7 +187,7 @@ TEST(RealMigrator, MovesBetweenNodes) {
     return memory;
   });
   ActionCalls calls;
-  PageFrames frames{Paths()};
+  Kpageflags frames{Paths()};
   Migrator migrator(calls, Paths(), frames);
   const auto process = child.process();
   auto info = ProcessPages::open(*process, frames);

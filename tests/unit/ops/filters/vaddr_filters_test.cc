@@ -59,7 +59,7 @@ class PageFiltersTest : public testing::Test {
   void set_flags(uint64_t page, uint64_t flags) { system_.set_flags(kFrame + page, flags); }
 
   FakeSystem system_;
-  PageFrames frames_{system_.paths()};
+  Kpageflags frames_{system_.paths()};
   FakeAges ages_;
   PageFilters filters_{system_.paths(), frames_, &ages_};
   LogCapture log_;

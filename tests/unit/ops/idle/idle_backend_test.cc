@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/context.h"
-#include "ops/pages/page_frames.h"
+#include "ops/pages/kpageflags.h"
 #include "ops/procfs/process.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/temp_tree.h"
@@ -25,7 +25,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr uint64_t kExclusive = uint64_t{1} << 56;
-constexpr uint64_t kIdle = uint64_t{1} << 25;
 
 // On plain files, which keep what is written: the test clears the bits of what is accessed.
 class IdleBackendTest : public testing::Test {

@@ -32,7 +32,7 @@ class NodesTest : public testing::Test {
     return {first * kBlockPages * kPageSize, last * kBlockPages * kPageSize};
   }
   NodeShare share(const RangeList& memory, int nid) {
-    PageFrames frames(system_.paths());
+    Kpageflags frames(system_.paths());
     return pages_on_node(memory, nid, frames, system_.paths());
   }
 

@@ -20,7 +20,7 @@ class ProcessPagesTest : public testing::Test {
     return info.value().find(state, spans);
   }
   FakeSystem system_;
-  PageFrames frames_{system_.paths()};
+  Kpageflags frames_{system_.paths()};
 };
 
 TEST_F(ProcessPagesTest, FindsPresentAndSwappedPages) {
@@ -70,7 +70,7 @@ TEST_F(ProcessPagesTest, AHugePageIsOneFolioMappedInOrder) {
   EXPECT_THAT(find(PageState::huge, {at(1, 512)}), IsEmpty());
 }
 
-TEST(PageFrames, FindsFolios) {
+TEST(Kpageflags, FindsFolios) {
   using namespace frame_flags;
   const FakeSystem system;
   const auto set = [&](uint64_t frame, uint64_t flags) { system.set_flags(frame, flags); };
@@ -79,7 +79,7 @@ TEST(PageFrames, FindsFolios) {
   for (uint64_t frame = 101; frame < 104; ++frame) set(frame, kCompoundTail);
   set(104, kCompoundHead);
   set(105, kCompoundTail);
-  PageFrames frames(system.paths());
+  Kpageflags frames(system.paths());
   const std::vector<uint64_t> asked = {103, 99, 105, 100, 5000000};
   std::vector<Folio> folios(asked.size());
   ASSERT_EQ(frames.folios(asked, folios), 0);
@@ -95,14 +95,14 @@ TEST(PageFrames, FindsFolios) {
   EXPECT_EQ(folios[4].flags, 0);
 }
 
-TEST(PageFrames, AGiganticPageIsKnownFromAnyOfItsFrames) {
+TEST(Kpageflags, AGiganticPageIsKnownFromAnyOfItsFrames) {
   using namespace frame_flags;
   const FakeSystem system;
   constexpr uint64_t kGigantic = uint64_t{1} << 18;
   for (uint64_t frame = kGigantic; frame < kGigantic + 2048; ++frame) {
     system.set_flags(frame, kHugetlb | (frame == kGigantic ? kCompoundHead : kCompoundTail));
   }
-  PageFrames frames(system.paths());
+  Kpageflags frames(system.paths());
   for (const uint64_t frame : {kGigantic, kGigantic + 5, kGigantic + 700}) {
     Folio folio;
     ASSERT_EQ(frames.folios({&frame, 1}, {&folio, 1}), 0);
@@ -111,9 +111,9 @@ TEST(PageFrames, AGiganticPageIsKnownFromAnyOfItsFrames) {
   }
 }
 
-TEST(PageFrames, ErrorsAreTold) {
+TEST(Kpageflags, ErrorsAreTold) {
   const FakeSystem system;
-  PageFrames frames(system.paths());
+  Kpageflags frames(system.paths());
   const uint64_t frame = 1;
   Folio folio;
   uint64_t inode = 0;
@@ -125,7 +125,7 @@ TEST(PageFrames, ErrorsAreTold) {
 class RealPageInfoTest : public testing::TestWithParam<ProcessPages::Method> {
  protected:
   static RangeList find(const MemoryChild& child, PageState state, RangeList spans) {
-    PageFrames frames{Paths()};
+    Kpageflags frames{Paths()};
     auto info = ProcessPages::open(*child.process(), frames, GetParam());
     return info.value().find(state, spans);
   }
@@ -183,7 +183,7 @@ TEST_P(RealPageInfoTest, OfAProcessThatIsGoneThereAreNone) {
     touch(memory, 0, 8);
     return memory;
   });
-  PageFrames frames{Paths()};
+  Kpageflags frames{Paths()};
   const auto process = child.process();
   auto info = ProcessPages::open(*process, frames, GetParam());
   ASSERT_TRUE(info);

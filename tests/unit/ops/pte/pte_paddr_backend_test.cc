@@ -34,7 +34,7 @@ class PtePaddrBackendTest : public testing::Test {
   }
   // The frames behind the pages of `memory` in the child, ascending by page.
   static std::vector<FrameSample> samples(const Actor& child, const FreshMemory& memory) {
-    PageFrames frames{Paths()};
+    Kpageflags frames{Paths()};
     auto info = ProcessPages::open(*child.process(), frames);
     const AddrRange range{memory.addr(0), memory.addr(0) + memory.size()};
     std::vector<FrameSample> made;
@@ -182,7 +182,7 @@ TEST_F(PtePaddrBackendTest, TouchingActivatesAndSetsNoAccessedBit) {
     EXPECT_EQ(ActionCalls().touch(child.pid(), {&byte, 1}), 1);
   }
   EXPECT_EQ(accessed(frames).size(), 0U);
-  PageFrames kernel{Paths()};
+  Kpageflags kernel{Paths()};
   size_t nr_marked = 0;
   for (const FrameSample& sample : frames) {
     Folio folio;

@@ -260,7 +260,7 @@ TEST(ProcfsPageTablesTest, FindsTheFramesOfAChild) {
   ASSERT_TRUE(seen);
   ASSERT_THAT(seen->map.processes(), SizeIs(1));
   EXPECT_FALSE(seen->map.processes()[0].spared);
-  PageFrames frames{Paths()};
+  Kpageflags frames{Paths()};
   auto info = ProcessPages::open(*child.process(), frames);
   const AddrRange all = child.pages(0, 40);
   const auto present = info->present_pages({&all, 1});

@@ -377,6 +377,25 @@ TEST(SyntheticProbesTest, WhatIsPagedOutHitsNothing) {
   EXPECT_THAT(watched.probe({Probe{}}, {0x10123, 0x11123}), ElementsAre(1, 0));
 }
 
+TEST(SyntheticTest, ActionsThatAreNotOfVirtualMemoryAreNotApplied) {
+  Watched watched("process 1\nmap a 0 1M\nphase 1s\n");
+  watched.operations().init(watched.context());
+  Region& region = watched.target().regions().front();
+  const auto applied = [&](Action action) {
+    SchemeParams params;
+    params.action = action;
+    Application work{
+        .target = &watched.target(), .region = &region, .sz_applied = 1, .sz_filter_passed = 1};
+    watched.operations().apply(watched.context().add_scheme(params), {&work, 1});
+    EXPECT_EQ(0U, work.sz_filter_passed);
+    return work.sz_applied;
+  };
+  for (const Action action : {Action::nohugepage, Action::lru_prio, Action::lru_deprio}) {
+    EXPECT_EQ(0U, applied(action));
+  }
+  EXPECT_NE(0U, applied(Action::cold));
+}
+
 TEST(PatternClockTest, FliesUntilTheEnd) {
   PatternClock clock;
   clock.fly_ns(100 * kSecond);

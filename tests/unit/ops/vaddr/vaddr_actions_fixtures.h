@@ -114,7 +114,7 @@ class MemoryChild {
   }
   // How many pages of `range` are in `state`.
   [[nodiscard]] uint64_t count(PageState state, AddrRange range) const {
-    PageFrames frames{Paths()};
+    Kpageflags frames{Paths()};
     auto info = ProcessPages::open(*process(), frames);
     return total_size(info.value().find(state, std::span(&range, 1))) / kPageSize;
   }

@@ -12,7 +12,7 @@
 #include <fstream>
 #include <thread>
 
-#include "ops/idle/idle_ages.h"
+#include "ops/idle/idle_backend.h"
 #include "ops/vaddr/vaddr_actions.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
@@ -199,7 +199,7 @@ TEST_P(SwapMemcgTest, MemcgFilterSparesOtherCgroups) {
 }
 
 TEST_P(SwapTest, YoungFilterSparesWhatIsInUse) {
-  auto ages = IdleAges::open(Paths());
+  auto ages = IdleBackend::open(Paths(), {});
   if (!ages) GTEST_SKIP() << ages.error().message;
   char* memory = map_private(512);
   touch(memory, 0, 512);

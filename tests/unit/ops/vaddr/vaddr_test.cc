@@ -11,6 +11,7 @@
 
 #include "core/context.h"
 #include "ops/procfs/process.h"
+#include "tests/unit/core/fake_metrics.h"
 #include "tests/unit/ops/child.h"
 #include "tests/unit/ops/temp_tree.h"
 
@@ -59,7 +60,10 @@ class VaddrTest : public testing::Test {
   }
 
   std::unique_ptr<Operations> make_operations(OpsId id) {
-    return std::make_unique<VaddrOperations>(id, std::make_unique<EveryOther>(&prepared_));
+    return std::make_unique<VaddrOperations>(
+        id, std::make_unique<EveryOther>(&prepared_),
+        std::make_unique<VaddrActions>(tree_.paths(), ActionOptions{.dry_run = true}),
+        tree_.paths(), metrics_);
   }
 
   static std::vector<AddrRange> ranges(const Target& target) {
@@ -71,6 +75,7 @@ class VaddrTest : public testing::Test {
   TempTree tree_;
   Context context_{OpsId::vaddr, nullptr, 1};
   int prepared_ = 0;
+  FakeMetrics metrics_;
   std::unique_ptr<Operations> vaddr_ = make_operations(OpsId::vaddr);
   std::unique_ptr<Operations> fvaddr_ = make_operations(OpsId::fvaddr);
   const std::vector<AddrRange> usual_{
@@ -186,12 +191,12 @@ class VaddrProbesTest : public VaddrTest {
   }
   // Which probes hit the pages in an interval.
   std::vector<int> watch(const std::vector<Probe>& probes, bool accesses) {
-    VaddrOperations vaddr(OpsId::vaddr, std::make_unique<EveryOther>(&prepared_), tree_.paths());
+    const auto vaddr = make_operations(OpsId::vaddr);
     prepared_ = 0;
-    if (accesses) vaddr.prepare(samples_);
-    vaddr.prepare_probes(probes, samples_, accesses);
-    if (accesses) vaddr.check(samples_);
-    vaddr.apply_probes(probes, samples_, accesses);
+    if (accesses) vaddr->prepare(samples_);
+    vaddr->prepare_probes(probes, samples_, accesses);
+    if (accesses) vaddr->check(samples_);
+    vaddr->apply_probes(probes, samples_, accesses);
     return {samples_[0].probes_hit, samples_[1].probes_hit};
   }
   static Probe accessed(bool prepared) {
@@ -236,28 +241,35 @@ TEST_F(VaddrTest, TargetIsValidWhileItsProcessExists) {
   EXPECT_EQ(1U, target.nr_regions());
 }
 
-TEST_F(VaddrTest, ActionsAreTriedAndNotApplied) {
+TEST_F(VaddrTest, GivesTheContextTheMetrics) {
+  vaddr_->init(context_);
+  EXPECT_EQ(&metrics_, context_.metrics);
+}
+
+TEST_F(VaddrTest, ActsOnItsTargets) {
   Target& target = add_target();
-  Region& region = target.add_region({0x5000, 0x6000});
-  for (const Action action : {Action::stat, Action::pageout, Action::lru_prio}) {
+  map({{0x5000, 0x7000}});
+  tree_.put_number(TempTree::of_process(::getpid(), "pagemap"), 6, uint64_t{1} << 63);
+  Region& region = target.add_region({0x5000, 0x7000});
+  const auto applied = [&](Action action) {
     SchemeParams params;
     params.action = action;
-    const Scheme& scheme = context_.add_scheme(params);
-    for (int i = 0; i < 2; ++i) {
-      Application work{
-          .target = &target, .region = &region, .sz_applied = 1, .sz_filter_passed = 1};
-      vaddr_->apply(scheme, {&work, 1});
-      EXPECT_EQ(0U, work.sz_applied);
-      EXPECT_EQ(0U, work.sz_filter_passed);
-    }
-  }
+    Application work{.target = &target, .region = &region, .sz_applied = 1, .sz_filter_passed = 1};
+    vaddr_->apply(context_.add_scheme(params), {&work, 1});
+    return work.sz_applied;
+  };
+  EXPECT_EQ(0x1000U, applied(Action::cold)) << "the page that is there";
+  EXPECT_EQ(0U, applied(Action::lru_prio));
+  EXPECT_EQ(0U, applied(Action::stat));
 }
 
 // A real process: three regions that hold every mapping of ours.
 TEST(VaddrRealTest, CoversOurOwnMappings) {
   Context context(OpsId::vaddr, nullptr, 1);
   int prepared = 0;
-  VaddrOperations vaddr(OpsId::vaddr, std::make_unique<EveryOther>(&prepared));
+  FakeMetrics metrics;
+  VaddrOperations vaddr(OpsId::vaddr, std::make_unique<EveryOther>(&prepared),
+                        std::make_unique<VaddrActions>(Paths()), Paths(), metrics);
   Target& target = context.add_target(*Process::open(::getpid(), Paths()));
   vaddr.init(context);
   ASSERT_EQ(3U, target.nr_regions());

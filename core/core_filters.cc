@@ -1,4 +1,4 @@
-#include "core/filters.h"
+#include "core/core_filters.h"
 
 #include <algorithm>
 

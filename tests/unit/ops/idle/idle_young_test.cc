@@ -1,23 +1,22 @@
-#include "ops/idle/idle_ages.h"
-
 #include <gtest/gtest.h>
 
+#include "ops/idle/idle_backend.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {
 
-TEST(IdleAges, NeedsIdlePageTracking) {
+TEST(IdleYoung, NeedsIdlePageTracking) {
   const FakeSystem system;
-  const auto ages = IdleAges::open(system.paths());
-  ASSERT_FALSE(ages);
-  EXPECT_EQ(ages.error().code, ENOSYS);
+  const auto idle = IdleBackend::open(system.paths(), {});
+  ASSERT_FALSE(idle);
+  EXPECT_EQ(idle.error().code, ENOSYS);
 }
 
-// Pages 0 to 7 in frames of their own, 8 to 11 in one folio, 12 not there, 13 like the first.
-class IdleAgesTest : public testing::Test {
+// Pidle 0 to 7 in frames of their own, 8 to 11 in one folio, 12 not there, 13 like the first.
+class IdleYoungTest : public testing::Test {
  protected:
-  IdleAgesTest() {
+  IdleYoungTest() {
     for (uint64_t page = 0; page < 14; ++page) {
       if (page == 12) continue;
       system_.map_page(kBase + page * kPageSize, kFrame + page);
@@ -29,12 +28,12 @@ class IdleAgesTest : public testing::Test {
     }
     system_.put_number(kIdleBitmapFile, kFrame / 64, 0);
   }
-  // Of all 14 pages, a 1 for each young one, the first at the right.
+  // Of all 14 pidle, a 1 for each young one, the first at the right.
   uint64_t young() {
     std::vector<uint64_t> addrs;
     for (uint64_t page = 0; page < 14; ++page) addrs.push_back(kBase + page * kPageSize);
     bool answers[14] = {};
-    IdleAges::open(system_.paths()).value()->young(*system_.process(), addrs, answers);
+    IdleBackend::open(system_.paths(), {}).value()->young(*system_.process(), addrs, answers);
     uint64_t bits = 0;
     for (int i = 0; i < 14; ++i) bits |= uint64_t{answers[i]} << i;
     return bits;
@@ -42,46 +41,46 @@ class IdleAgesTest : public testing::Test {
   FakeSystem system_;
 };
 
-TEST_F(IdleAgesTest, YoungUnlessMarked) {
+TEST_F(IdleYoungTest, YoungUnlessMarked) {
   system_.put_number(kIdleBitmapFile, kFrame / 64, 0b110);
   EXPECT_EQ(young(), 0b10'1111'1111'1001);
 }
 
-TEST_F(IdleAgesTest, AFolioGoesByItsHead) {
+TEST_F(IdleYoungTest, AFolioGoesByItsHead) {
   system_.put_number(kIdleBitmapFile, kFrame / 64, uint64_t{1} << 8 | 0xff);
   EXPECT_EQ(young(), 0b10'0000'0000'0000);
 }
 
-TEST_F(IdleAgesTest, MarksThoseThatWereYoung) {
+TEST_F(IdleYoungTest, MarksThoseThatWereYoung) {
   young();
   EXPECT_EQ(system_.number(kIdleBitmapFile, kFrame / 64) & 0x3fff, 0x21ff) << "heads, not tails";
 }
 
 // The kernel itself, where it has idle page tracking (the guest `idle`).
-TEST(RealIdleAges, APageIsYoungOnceItIsAccessed) {
-  auto ages = IdleAges::open(Paths());
-  if (!ages) GTEST_SKIP() << ages.error().message;
-  constexpr int kPages = 8;
-  char* memory = map_private(kPages);
-  touch(memory, 0, kPages);
+TEST(RealIdleYoung, APageIsYoungOnceItIsAccessed) {
+  auto idle = IdleBackend::open(Paths(), {});
+  if (!idle) GTEST_SKIP() << idle.error().message;
+  constexpr int kPidle = 8;
+  char* memory = map_private(kPidle);
+  touch(memory, 0, kPidle);
   const auto process = Process::open(getpid(), Paths()).value();
   std::vector<uint64_t> addrs;
-  for (uint64_t page = 0; page < kPages; ++page) {
+  for (uint64_t page = 0; page < kPidle; ++page) {
     addrs.push_back(reinterpret_cast<uint64_t>(memory) + page * kPageSize);
   }
-  bool young[kPages];
+  bool young[kPidle];
   settle(getpid(), addrs[0]);
-  (*ages)->young(*process, addrs, young);
-  for (int page = 0; page < kPages; ++page) EXPECT_TRUE(young[page]) << page;
-  (*ages)->young(*process, addrs, young);
-  for (int page = 0; page < kPages; ++page) EXPECT_FALSE(young[page]) << page;
+  (*idle)->young(*process, addrs, young);
+  for (int page = 0; page < kPidle; ++page) EXPECT_TRUE(young[page]) << page;
+  (*idle)->young(*process, addrs, young);
+  for (int page = 0; page < kPidle; ++page) EXPECT_FALSE(young[page]) << page;
   // The processor must not know the translations any more.
-  mprotect(memory, kPages * kPageSize, PROT_READ);
-  mprotect(memory, kPages * kPageSize, PROT_READ | PROT_WRITE);
+  mprotect(memory, kPidle * kPageSize, PROT_READ);
+  mprotect(memory, kPidle * kPageSize, PROT_READ | PROT_WRITE);
   memory[2 * kPageSize] = 1;
-  (*ages)->young(*process, addrs, young);
-  for (int page = 0; page < kPages; ++page) EXPECT_EQ(young[page], page == 2) << page;
-  munmap(memory, 2 * kPages * kPageSize);
+  (*idle)->young(*process, addrs, young);
+  for (int page = 0; page < kPidle; ++page) EXPECT_EQ(young[page], page == 2) << page;
+  munmap(memory, 2 * kPidle * kPageSize);
 }
 
 }  // namespace

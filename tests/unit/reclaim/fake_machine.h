@@ -11,9 +11,9 @@
 #include "core/base/clock.h"
 #include "core/context.h"
 #include "core/kdamond_loop.h"
+#include "core/machine.h"
 #include "core/operations.h"
 #include "core/requests.h"
-#include "reclaim/world.h"
 #include "tests/unit/core/fake_metrics.h"
 #include "tests/unit/core/fake_operations.h"
 #include "tests/unit/units.h"
@@ -24,22 +24,21 @@ constexpr AddrRange kRam{4 * kGiB, 5 * kGiB};
 constexpr uint32_t kMost = UINT32_MAX;  // of accesses and age, in patterns
 
 // 1 GiB of System RAM at 4 GiB.
-inline ModuleWorld fake_world(Clock* clock = nullptr) {
-  ModuleWorld world;
-  world.make_operations = []() -> Result<std::unique_ptr<Operations>> {
+inline Machine fake_machine(Clock* clock = nullptr) {
+  Machine machine;
+  machine.make_operations = [](OpsId) -> Result<std::unique_ptr<Operations>> {
     return std::make_unique<FakeOperations>();
   };
-  world.biggest_system_ram = []() -> Result<AddrRange> { return kRam; };
-  world.kdamonds = std::make_shared<RunningKdamonds>();
-  world.clock = clock;
-  world.seed = 1;
-  return world;
+  machine.biggest_system_ram = []() -> Result<AddrRange> { return kRam; };
+  machine.clock = clock;
+  machine.seed = 1;
+  return machine;
 }
 
 // The context of a module with these parameters, there.
 template <class Params>
 std::unique_ptr<Context> build(Params params, ContextUse use = ContextUse::start) {
-  auto context = build_context(params, fake_world(), use);
+  auto context = build_context(params, fake_machine(), use);
   EXPECT_TRUE(context);
   return *std::move(context);
 }

@@ -1,4 +1,4 @@
-#include "core/filters.h"
+#include "core/core_filters.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -41,9 +41,9 @@ Filter of_pages(bool allow) {
   return {.type = FilterType::anon, .matching = true, .allow = allow, .memcg_path = {}, .addr = {}};
 }
 
-class FiltersTest : public testing::Test {
+class CoreFiltersTest : public testing::Test {
  protected:
-  explicit FiltersTest(AddrRange region = pages(10, 20)) { target_.add_region(region); }
+  explicit CoreFiltersTest(AddrRange region = pages(10, 20)) { target_.add_region(region); }
 
   // The verdicts on all regions, those that come of cutting included.
   std::vector<CoreVerdict> ask(int target_idx = 0) {
@@ -59,11 +59,11 @@ class FiltersTest : public testing::Test {
   Filters filters_;
 };
 
-TEST_F(FiltersTest, WithoutFiltersAllPass) { EXPECT_THAT(ask(), ElementsAre(kPass)); }
+TEST_F(CoreFiltersTest, WithoutFiltersAllPass) { EXPECT_THAT(ask(), ElementsAre(kPass)); }
 
 // --- Addresses. Rejecting what matches, so that `rejected` means it was taken for inside.
 
-TEST_F(FiltersTest, InsideTheRange) {
+TEST_F(CoreFiltersTest, InsideTheRange) {
   filters_.core = {of_addr(pages(10, 20), true, false)};
   EXPECT_THAT(ask(), ElementsAre(kRejected));
   filters_.core = {of_addr(pages(0, 100), true, false)};
@@ -71,7 +71,7 @@ TEST_F(FiltersTest, InsideTheRange) {
   EXPECT_EQ(target_.nr_regions(), 1);
 }
 
-TEST_F(FiltersTest, OutsideTheRange) {
+TEST_F(CoreFiltersTest, OutsideTheRange) {
   for (const AddrRange& range : {pages(0, 10), pages(20, 30), pages(40, 50)}) {
     filters_.core = {of_addr(range, true, false)};
     EXPECT_THAT(ask(), ElementsAre(kPass));
@@ -79,25 +79,25 @@ TEST_F(FiltersTest, OutsideTheRange) {
   EXPECT_EQ(target_.nr_regions(), 1);
 }
 
-TEST_F(FiltersTest, TheRangeStartsWithin) {
+TEST_F(CoreFiltersTest, TheRangeStartsWithin) {
   filters_.core = {of_addr(pages(13, 30), true, false)};
   EXPECT_THAT(ask(), ElementsAre(kPass, kRejected));
   EXPECT_THAT(ranges_of(target_), ElementsAre(pages(10, 13), pages(13, 20)));
 }
 
-TEST_F(FiltersTest, TheRangeEndsWithin) {
+TEST_F(CoreFiltersTest, TheRangeEndsWithin) {
   filters_.core = {of_addr(pages(0, 13), true, false)};
   EXPECT_THAT(ask(), ElementsAre(kRejected, kPass));
   EXPECT_THAT(ranges_of(target_), ElementsAre(pages(10, 13), pages(13, 20)));
 }
 
-TEST_F(FiltersTest, TheRangeLiesWithin) {
+TEST_F(CoreFiltersTest, TheRangeLiesWithin) {
   filters_.core = {of_addr(pages(13, 15), true, false)};
   EXPECT_THAT(ask(), ElementsAre(kPass, kRejected, kPass));
   EXPECT_THAT(ranges_of(target_), ElementsAre(pages(10, 13), pages(13, 15), pages(15, 20)));
 }
 
-TEST_F(FiltersTest, CutPartsInheritWhatIsKnown) {
+TEST_F(CoreFiltersTest, CutPartsInheritWhatIsKnown) {
   target_.regions().front().nr_accesses = 3;
   target_.regions().front().age = 7;
   filters_.core = {of_addr(pages(13, 15), true, false)};
@@ -106,23 +106,23 @@ TEST_F(FiltersTest, CutPartsInheritWhatIsKnown) {
                                              Known{pages(15, 20), 3, 7}));
 }
 
-TEST_F(FiltersTest, BoundsAreRoundedDownToAPage) {
+TEST_F(CoreFiltersTest, BoundsAreRoundedDownToAPage) {
   filters_.core = {of_addr({13 * kPage + 1, 15 * kPage + kPage - 1}, true, false)};
   EXPECT_THAT(ask(), ElementsAre(kPass, kRejected, kPass));
   EXPECT_THAT(ranges_of(target_), ElementsAre(pages(10, 13), pages(13, 15), pages(15, 20)));
 }
 
-TEST_F(FiltersTest, ARangeWithinOnePageIsEmpty) {
+TEST_F(CoreFiltersTest, ARangeWithinOnePageIsEmpty) {
   filters_.core = {of_addr({13 * kPage + 1, 13 * kPage + 9}, true, false)};
   EXPECT_THAT(ask(), ElementsAre(kPass, kPass));
 }
 
-TEST_F(FiltersTest, NotMatchingTurnsTheAnswer) {
+TEST_F(CoreFiltersTest, NotMatchingTurnsTheAnswer) {
   filters_.core = {of_addr(pages(13, 15), false, false)};
   EXPECT_THAT(ask(), ElementsAre(kRejected, kPass, kRejected));
 }
 
-TEST_F(FiltersTest, TwoRanges) {
+TEST_F(CoreFiltersTest, TwoRanges) {
   filters_.core = {of_addr(pages(11, 12), true, false), of_addr(pages(15, 30), true, false)};
   EXPECT_THAT(ask(), ElementsAre(kPass, kRejected, kPass, kRejected));
   EXPECT_THAT(ranges_of(target_),
@@ -131,7 +131,7 @@ TEST_F(FiltersTest, TwoRanges) {
 
 // --- Targets
 
-TEST_F(FiltersTest, Targets) {
+TEST_F(CoreFiltersTest, Targets) {
   filters_.core = {of_target(1, true, false)};
   EXPECT_THAT(ask(0), ElementsAre(kPass));
   EXPECT_THAT(ask(1), ElementsAre(kRejected));
@@ -145,7 +145,7 @@ TEST_F(FiltersTest, Targets) {
 // --- What decides
 
 // Behind a filter that allows, what none matches is rejected; behind one that rejects, it passes.
-TEST_F(FiltersTest, TheDefaultGoesByTheLastFilter) {
+TEST_F(CoreFiltersTest, TheDefaultGoesByTheLastFilter) {
   filters_.core = {of_addr(pages(13, 15), true, true)};
   EXPECT_THAT(ask(), ElementsAre(kRejected, kAllowed, kRejected));
   filters_.core = {of_target(7, true, true), of_addr(pages(13, 15), true, false)};
@@ -155,13 +155,13 @@ TEST_F(FiltersTest, TheDefaultGoesByTheLastFilter) {
 }
 
 // Filters of operations are still to come for what core's do not decide.
-TEST_F(FiltersTest, WithOpsFiltersCoreRejectsNothingByDefault) {
+TEST_F(CoreFiltersTest, WithOpsFiltersCoreRejectsNothingByDefault) {
   filters_.core = {of_addr(pages(13, 15), true, true)};
   filters_.ops = {of_pages(false)};
   EXPECT_THAT(ask(), ElementsAre(kPass, kAllowed, kPass));
 }
 
-TEST_F(FiltersTest, TheFirstMatchDecides) {
+TEST_F(CoreFiltersTest, TheFirstMatchDecides) {
   filters_.core = {of_addr(pages(12, 14), true, true), of_addr(pages(0, 16), true, false),
                    of_target(0, true, true)};
   EXPECT_THAT(ask(), ElementsAre(kRejected, kAllowed, kRejected, kAllowed));
@@ -172,7 +172,7 @@ TEST_F(FiltersTest, TheFirstMatchDecides) {
   EXPECT_THAT(ask(), ElementsAre(kAllowed, kAllowed, kAllowed, kAllowed));
 }
 
-TEST_F(FiltersTest, DefaultsOfTheOpsList) {
+TEST_F(CoreFiltersTest, DefaultsOfTheOpsList) {
   EXPECT_FALSE(filters_.ops_default_reject());
   filters_.ops = {of_pages(false)};
   EXPECT_FALSE(filters_.ops_default_reject());
@@ -182,7 +182,7 @@ TEST_F(FiltersTest, DefaultsOfTheOpsList) {
   EXPECT_FALSE(filters_.ops_default_reject());
 }
 
-TEST_F(FiltersTest, CoreAnswersForAddressesAndTargetsOnly) {
+TEST_F(CoreFiltersTest, CoreAnswersForAddressesAndTargetsOnly) {
   for (const FilterType type :
        {FilterType::anon, FilterType::active, FilterType::memcg, FilterType::young,
         FilterType::hugepage_size, FilterType::unmapped}) {

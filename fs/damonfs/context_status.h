@@ -1,0 +1,49 @@
+// What a running context really works with, as MOUNT/damonfs/status.json has it (docs/status.md).
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <vector>
+
+#include "core/context.h"
+
+namespace damonfs {
+
+// A copy of a running context. A plain value: quick to take on the kdamond's thread, and turned
+// into JSON on another one.
+struct ContextStatus {
+  struct OfRegion {
+    AddrRange range;
+    uint64_t sampling_addr = 0;
+    uint32_t nr_accesses = 0;  // moving sum, see Context::moving_nr_accesses()
+    uint32_t age = 0;
+    ProbeHits probe_hits{};  // moving sums
+  };
+  struct OfTarget {
+    int pid = -1;  // -1: none, as of physical memory
+    bool obsolete = false;
+    std::vector<OfRegion> regions;
+  };
+  struct OfScheme {
+    SchemeParams params;
+    QuotaParams quota;
+    uint64_t effective_bytes = 0;
+    SchemeStat stat;
+    bool active = true;
+  };
+
+  static ContextStatus of(const Context& context);
+  [[nodiscard]] nlohmann::ordered_json to_json() const;
+
+  OpsId operations = OpsId::vaddr;
+  uint64_t addr_unit = 1;
+  uint64_t min_region_sz = 0;  // in units of address
+  bool pause = false;
+  MonitoringAttrs attrs;
+  std::vector<Probe> probes;
+  SampleTiming timing;
+  std::vector<OfTarget> targets;
+  std::vector<OfScheme> schemes;
+};
+
+}  // namespace damonfs

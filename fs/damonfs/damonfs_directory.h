@@ -1,0 +1,13 @@
+// What lies beside DAMON's interface: the directory damonfs at the root of the tree.
+#pragma once
+
+#include "core/machine.h"
+#include "fs/tree/node.h"
+
+namespace damonfs {
+
+// Makes damonfs below the tree's root, with status.json. After add_damon_tree() and add_modules(),
+// whose kdamonds it reports on. `machine` may go.
+void add_damonfs_directory(Tree& tree, const Machine& machine);
+
+}  // namespace damonfs

@@ -1,0 +1,74 @@
+// damonfs status: what the kdamonds of mounted daemons really work with.
+#include <cerrno>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "core/base/read_whole.h"
+#include "fs/client/status_view.h"
+#include "fs/command/commands.h"
+#include "fs/command/failures.h"
+#include "fs/mount/mounts.h"
+
+namespace damonfs {
+
+namespace {
+
+constexpr const char* kWho = "damonfs status";
+
+// The mounts to be reported on: that at `directory`, or all.
+Result<std::vector<std::string>> mounts_of(const std::string& directory) {
+  if (!directory.empty()) {
+    return find_serving(directory).map([](const std::string& mount) { return std::vector{mount}; });
+  }
+  auto mounts = serving_mounts();
+  if (mounts.empty()) {
+    return fail(ENOENT, "no damonfs is mounted; mount one with: damonfs mount DIRECTORY");
+  }
+  return mounts;
+}
+
+Result<std::string> read_status(const std::string& mount) {
+  auto text = read_whole(mount + "/damonfs/status.json");
+  if (text) return text;
+  if (text.error().code == EACCES) {
+    return fail(EACCES, "{}: only root may read the status; run as root", mount);
+  }
+  if (text.error().code == ENOENT) {
+    return fail(ENOENT, "{}: the daemon is of an older version, without a status; restart it",
+                mount);
+  }
+  return text;
+}
+
+// `json`: as it came, else for people.
+Result<std::string> report(const std::string& mount, bool json) {
+  auto text = read_status(mount);
+  if (!text || json) return text;
+  try {
+    return status_view(mount, nlohmann::ordered_json::parse(*text));
+  } catch (const nlohmann::json::exception&) {
+    return fail(EPROTO, "{}: the daemon is of another version; use its own damonfs, or --json",
+                mount);
+  }
+}
+
+}  // namespace
+
+int run_status(const StatusOptions& options) {
+  const auto mounts = mounts_of(options.directory);
+  if (!mounts) return complain(mounts.error().message, kWho);
+  int status = 0;
+  for (const std::string& mount : *mounts) {
+    const auto text = report(mount, options.json);
+    if (!text) {
+      status = complain(text.error().message, kWho);
+      continue;
+    }
+    if (std::fwrite(text->data(), 1, text->size(), stdout) != text->size()) status = 1;
+  }
+  return std::fflush(stdout) == 0 ? status : 1;
+}
+
+}  // namespace damonfs
