@@ -61,8 +61,8 @@ BackendReport judge_pte(const BackendFacts& facts) {
   switch (facts.pte.error().code) {
     case ENOSYS:
       return lacks(report, facts.pte.error().message,
-                   "boot a kernel with CONFIG_BPF_SYSCALL=y, CONFIG_BPF_JIT=y, and "
-                   "CONFIG_ADVISE_SYSCALLS=y, 5.17 or newer");
+                   "boot kernel 5.17 or newer, with CONFIG_BPF_SYSCALL=y, CONFIG_BPF_JIT=y and "
+                   "CONFIG_ADVISE_SYSCALLS=y");
     case EPERM:
     case EACCES:
       return lacks(
@@ -71,8 +71,11 @@ BackendReport judge_pte(const BackendFacts& facts) {
           "run it outside of the container or user namespace, or let its seccomp filter and "
           "security module pass bpf(), process_madvise() and reading other processes");
     default:
-      return lacks(report, facts.pte.error().message,
-                   "use the backend idle, and report this with `uname -r`");
+      return lacks(
+          report, facts.pte.error().message,
+          fmt::format("use the backend idle or another kernel, and report this line, which "
+                      "is of kernel {}",
+                      facts.kernel));
   }
 }
 

@@ -8,6 +8,7 @@
 #include "ops/actions/action_calls.h"
 #include "ops/pages/process_pages.h"
 #include "tests/unit/ops/pte/pte_fixture.h"
+#include "tests/unit/ops/required.h"
 #include "tests/unit/ops/rmap/fake_page_tables.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
@@ -21,7 +22,7 @@ class PtePaddrBackendTest : public testing::Test {
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "page frames are for root";
     if (auto tried = PteBackend::create(Paths(), clock_); !tried)
-      GTEST_SKIP() << tried.error().message;
+      SKIP_WITHOUT("pte", tried.error());
   }
   void watch(std::vector<pid_t> pids, ProtectedList spared = {}) {
     keeper_ = std::make_unique<RmapRefresher>(

@@ -15,6 +15,7 @@
 #include "core/context.h"
 #include "ops/procfs/process.h"
 #include "tests/unit/ops/child.h"
+#include "tests/unit/ops/required.h"
 #include "tests/unit/ops/temp_tree.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
@@ -142,7 +143,7 @@ TEST_F(SoftDirtyTest, SaysWhatTheKernelLacks) {
 // From here on on the kernel's own bits, watching memory of our own.
 TEST(SoftDirtyRealTest, SeesWritesExactlyAndNoReads) {
   auto bits = SoftDirty::open(Paths());
-  if (!bits) GTEST_SKIP() << bits.error().message;
+  if (!bits) SKIP_WITHOUT("soft-dirty", bits.error());
   Context context(OpsId::vaddr, nullptr, 1);
   const Target& target = context.add_target(*Process::open(::getpid(), Paths()));
   Memory memory(size_t{16} << 20, false);
