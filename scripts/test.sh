@@ -8,9 +8,10 @@ cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 
 usage() {
     cat <<EOT
-usage: scripts/test.sh [--lab] [--sanitize] [--tidy] [--require BACKEND[,BACKEND]]
+usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize] [--tidy] [--require BACKEND[,BACKEND]]
   (nothing)    units, and the scripted tests on this machine's kernel
-  --lab        ... and in the three guests (scripts/lab)
+  --lab        ... and in the four guests (scripts/lab)
+  --lab-smoke  ... of these only: they boot, doctor, accesses are seen, our tree beside the kernel's
   --sanitize   ... and all but the lab's again under ASan+UBSan and under TSan
   --tidy       clang-tidy over our sources, too
   --require    backends that this machine is known to have (pte, idle, soft-dirty):
@@ -22,7 +23,8 @@ EOT
 lab='' sanitize='' tidy=''
 while [ $# != 0 ]; do
     case $1 in
-        --lab) lab=yes ;;
+        --lab) lab=whole ;;
+        --lab-smoke) lab=smoke ;;
         --sanitize) sanitize=yes ;;
         --tidy) tidy=yes ;;
         --require) [ -n "${2-}" ] && export DAMONFS_REQUIRE=$2 && shift ;;
@@ -127,7 +129,10 @@ if [ -n "$sanitize" ]; then
     build_and_test -asan build-asan "${clang[@]}" -DDAMONFS_SANITIZE=address,undefined
     build_and_test -tsan build-tsan "${clang[@]}" -DDAMONFS_SANITIZE=thread
 fi
-if [ -n "$lab" ] && [ -n "$built" ]; then step lab tests/lab/run-all "$results/lab"; fi
+if [ -n "$lab" ] && [ -n "$built" ]; then
+    step lab-kernels scripts/lab/prepare
+    if [ "$lab" = smoke ]; then step lab-smoke tests/lab/run-all --smoke "$results/lab-smoke"; else step lab tests/lab/run-all "$results/lab"; fi
+fi
 
 summary="$passed passed, $failed failed"
 [ $skipped = 0 ] || summary="$summary, $skipped skipped"
