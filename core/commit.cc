@@ -48,11 +48,18 @@ bool same_process(const Target& a, const Target& b) {
   return a.handle->same_as(*b.handle);
 }
 
+// What was found of another process says nothing of this one.
+void forget_sweeps(Target& target) {
+  target.sweeps = {};
+  for (Region& region : target.regions()) region.swept = SweptState::never;
+}
+
 // Returns whether the operations must find out what there is to watch.
 bool commit_target(Target& running, const Target& wanted, uint64_t min_region_sz) {
   const bool same = same_process(running, wanted);
   if (wanted.nr_regions() > 0) running.set_regions(ranges_of(wanted), min_region_sz);
   running.handle = wanted.handle;
+  if (!same) forget_sweeps(running);
   return !same && wanted.nr_regions() == 0;
 }
 
@@ -140,6 +147,7 @@ Result<void> commit_context(Context& running, Context& wanted) {
   running.addr_unit = wanted.addr_unit;
   running.min_region_sz = wanted.min_region_sz;
   running.pause = wanted.pause;
+  running.sweep_bp = wanted.sweep_bp;
   const bool look_again = commit_targets(running, wanted);
   if (other_operations) running.operations->init(running);
   commit_probes(running, wanted);

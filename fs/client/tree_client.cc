@@ -5,16 +5,25 @@
 
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstring>
 #include <span>
 #include <utility>
 
+#include "fs/command/deadline.h"
 #include "fs/command/failures.h"
 #include "fs/tree/values.h"
 
 namespace damonfs {
 
 namespace {
+
+// For some writes and for reading all regions, on a busy machine.
+constexpr std::chrono::seconds kPatience{30};
+
+Deadline deadline(std::chrono::seconds more = {}) {
+  return {kPatience + more, "the daemon does not answer any more; is it stopped?", "damonfs watch"};
+}
 
 // A file of the tree and what is to be written there.
 struct Setting {
@@ -120,6 +129,7 @@ Result<void> TreeDirectory::write(const std::string& name, std::string_view text
 
 Result<TreeWatch> TreeWatch::start(const std::string& mount, int pid,
                                    const MonitoringAttrs& attrs) {
+  const Deadline bound = deadline();
   auto kdamonds = TreeDirectory::open(mount + "/kernel/mm/damon/admin/kdamonds");
   if (!kdamonds) return tl::unexpected(kdamonds.error());
   const auto number = kdamonds->read_number("nr_kdamonds");
@@ -149,12 +159,15 @@ Result<void> TreeWatch::switch_on() const {
 
 TreeWatch::~TreeWatch() {
   if (!kdamonds_.is_open()) return;
+  const Deadline bound = deadline();
   // It may have ended by itself, which `off` takes for an error.
   (void)kdamonds_.write("0/state", "off");
   (void)kdamonds_.write("nr_kdamonds", "0");
 }
 
 Result<Snapshot> TreeWatch::snapshot() const {
+  // The kdamond answers at the end of an aggregation interval.
+  const Deadline bound = deadline(2 * std::chrono::seconds(attrs_.aggr_us / 1'000'000 + 1));
   if (auto done = kdamonds_.write("0/state", "update_schemes_tried_regions"); !done) {
     return tl::unexpected(done.error());
   }

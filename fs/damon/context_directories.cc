@@ -1,6 +1,7 @@
 #include "fs/damon/context_directories.h"
 
 #include "core/machine.h"
+#include "fs/damon/context_builder.h"
 #include "fs/damon/keywords.h"
 #include "fs/damon/sample_directories.h"
 #include "fs/damon/scheme_directories.h"
@@ -99,8 +100,21 @@ constexpr Attribute kRegionsRows[] = {
 };
 constexpr DirectoryType kRegions = {"regions", kRegionsRows};
 
+Result<std::string> show_pid_target(const Call& call) {
+  return show_signed(call.object<SysfsTarget>().pid);
+}
+
+// Any number is taken, as by the kernel; one that means nobody now is refused when it is used.
+Result<void> store_pid_target(const Call& call, std::string_view text) {
+  const auto pid = parse_int(text);
+  if (!pid) return fail(EINVAL, "{}", pid.error().message);
+  const auto& context = *static_cast<SysfsContext*>(call.directory.parent()->object().get());
+  name_process(call.object<SysfsTarget>(), *pid, call.writer, *context.machine);
+  return {};
+}
+
 constexpr Attribute kTargetRows[] = {
-    einval_row<&SysfsTarget::pid>("pid_target"),
+    {"pid_target", 0600, show_pid_target, store_pid_target},
     row<&SysfsTarget::obsolete>("obsolete_target"),
 };
 constexpr DirectoryType kTarget = {"target", kTargetRows};

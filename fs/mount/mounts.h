@@ -12,6 +12,9 @@
 
 namespace damonfs {
 
+// The type of our mounts.
+inline constexpr const char* kMountType = "fuse.damonfs";
+
 // One mount, as a line of /proc/self/mountinfo has it. A plain value.
 struct MountEntry {
   int id = 0;
@@ -31,15 +34,12 @@ struct MountEntry {
 [[nodiscard]] const MountEntry* top_mount(const std::vector<MountEntry>& mounts,
                                           std::string_view mount_point);
 
-// A place for every damonfs whose daemon answers and whose whole tree is seen.
-[[nodiscard]] std::vector<std::string> serving_mounts();
-
 // The damonfs at `path`, as an absolute path without links. EINVAL when what is there is none;
-// ENOTCONN when its daemon has died.
+// ENOTCONN when its daemon has died; ETIMEDOUT when it does not answer.
 Result<std::string> find_serving(const std::string& path);
 
-// The absolute path of `path`, without links; its last part need not be accessible. ENOENT when the
-// directory above it does not exist.
+// The absolute path of the directory `path`, without links. Nothing is asked of whoever serves it.
+// ENOENT, ENOTDIR: there is no such directory. EACCES: a link of another user leads there.
 Result<std::string> resolve_mount_point(const std::string& path);
 
 // A file system that was just mounted: its end of /dev/fuse, on which nobody answers yet.
@@ -49,7 +49,8 @@ struct FuseMount {
   std::string mount_point;  // as resolved
 };
 
-// Mounts damonfs at `path`. A mount that a daemon left behind as it died is cleaned up first.
+// Mounts damonfs at `path`: on the directory that was there when it was looked at, whatever anybody
+// puts in its place meanwhile. A mount that a daemon left behind as it died is cleaned up first.
 // ENOENT, ENOTDIR: there is no such directory. EBUSY: a daemon serves there already. ENODEV: the
 // kernel has no FUSE. EPERM: no privilege.
 Result<FuseMount> mount_damonfs(const std::string& path);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/guarded.h"
 #include "fs/tracing/trace_format.h"
 
 namespace damonfs {
@@ -21,6 +22,11 @@ struct Identity {
 };
 
 Result<std::string> no_text(const Call&) { return fail(EINVAL, "this file is read as a stream"); }
+
+// As tracefs answers, not as sysfs does.
+Result<void> take_nothing(const Call&, std::string_view) {
+  return fail(EINVAL, "this file is only read");
+}
 
 std::shared_ptr<TextStream> open_trace_pipe(const Call& call) {
   return call.object<TraceHub>().open();
@@ -43,7 +49,7 @@ Result<std::string> show_id(const Call& call) {
 constexpr mode_t kReadable = 0440;
 constexpr Attribute kTracingRows[] = {
     {"available_events", kReadable, show_available_events, nullptr},
-    {"trace_pipe", kReadable, no_text, nullptr, open_trace_pipe},
+    {"trace_pipe", kReadable, no_text, take_nothing, open_trace_pipe},
 };
 constexpr DirectoryType kTracing = {"tracing", kTracingRows};
 constexpr Attribute kEventRows[] = {
@@ -65,11 +71,11 @@ std::string trace_line(const TraceRecord& record) {
 void TraceReader::push(const TraceRecord& record) {
   {
     const std::lock_guard lock(mutex_);
-    if (queue_.size() >= kMost) {
+    // A kdamond goes on, also when there is no memory for what it has to tell.
+    if (queue_.size() >= kMost || !guarded([&] { queue_.push_back(record); })) {
       ++nr_lost_;
       return;
     }
-    queue_.push_back(record);
   }
   changed_.notify_one();
 }

@@ -7,6 +7,7 @@
 #include <climits>
 #include <type_traits>
 
+#include "core/base/guarded.h"
 #include "fs/tree/keywords.h"
 #include "fs/tree/node.h"
 #include "fs/tree/numbered.h"
@@ -160,15 +161,30 @@ inline Result<int> parse_count(std::string_view text, int most) {
 
 // Throws the numbered directories of `directory` away, with all below them, and makes `count` new
 // ones by `add`: void( Directory& parent, std::string name, const std::shared_ptr<T>& item).
-// ENOMEM, with none left, for more than the kernel has room for.
+// ENOMEM, with none left, for more than the kernel has room for, and for more than we have: judged
+// by what the first one takes, before the others are made.
 template <class T, class Add>
 Result<void> renumber(Directory& directory, Numbered<T>& items, int count, const Add& add) {
   constexpr int kMost = (4 << 20) / 8;  // pointers in the largest array that the kernel allocates
   directory.remove_numbered_children();
   items.clear();
   if (count > kMost) return fail(ENOMEM, "{} directories are more than there is room for", count);
-  for (int i = 0; i < count; ++i) add(directory, std::to_string(i), items.add());
-  return {};
+  const Tree& tree = directory.tree();
+  const uint64_t nr_before = tree.nr_directories();
+  auto made = guarded([&]() -> Result<void> {
+    for (int i = 0; i < count; ++i) {
+      add(directory, std::to_string(i), items.add());
+      if (i != 0) continue;
+      const uint64_t each =
+          sizeof(T) + (tree.nr_directories() - nr_before) * Tree::kBytesPerDirectory;
+      if (auto room = tree.check_room(each * static_cast<uint64_t>(count)); !room) return room;
+    }
+    return {};
+  });
+  if (made) return made;
+  directory.remove_numbered_children();
+  items.clear();
+  return made;
 }
 
 // An `add` for directories of `type` that have files only.

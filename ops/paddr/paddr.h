@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "core/base/result.h"
@@ -65,9 +64,8 @@ class PaddrOperations final : public Operations {
   std::vector<FrameSample> frames_;   // parallel to the samples
 };
 
-// Whether `backend` can watch physical memory here: ENOTSUP for those that know no page frames;
-// EPERM where the kernel hides these (they take CAP_SYS_ADMIN), or why /proc/kpageflags cannot be
-// read. That the backend itself works is not asked. Any thread.
-Result<> try_physical(std::string_view backend, const Paths& paths);
+// Whether page frames may be known here: EPERM where the kernel hides them (they take
+// CAP_SYS_ADMIN), or why /proc/kpageflags cannot be read. Any thread.
+Result<> try_page_frames(const Paths& paths);
 
 }  // namespace damonfs

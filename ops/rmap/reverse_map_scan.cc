@@ -1,6 +1,5 @@
 #include "ops/rmap/reverse_map_scan.h"
 
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -9,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/guarded.h"
+#include "core/base/thread.h"
 #include "ops/procfs/iomem.h"
 
 namespace damonfs {
@@ -109,13 +110,15 @@ size_t runs_for_machine(const Paths& paths) {
   return std::max(ram.value_or(0), kLeastRam) / kRamPerMap / sizeof(MappedRun);
 }
 
-RmapRefresher::RmapRefresher(std::unique_ptr<RmapSource> tables, size_t most_runs)
-    : tables_(std::move(tables)),
-      most_runs_(most_runs),
-      thread_([this](const std::stop_token& stop) {
-        pthread_setname_np(pthread_self(), "damonfs-rmap");
-        run(stop);
-      }) {}
+Result<std::unique_ptr<RmapRefresher>> RmapRefresher::create(std::unique_ptr<RmapSource> tables,
+                                                             size_t most_runs) {
+  std::unique_ptr<RmapRefresher> made(new RmapRefresher(std::move(tables), most_runs));
+  auto thread = start_thread("damonfs-rmap",
+                             [self = made.get()](const std::stop_token& stop) { self->run(stop); });
+  if (!thread) return tl::unexpected(thread.error());
+  made->thread_ = *std::move(thread);
+  return made;
+}
 
 RmapRefresher::~RmapRefresher() = default;
 
@@ -174,11 +177,12 @@ void RmapRefresher::scan(const std::stop_token& stop) {
   using Clock = std::chrono::steady_clock;
   const bool first = nr_scans() == 0;
   auto began = Clock::now();
-  auto scanned = scan_page_tables(*tables_, most_runs_, [&] {
+  const auto go_on = [&] {
     if (!first && !rest(Clock::now() - began, stop)) return false;
     began = Clock::now();
     return !stop.stop_requested();
-  });
+  };
+  auto scanned = guarded([&] { return scan_page_tables(*tables_, most_runs_, go_on); });
   tell(scanned);
   const std::lock_guard lock(mutex_);
   if (scanned) map_ = std::make_shared<const ReverseMap>(std::move(scanned->map));

@@ -41,8 +41,9 @@ size_t runs_for_machine(const Paths& paths);
 // tenth of the time of one processor at most. Any thread may call it.
 class RmapRefresher {
  public:
-  // Scans nothing before it is asked to.
-  RmapRefresher(std::unique_ptr<RmapSource> tables, size_t most_runs);
+  // Scans nothing before it is asked to. EAGAIN, ENOMEM when no thread is to be had.
+  static Result<std::unique_ptr<RmapRefresher>> create(std::unique_ptr<RmapSource> tables,
+                                                       size_t most_runs);
   ~RmapRefresher();
   RmapRefresher(const RmapRefresher&) = delete;
   RmapRefresher& operator=(const RmapRefresher&) = delete;
@@ -65,6 +66,8 @@ class RmapRefresher {
  private:
   static constexpr size_t kAskedAtLeast = 64;
 
+  RmapRefresher(std::unique_ptr<RmapSource> tables, size_t most_runs)
+      : tables_(std::move(tables)), most_runs_(most_runs) {}
   void run(const std::stop_token& stop);
   void scan(const std::stop_token& stop);
   bool rest(std::chrono::steady_clock::duration worked, const std::stop_token& stop);

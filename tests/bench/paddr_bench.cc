@@ -94,7 +94,8 @@ BENCHMARK(reverse_map)->ArgName("huge")->Arg(0)->Arg(1)->Unit(benchmark::kMillis
 // A second scan and all later ones, through the keeper, which rests nine times as long as it works.
 void refresh(benchmark::State& state) {
   const Sleeper sleeper(state.range(0) != 0);
-  RmapRefresher keeper(sleeper.tables(), kMostRuns);
+  const auto made = RmapRefresher::create(sleeper.tables(), kMostRuns);
+  RmapRefresher& keeper = **made;
   constexpr std::chrono::seconds kLong{60};
   keeper.refresh();
   keeper.wait(kLong);
@@ -120,7 +121,8 @@ void sample(benchmark::State& state, PaddrBackend& bits, const std::vector<uint6
 
 void sampling_by_pte(benchmark::State& state) {
   const Sleeper sleeper(state.range(0) != 0);
-  RmapRefresher keeper(sleeper.tables(), kMostRuns);
+  const auto made = RmapRefresher::create(sleeper.tables(), kMostRuns);
+  RmapRefresher& keeper = **made;
   keeper.refresh();
   keeper.wait(std::chrono::seconds(60));
   const auto bits = PtePaddrBackend::create(Paths(), keeper);

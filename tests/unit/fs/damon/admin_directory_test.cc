@@ -10,6 +10,7 @@
 #include <tuple>
 #include <vector>
 
+#include "fs/damon/pinned_targets.h"
 #include "tests/unit/fs/damon/state_commands_fixture.h"
 
 namespace damonfs {
@@ -234,6 +235,31 @@ TEST_F(DamonTree, SomeFilesAnswerEinvalToWhatIsTooBig) {
     EXPECT_EQ(tree_.write(kScheme + "quotas/" + name, "4294967296"), EINVAL) << name;
     EXPECT_EQ(tree_.write(kScheme + "quotas/" + name, "4294967295"), 0) << name;
   }
+}
+
+TEST_F(DamonTree, AProcessIsLookedForWhereItsWriterIs) {
+  const std::string pid = kContext + "targets/0/pid_target";
+  EXPECT_EQ(tree_.write(pid, "5"), 0);
+  EXPECT_EQ(tree_.last_writer, tree_.writer);
+  tree_.writer = 0;
+  EXPECT_EQ(tree_.write(pid, "6"), 0);
+  EXPECT_EQ(tree_.last_writer, 0);
+}
+
+TEST_F(DamonTree, WhichProcessesTargetsHold) {
+  const std::string file = "/damonfs/targets/processes";
+  tree_.dead_pids = {8};
+  EXPECT_EQ(tree_.snapshot(file), "") << "none was named";
+  EXPECT_EQ(tree_.write(kContext + "targets/nr_targets", "300"), 0);
+  for (int t = 1; t < 300; ++t) {
+    ASSERT_EQ(tree_.write(kContext + "targets/" + std::to_string(t) + "/pid_target", "7"), 0);
+  }
+  EXPECT_EQ(tree_.write(kContext + "targets/0/pid_target", "8"), 0);
+  const auto targets = parse_pinned_targets(tree_.snapshot(file));
+  ASSERT_EQ(targets.size(), 300U) << "more than a page of them";
+  EXPECT_EQ(targets.at(kContext + "targets/299").identity, "boot 7");
+  EXPECT_EQ(targets.at(kContext + "targets/299").pid, 7);
+  EXPECT_EQ(targets.at(kContext + "targets/0").identity, kNoProcess);
 }
 
 TEST_F(DamonTree, BoolFiles) {

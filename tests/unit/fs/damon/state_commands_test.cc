@@ -138,6 +138,18 @@ TEST_F(State, AnInvalidCommitChangesNothing) {
   EXPECT_EQ(tree_.read(kContext + "monitoring_attrs/intervals/aggr_us"), "100000\n");
 }
 
+TEST_F(State, AProcessThatIsGoneIsNeitherStartedNorCommitted) {
+  tree_.dead_pids = {42};
+  EXPECT_EQ(command("on"), EINVAL);
+  tree_.dead_pids = {};
+  turn_on();
+  tree_.dead_pids = {42};
+  EXPECT_EQ(command("commit"), EINVAL);
+  EXPECT_EQ(tree_.read(kContext + "targets/0/pid_target"), "42\n");
+  tree_.dead_pids = {};
+  EXPECT_EQ(command("commit"), 0);
+}
+
 TEST_F(State, CommitTakesOverNewAttributes) {
   turn_on();
   set(kContext + "monitoring_attrs/intervals/sample_us", "2000");

@@ -183,8 +183,7 @@ class FrameActionsTest : public testing::Test {
   PaddrActions& make(bool dry_run = false) {
     auto calls = std::make_unique<MemoryCalls>(memory_);
     calls_ = calls.get();
-    keeper_ =
-        std::make_unique<RmapRefresher>(std::make_unique<FakeRmapSource>(memory_.world), 10000);
+    keeper_ = *RmapRefresher::create(std::make_unique<FakeRmapSource>(memory_.world), 10000);
     actions_ = std::make_unique<PaddrActions>(
         memory_.paths(), *keeper_, bits_, FrameActionOptions{.dry_run = dry_run}, std::move(calls));
     return *actions_;

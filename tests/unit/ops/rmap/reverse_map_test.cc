@@ -172,7 +172,8 @@ TEST_F(ReverseMapTest, ScanEndsWhenItIsTold) {
 
 TEST_F(ReverseMapTest, KeeperScansWhenItIsAsked) {
   add(10, {{{0x10000, 100, 1}}});
-  RmapRefresher keeper(std::make_unique<FakeRmapSource>(world_), kMany);
+  const auto made = RmapRefresher::create(std::make_unique<FakeRmapSource>(world_), kMany);
+  RmapRefresher& keeper = **made;
   EXPECT_EQ(keeper.map()->nr_runs(), 0U);
   EXPECT_TRUE(keeper.wait(10s)) << "nothing was asked for";
   EXPECT_EQ(keeper.nr_scans(), 0U);
@@ -189,7 +190,8 @@ TEST_F(ReverseMapTest, KeeperScansWhenItIsAsked) {
 
 TEST_F(ReverseMapTest, KeeperScansWhenItsMapIsOld) {
   add(10, {{{0x10000, 100, 1}}});
-  RmapRefresher keeper(std::make_unique<FakeRmapSource>(world_), kMany);
+  const auto made = RmapRefresher::create(std::make_unique<FakeRmapSource>(world_), kMany);
+  RmapRefresher& keeper = **made;
   keeper.refresh();
   ASSERT_TRUE(keeper.wait(10s));
   keeper.report(63, 63);
@@ -213,7 +215,8 @@ TEST_F(ReverseMapTest, KeeperRestsNineTenthsOfTheTimeFromTheSecondScanOn) {
     std::this_thread::sleep_for(2ms);
     worked += Clock::now() - began;
   };
-  RmapRefresher keeper(std::make_unique<FakeRmapSource>(world_), kMany);
+  const auto made = RmapRefresher::create(std::make_unique<FakeRmapSource>(world_), kMany);
+  RmapRefresher& keeper = **made;
   keeper.refresh();
   ASSERT_TRUE(keeper.wait(200s));
   for (size_t scans = 2; scans < 4; ++scans) {
@@ -233,7 +236,8 @@ TEST_F(ReverseMapTest, KeeperWarnsOnceOfEach) {
   add(10, {{{0x10000, 100, 1}, {0x20000, 200, 1}}});
   add(20, {}).error = EACCES;
   {
-    RmapRefresher keeper(std::make_unique<FakeRmapSource>(world_), 1);
+    const auto made = RmapRefresher::create(std::make_unique<FakeRmapSource>(world_), 1);
+    RmapRefresher& keeper = **made;
     for (int i = 0; i < 3; ++i) {
       keeper.refresh();
       ASSERT_TRUE(keeper.wait(10s));
@@ -280,6 +284,7 @@ TEST(ProcfsPageTablesTest, ReadsFolders) {
   system.write(TempTree::of_process(child.pid(), "maps"), "");
   ProtectedList spared;
   spared.pids = {getpid()};
+  ASSERT_TRUE(spared.hold(Paths()));
   ProcfsPageTables tables(system.paths(), spared);
   EXPECT_EQ(tables.processes().error().code, EACCES) << "process 1 is hidden";
   system.make_folder("proc/1");
