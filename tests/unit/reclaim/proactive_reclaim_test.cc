@@ -160,7 +160,7 @@ TEST(ReclaimTest, NoMemoryToWatchIsAnError) {
   EXPECT_EQ(ENODATA, error_of(build_context(params, machine, ContextUse::start)));
   EXPECT_EQ(AddrRange{}, params.physical.region);
   machine = fake_machine();
-  machine.make_operations = []() -> Result<std::unique_ptr<Operations>> {
+  machine.make_operations = [](OpsId) -> Result<std::unique_ptr<Operations>> {
     return fail(EINVAL, "no paddr");
   };
   EXPECT_EQ(EINVAL, error_of(build_context(params, machine, ContextUse::start)));
