@@ -36,15 +36,16 @@ uint32_t weighted_mean(uint32_t a, uint64_t weight_a, uint32_t b, uint64_t weigh
   return static_cast<uint32_t>(sum / (weight_a + weight_b));
 }
 
-void merge_regions_of(const Context& context, Target& target, uint64_t threshold,
-                      uint64_t sz_limit) {
+void merge_regions_of(const Context& context, Target& target, uint64_t threshold, uint64_t sz_limit,
+                      bool across_swept) {
   auto left = target.regions().begin();
   if (left == target.regions().end()) return;
   for (auto right = std::next(left); right != target.regions().end();) {
     const bool alike =
         left->range.end == right->range.start &&
         difference(merge_score(context, *left), merge_score(context, *right)) <= threshold &&
-        left->range.size() + right->range.size() <= sz_limit;
+        left->range.size() + right->range.size() <= sz_limit &&
+        (left->swept == right->swept || across_swept);
     if (alike) {
       right = merge_two_regions(target, left, right);
     } else {
@@ -101,6 +102,7 @@ RegionList::iterator merge_two_regions(Target& target, RegionList::iterator left
     left->probe_hits[p] = static_cast<uint8_t>(
         weighted_mean(left->probe_hits[p], left_sz, right->probe_hits[p], right_sz));
   }
+  left->swept = std::max(left->swept, right->swept);
   left->range.end = right->range.end;
   return target.remove_region(right);
 }
@@ -136,7 +138,9 @@ void merge_regions(Context& context, uint64_t threshold, uint64_t sz_limit) {
   const uint64_t most = largest_score(context);
   for (uint64_t limit = threshold;;
        limit = limit < most / 2 ? std::max<uint64_t>(1, 2 * limit) : most) {
-    for (Target& target : context.targets) merge_regions_of(context, target, limit, sz_limit);
+    for (Target& target : context.targets) {
+      merge_regions_of(context, target, limit, sz_limit, limit > threshold);
+    }
     if (context.nr_regions() <= context.attrs.max_nr_regions || limit >= most) return;
   }
 }

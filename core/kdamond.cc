@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/base/guarded.h"
+#include "core/base/stop_scope.h"
 #include "core/base/thread.h"
 #include "core/kdamond_loop.h"
 
@@ -30,6 +31,7 @@ void Kdamond::run(const std::string& name, const std::stop_token& stop) {
   tid_ = gettid();
   tid_.notify_all();
   const auto ran = guarded([&] {
+    const StopScope scope(stop);
     KdamondLoop loop(*context_, clock_, requests_);
     loop.start();
     while (loop.run_once(stop)) {
@@ -45,6 +47,14 @@ void Kdamond::run(const std::string& name, const std::stop_token& stop) {
   context_.reset();
   tid_ = -1;
   requests_.close();
+}
+
+Result<void> Kdamond::stop(const std::stop_token& interrupt) {
+  if (!thread_.joinable()) return {};
+  thread_.request_stop();
+  if (auto ended = requests_.wait_closed(interrupt); !ended) return ended;
+  stop();
+  return {};
 }
 
 void Kdamond::stop() {

@@ -34,8 +34,11 @@ class Kdamond {
   // Thread id while running, -1 after.
   [[nodiscard]] pid_t tid() const { return tid_.load(); }
 
-  // Ends the thread and waits for it; nothing more than that when it has ended by itself.
+  // Ends the thread and waits for it; nothing more than that when it has ended by itself. What a
+  // scheme still has to do is left undone, so that this takes well under a second.
   void stop();
+  // The same, but for EINTR when `interrupt` is requested before: the thread ends later.
+  Result<void> stop(const std::stop_token& interrupt);
 
   // Has the kdamond run `fn` between two sampling intervals and waits for its result. ECANCELED
   // when the kdamond has ended or ends before it comes to it; EINTR when `interrupt` is requested

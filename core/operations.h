@@ -14,6 +14,7 @@ namespace damonfs {
 
 struct Context;
 struct Scheme;
+class Sweeper;
 class Target;
 
 // The kinds of address space, by the names they have in `operations` and `avail_operations`.
@@ -85,6 +86,10 @@ class Operations {
   // Whether there still is something to watch. A context all of whose targets are invalid ends its
   // kdamond.
   [[nodiscard]] virtual bool target_valid(const Target& target) = 0;
+
+  // What sweeps the targets, on the kdamond's thread; nullptr where only sampling is possible.
+  // Valid as long as the operations.
+  [[nodiscard]] virtual Sweeper* sweeper() { return nullptr; }
 
   // Does `scheme.action` to each piece of work.
   virtual void apply(const Scheme& scheme, std::span<Application> work) = 0;

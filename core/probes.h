@@ -13,7 +13,7 @@
 
 namespace damonfs {
 
-inline constexpr size_t kMaxProbes = 4;  // a context has at the most
+inline constexpr size_t kMaxProbes = 4;  // of a context
 
 // What a probe's filter asks of a sampled page. In the order of the tree's keywords.
 enum class ProbeFilterType { anon, memcg, hugepage_size, pgidle_unset, pgidle_set };

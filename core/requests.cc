@@ -147,4 +147,10 @@ void RequestQueue::close() {
   for (const Look& look : looks) look.fn(nullptr);
 }
 
+Result<void> RequestQueue::wait_closed(const std::stop_token& interrupt) {
+  std::unique_lock lock(mutex_);
+  if (changed_.wait(lock, interrupt, [this] { return closed_; })) return {};
+  return interrupted();
+}
+
 }  // namespace damonfs

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "core/base/arithmetic.h"
+#include "core/base/stop_scope.h"
 #include "core/core_filters.h"
 #include "core/priority.h"
 #include "core/ranges.h"
@@ -124,6 +125,11 @@ bool SchemeApplier::skip_charged(Target& target, Region& region) {
 }
 
 bool SchemeApplier::in_pattern(const Region& region) const {
+  // Whether it is accessed cannot be told, so it is not cold.
+  if (region.swept == SweptState::unknown && region.nr_accesses + region.last_nr_accesses == 0 &&
+      scheme_.params.action != Action::stat) {
+    return false;
+  }
   return scheme_.params.pattern.matches(region.range.size(), context_.moving_nr_accesses(region),
                                         region.age);
 }
@@ -180,6 +186,7 @@ void SchemeApplier::trace_batch() const {
 }
 
 void SchemeApplier::flush() {
+  if (asked_to_stop()) batch_.clear();
   if (batch_.empty()) return;
   if (context_.traced()) trace_batch();
   const uint64_t began_ns = clock_.now_ns();

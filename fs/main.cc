@@ -6,11 +6,14 @@
 #include <exception>
 #include <iostream>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "fs/command/commands.h"
 #include "fs/command/exec_program.h"
 #include "fs/exec/perf.h"
 #include "fs/exec/process_finders.h"
+#include "ops/doctor/backends.h"
 #include "ops/rmap/protection.h"
 #include "ops/synthetic/units.h"
 
@@ -20,15 +23,25 @@ namespace {
 
 constexpr int kUsage = 2;
 
+// The names of --backend, with a word behind the one that takes a file.
+std::vector<std::string> backend_names() {
+  std::vector<std::string> names = {"auto"};
+  for (const BackendTraits& backend : backends()) {
+    const bool real = backend.make_vaddr != nullptr;
+    names.push_back(real ? std::string(backend.name) : fmt::format("{}FILE", kSyntheticPrefix));
+  }
+  return names;
+}
+
 const CLI::Validator kBackend(
     [](const std::string& name) -> std::string {
-      const bool known = name == "auto" || name == "pte" || name == "idle" ||
-                         name == "soft-dirty" ||
-                         (name.starts_with("synthetic:") && name.size() > sizeof("synthetic:") - 1);
-      if (known) return {};
-      return "'" + name + "' is none of auto, pte, idle, soft-dirty, synthetic:FILE";
+      const auto names = backend_names();
+      const bool synthetic =
+          name.starts_with(kSyntheticPrefix) && name.size() > kSyntheticPrefix.size();
+      if (synthetic || std::ranges::find(names, name) != names.end()) return {};
+      return fmt::format("'{}' is none of {}", name, fmt::join(names, ", "));
     },
-    "auto|pte|idle|soft-dirty|synthetic:FILE", "backend");
+    fmt::format("{}", fmt::join(backend_names(), "|")), "backend");
 
 const CLI::Validator kProtected(
     [](const std::string& words) -> std::string {
@@ -36,6 +49,15 @@ const CLI::Validator kProtected(
       return added ? std::string() : added.error().message;
     },
     "", "protected");
+
+void add_sweep(CLI::App& app, double& percent) {
+  app.add_option("--sweep", percent,
+                 "Percent of one processor that each context may spend on sweeps, which find what "
+                 "samples miss; 0: the kernel's algorithm exactly")
+      ->type_name("PERCENT")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+}
 
 void add_mount(CLI::App& app, MountOptions& options) {
   auto* mount = app.add_subcommand(
@@ -45,6 +67,7 @@ void add_mount(CLI::App& app, MountOptions& options) {
   mount->add_option("--backend", options.backend, "How accesses are noticed")
       ->transform(kBackend)
       ->capture_default_str();
+  add_sweep(*mount, options.sweep);
   mount->add_flag("--dry-run", options.dry_run, "Schemes count what they would do, and do nothing");
   mount
       ->add_option("--protect", options.protect,
@@ -53,6 +76,10 @@ void add_mount(CLI::App& app, MountOptions& options) {
       ->type_name("WHO")
       ->check(kProtected)
       ->allow_extra_args(false);
+  mount->add_flag(
+      "--act-on-devices", options.act_on_devices,
+      "Schemes also act on processes with KVM, VFIO, iommufd or fixed io_uring buffers, "
+      "whose accesses do not show in page tables");
   mount->add_option("--config", options.config, "YAML that sets files of the tree")
       ->type_name("FILE");
   mount->add_flag("--foreground,-f", options.foreground, "Do not go to the background");
@@ -101,6 +128,7 @@ void add_simulate(CLI::App& app, SimulateOptions& options) {
   add_time(*simulate, "--for", options.length_ns, "As in 24h (default: as long as the pattern)");
   add_time(*simulate, "--every", options.every_ns, "Between two rows (default: a twentieth)");
   simulate->add_option("--seed", options.seed, "Of all that is random (default: the pattern's)");
+  add_sweep(*simulate, options.sweep);
   simulate->add_flag("--json", options.json, "A JSON object a row, in place of tables");
 }
 
@@ -167,11 +195,39 @@ void add_watch(CLI::App& app, WatchOptions& options) {
       ->check(CLI::NonNegativeNumber);
 }
 
+void add_wss(CLI::App& app, WssOptions& options) {
+  auto* wss = app.add_subcommand(
+      "wss",
+      "Measure the working set of a process, exact to the page: of PID, or of a command that is "
+      "run: -- COMMAND [ARGUMENT...]");
+  wss->add_option("pid", options.pid, "The process; or, behind --, a command to run")
+      ->check(CLI::PositiveNumber);
+  add_time(*wss, "--for", options.for_ns, "How long, as in 10min (default: 1min)");
+  add_time(*wss, "--interval", options.interval_ns,
+           "Between two sweeps (default: 1s, longer where that costs too much)");
+  wss->add_option("--max-cpu", options.max_cpu,
+                  "Percent of one processor; beyond it a part of the memory stands for all")
+      ->capture_default_str();
+  auto* json = wss->add_flag("--json", options.json, "One JSON object, in place of a table");
+  auto* csv = wss->add_flag("--csv", options.csv, "A row for each sweep")->excludes(json);
+  const auto read_age = [&options](const std::string& text) {
+    const auto parsed = parse_duration_ns(text);
+    if (!parsed) throw CLI::ValidationError("--emit-scheme", parsed.error().message);
+    options.emit_scheme_ns = *parsed;
+  };
+  wss->add_option_function<std::string>("--emit-scheme", read_age,
+                                        "Print the YAML of a scheme that pages out what is idle "
+                                        "for AGE (the table goes to stderr)")
+      ->type_name("AGE")
+      ->excludes(json)
+      ->excludes(csv);
+}
+
 int run(std::span<char*> words) {
   // In the view of `damonfs exec` this program stands by other names, too.
   const std::string_view name = words.empty() ? "" : base_name(words[0]);
   if (name == "perf") return run_perf(words);
-  if (name == "pgrep" || name == "pidof") return run_process_finder(words);
+  if (name == "pgrep" || name == "pidof" || name == "ps") return run_process_finder(words);
   CLI::App app(
       "DAMON, the kernel's data access monitor, in user space: the same tree of files, served by a "
       "daemon",
@@ -187,6 +243,7 @@ int run(std::span<char*> words) {
   ExecOptions exec;
   AttachOptions attach;
   WatchOptions watch;
+  WssOptions wss;
   add_mount(app, mount);
   add_simulate(app, simulate);
   add_dump(app, dump);
@@ -194,17 +251,19 @@ int run(std::span<char*> words) {
   add_umount(app, umount);
   app.add_subcommand("doctor", "Say which backends work here, and what the others lack");
   add_watch(app, watch);
+  add_wss(app, wss);
   add_exec(app, exec);
   add_attach(app, attach);
 
-  // What follows the first -- is a command for watch or exec and not ours to understand.
+  // What follows the first -- is a command for watch, wss or exec and not ours to understand.
   const auto dashes = std::ranges::find(words, std::string_view("--"));
   const std::span ours(words.begin(), dashes);
   if (dashes != words.end()) watch.command.assign(dashes + 1, words.end());
-  exec.command = watch.command;
+  exec.command = wss.command = watch.command;
   try {
     app.parse(static_cast<int>(ours.size()), ours.data());
-    const bool takes_command = app.got_subcommand("watch") || app.got_subcommand("exec");
+    const bool takes_command =
+        app.got_subcommand("watch") || app.got_subcommand("wss") || app.got_subcommand("exec");
     if (dashes != words.end() && !takes_command) throw CLI::ExtrasError({"--"});
     if (app.got_subcommand("exec") && exec.command.empty()) {
       throw CLI::RequiredError("-- COMMAND");
@@ -221,6 +280,7 @@ int run(std::span<char*> words) {
   if (app.got_subcommand("exec")) return run_exec(exec);
   if (app.got_subcommand("attach")) return run_attach(attach);
   if (app.got_subcommand("detach")) return run_detach();
+  if (app.got_subcommand("wss")) return run_wss(wss);
   return run_watch(watch);
 }
 

@@ -13,6 +13,7 @@ packages=(
     libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libsystemd-dev
     libgtest-dev libgmock-dev libbenchmark-dev python3 python3-pytest python3-pytest-rerunfailures python3-venv
     attr util-linux procps file linux-perf gnuplot-nox  # the last three for damo
+    redis-tools  # has the program redis-server, too, and starts no service
     clang-format clang-tidy
 )
 

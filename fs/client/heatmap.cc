@@ -207,7 +207,7 @@ std::vector<std::string> summary(const Snapshot& snapshot) {
       human_time(aggregation), human_size(sums.accessed), percent, human_size(sums.hot)));
   const RegionView& hottest = sums.hottest;
   if (hottest.range.size() == 0) {
-    lines.emplace_back("nothing was accessed");
+    lines.emplace_back(sums.watched == 0 ? "nothing could be looked at" : "nothing was accessed");
     return lines;
   }
   lines.push_back(

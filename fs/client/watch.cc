@@ -20,6 +20,7 @@
 #include "fs/client/watch_view.h"
 #include "fs/command/child.h"
 #include "fs/command/daemon_state.h"
+#include "ops/procfs/device_access.h"
 #include "ops/procfs/maps.h"
 #include "ops/procfs/process.h"
 
@@ -132,6 +133,15 @@ Result<void> Watching::start_target() {
   auto process = Process::open(pid_, Paths{});
   if (!process) return tl::unexpected(process.error());
   process_ = *std::move(process);
+  const auto mapped = read_maps(*process_);
+  if (!mapped) return tl::unexpected(mapped.error());
+  if (!command_ && mapped->empty()) {
+    return fail(ESRCH, "process {} ({}) has no memory of its own to watch: {}", pid_, name_of(pid_),
+                "it is a kernel thread, or has ended");
+  }
+  if (const std::string device = device_access(*process_); !device.empty()) {
+    say(fmt::format("process {} has {}: accesses by that do not show", pid_, device));
+  }
   return {};
 }
 

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,12 +13,19 @@
 
 namespace damonfs {
 
+// Percent of one processor in 1/10,000.
+[[nodiscard]] inline uint64_t basis_points(double percent) {
+  return static_cast<uint64_t>(std::llround(percent * 100));
+}
+
 // damonfs mount. Plain values, as the others.
 struct MountOptions {
   std::string mount_point;
   std::string backend = "auto";      // auto, pte, idle, soft-dirty, synthetic:FILE
   bool dry_run = false;              // schemes count what they would do, and do nothing
+  double sweep = 1;                  // percent of one processor, for sweeps of each context
   std::vector<std::string> protect;  // processes that paddr spares: comm=, cgroup=, pid=
+  bool act_on_devices = false;       // schemes act on processes with KVM, VFIO and the like, too
   std::string config;                // YAML to be applied before anybody is told; empty: none
   bool foreground = false;           // stay; else the command returns once the tree is usable
   std::optional<uint64_t> seed;      // of everything random; none: another each time
@@ -34,6 +42,7 @@ struct SimulateOptions {
   uint64_t length_ns = 0;        // 0: the pattern's
   uint64_t every_ns = 0;         // between two rows; 0: a twentieth
   std::optional<uint64_t> seed;  // in place of the pattern's
+  double sweep = 1;              // as of MountOptions
   bool json = false;             // a JSON object a row, in place of tables
 };
 
@@ -80,6 +89,18 @@ struct WatchOptions {
   int rows = 0;   // of the picture; 0: the terminal's
 };
 
+// damonfs wss
+struct WssOptions {
+  int pid = 0;                             // process to measure, 0: `command`
+  std::vector<std::string> command;        // program to start and measure, with its arguments
+  uint64_t for_ns = 0;                     // how long; 0: a minute, or the age of emit_scheme_ns
+  uint64_t interval_ns = 0;                // between two sweeps; 0: as fast as max_cpu allows
+  double max_cpu = 5;                      // percent of one processor
+  bool json = false;                       // one JSON object, in place of a table
+  bool csv = false;                        // a row a sweep
+  std::optional<uint64_t> emit_scheme_ns;  // the YAML of a scheme for what is idle that long
+};
+
 int run_mount(const MountOptions& options);
 int run_simulate(const SimulateOptions& options);
 int run_dump(const DumpOptions& options);
@@ -92,5 +113,6 @@ int run_exec(const ExecOptions& options);
 int run_attach(const AttachOptions& options);
 int run_detach();
 int run_watch(const WatchOptions& options);
+int run_wss(const WssOptions& options);
 
 }  // namespace damonfs

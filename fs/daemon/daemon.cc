@@ -23,6 +23,7 @@
 #include "fs/daemon/log.h"
 #include "fs/daemon/service_manager.h"
 #include "fs/damon/admin_directory.h"
+#include "fs/damon/pinned_targets.h"
 #include "fs/damonfs/damonfs_directory.h"
 #include "fs/fuse/session.h"
 #include "fs/modules/module_files.h"
@@ -60,6 +61,7 @@ Result<void> configure(Tree& tree, const MountOptions& options) {
 
 Result<ProtectedList> protected_of(const MountOptions& options) {
   ProtectedList list = ProtectedList::own();
+  list.devices = !options.act_on_devices;
   const auto add = [&](std::string_view words) { return list.add(words); };
   for (const std::string& words : options.protect) {
     if (auto added = add(words); !added) return tl::unexpected(added.error());
@@ -139,6 +141,7 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
   const auto made = make_machine({.backend = options.backend,
                                   .seed = options.seed,
                                   .dry_run = options.dry_run,
+                                  .sweep_bp = basis_points(options.sweep),
                                   .protect = *protect});
   if (!made) return failed(made.error());
   const auto trace = std::make_shared<TraceHub>();
@@ -150,6 +153,7 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
   add_modules(tree, machine);
   add_tracing(tree, trace);
   add_damonfs_directory(tree, machine);
+  add_pinned_targets(tree);
   const auto session = Session::mount(tree, options.mount_point);
   if (!session) return failed(session.error());
   Watchdog watchdog;

@@ -65,11 +65,9 @@ Result<void> turn_on(const Call& call, SysfsKdamond& files) {
 
 Result<void> turn_off(const Call& call, SysfsKdamond& files) {
   if (!files.kdamond) return never_started();
-  if (!files.kdamond->running()) return fail(EPERM, "the kdamond has ended already");
   const auto kdamond = files.kdamond;
   const Unlocked unlocked(call.lock);
-  kdamond->stop();
-  return {};
+  return kdamond->stop(call.interrupt);
 }
 
 // Builds what is wanted and has the kdamond take it over. Without the tree's lock.

@@ -233,7 +233,7 @@ std::shared_ptr<Handle> Server::make_handle(const Node& node, int flags,
   const std::stop_token never;
   auto stream = (flags & O_ACCMODE) == O_WRONLY
                     ? nullptr
-                    : open_stream({tree_, *node.directory, lock, never});
+                    : open_stream({tree_, *node.directory, lock, never, ::getpid()});
   return std::make_shared<Handle>(std::in_place_type<OpenStream>, node, std::move(stream));
 }
 

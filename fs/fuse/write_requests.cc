@@ -57,7 +57,7 @@ void Stores::start_store(fuse_req* request, const Node& node, std::string_view t
 void Stores::carry_out(fuse_req* request, const Node& node, std::string_view text,
                        ActiveRequests::Active& active) {
   const auto written = active.carry_out(request, [&](const std::stop_token& stop) {
-    return tree_.write(*node.directory, node.index, text, stop);
+    return tree_.write(*node.directory, node.index, text, stop, fuse_req_ctx(request)->pid);
   });
   if (written) {
     fuse_reply_write(request, text.size());

@@ -189,7 +189,7 @@ Result<void> SysView::add_programs() const {
   std::error_code error;
   const auto own = std::filesystem::read_symlink("/proc/self/exe", error);
   if (error) return fail(error.value(), "cannot tell where this program is: {}", error.message());
-  for (const auto* name : {"perf", "pgrep", "pidof"}) {
+  for (const auto* name : {"perf", "pgrep", "pidof", "ps"}) {
     const std::string program = fmt::format("{}/{}", kViewPrograms, name);
     if (::symlink(own.c_str(), program.c_str()) != 0) return failed("make", program);
   }

@@ -107,6 +107,7 @@ int run_simulate(const SimulateOptions& options) {
   auto world = SimulatedWorld::load(options.pattern, options.seed);
   if (!world) return complain(world.error().message, "damonfs simulate");
   const Plan plan = make_plan(options, world->length_ns());
+  world->set_sweep_bp(basis_points(options.sweep));
   const auto simulation = Simulation::make(options.config, *std::move(world), plan.length_ns);
   if (!simulation) return complain(simulation.error().message, "damonfs simulate");
   return play(**simulation, plan, options.json) ? 0 : 1;

@@ -41,9 +41,9 @@ class TraceReader final : public TextStream {
 
   void push(const TraceRecord& record);
 
-  // As many lines as fit into `most` bytes, one at the least; the rest of a line that was cut comes
+  // As many lines as fit into `max` bytes, one at least; the rest of a line that was cut comes
   // first in the next call. What was lost is a line, too: "[LOST 37 EVENTS]".
-  std::string read_now(size_t most) override;
+  std::string read_now(size_t max) override;
   bool wait(const std::stop_token& stop) override;
 
  private:

@@ -97,6 +97,20 @@ Result<void> store_field_checked(const Call& call, std::string_view text) {
   return store_field<Path...>(call, text);
 }
 
+template <class Enum>
+Result<void> any(Enum /*value*/) {
+  return {};
+}
+
+template <class Enum, auto check>
+Result<std::string> show_avail(const Call& /*call*/) {
+  std::string words;
+  for (size_t i = 0; i < keywords<Enum>.size(); ++i) {
+    if (check(static_cast<Enum>(i))) words += show_keyword(keywords<Enum>[i]);
+  }
+  return words;
+}
+
 }  // namespace attribute_detail
 
 // A file that is read and written: row<&SysfsScheme::apply_interval_us>("apply_interval_us").
@@ -124,6 +138,17 @@ template <auto check, auto... Path>
 constexpr Attribute checked_row(std::string_view name) {
   return {name, 0600, &attribute_detail::show_field<Path...>,
           &attribute_detail::store_field_checked<check, Path...>};
+}
+
+// A file that lists the keywords of an enumeration that its directory takes, one a line: those that
+// pass `check`: Result<void>(value), as of checked_row().
+template <class Enum, auto check>
+constexpr Attribute avail_row(std::string_view name) {
+  return {name, 0400, &attribute_detail::show_avail<Enum, check>, nullptr};
+}
+template <class Enum>
+constexpr Attribute avail_row(std::string_view name) {
+  return avail_row<Enum, attribute_detail::any<Enum>>(name);
 }
 
 // How many directories a nr_ file may ask for. EINVAL for a number below zero or above `most`.

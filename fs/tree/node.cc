@@ -137,7 +137,9 @@ Result<std::string> Tree::read(Directory& directory, int index, const std::stop_
   if (directory.removed()) return fail(ENODEV, "the directory was removed");
   const Attribute& attribute = directory.type().attributes[static_cast<size_t>(index)];
   if (attribute.show == nullptr) return fail(EIO, "the file cannot be read");
-  auto text = guarded([&] { return attribute.show({*this, directory, lock, interrupt}); });
+  auto text = guarded([&] {
+    return attribute.show({*this, directory, lock, interrupt, ::getpid()});
+  });
   if (text && text->size() > kMostShown) text->resize(kMostShown);
   return text;
 }
@@ -147,21 +149,22 @@ Result<std::string> Tree::take_snapshot(Directory& directory, int index,
   std::unique_lock lock(mutex_);
   if (directory.removed()) return fail(ENODEV, "the directory was removed");
   const Attribute& attribute = directory.type().attributes[static_cast<size_t>(index)];
-  return guarded([&] { return attribute.snapshot({*this, directory, lock, interrupt}); });
+  return guarded([&] {
+    return attribute.snapshot({*this, directory, lock, interrupt, ::getpid()});
+  });
 }
 
-Result<void> Tree::store(Directory& directory, const Attribute& attribute, std::string_view text,
-                         std::unique_lock<std::mutex>& lock, const std::stop_token& interrupt) {
+Result<void> Tree::store(const Attribute& attribute, std::string_view text, const Call& call) {
   if (attribute.store == nullptr) return fail(EIO, "the file cannot be written");
-  return guarded([&] { return attribute.store({*this, directory, lock, interrupt}, text); });
+  return guarded([&] { return attribute.store(call, text); });
 }
 
 Result<void> Tree::write(Directory& directory, int index, std::string_view text,
-                         const std::stop_token& interrupt) {
+                         const std::stop_token& interrupt, pid_t writer) {
   std::unique_lock lock(mutex_);
   if (directory.removed()) return fail(ENODEV, "the directory was removed");
   const Attribute& attribute = directory.type().attributes[static_cast<size_t>(index)];
-  auto stored = store(directory, attribute, text, lock, interrupt);
+  auto stored = store(attribute, text, {*this, directory, lock, interrupt, writer});
   if (stored) return stored;
   const auto left_out = refused_lines_.ask(std::chrono::steady_clock::now());
   if (!left_out) return stored;

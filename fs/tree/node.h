@@ -4,6 +4,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
@@ -36,6 +37,9 @@ struct Call {
   std::unique_lock<std::mutex>& lock;
   const std::stop_token&
       interrupt;  // requested when the caller gives up: the wait must end with EINTR
+  // The process or thread that writes, which waits for it: a number of this process's pid
+  // namespace, 0 for one that is not in it.
+  pid_t writer = 0;
 
   template <class T>
   [[nodiscard]] T& object() const;
@@ -166,10 +170,11 @@ class Tree {
   // Reads or writes attribute `index` of `directory`, as read(2) and write(2) of a file opened
   // there would: ENODEV when the directory is gone, EIO when its table has no function for that. A
   // read gives 4095 bytes at the most; ENOMEM when memory runs out. write() logs one line for a
-  // refused write, kLinesPerSecond at the most. Any thread, without the lock.
+  // refused write, kLinesPerSecond at the most. `writer` as in Call. Any
+  // thread, without the lock.
   Result<std::string> read(Directory& directory, int index, const std::stop_token& interrupt);
   Result<void> write(Directory& directory, int index, std::string_view text,
-                     const std::stop_token& interrupt);
+                     const std::stop_token& interrupt, pid_t writer = ::getpid());
 
   // The text of attribute `index` of `directory`, which has a `snapshot` function, as open(2) takes
   // it. ENODEV when the directory is gone; else what the function says. As read().
@@ -199,8 +204,7 @@ class Tree {
  private:
   friend class Directory;
 
-  Result<void> store(Directory& directory, const Attribute& attribute, std::string_view text,
-                     std::unique_lock<std::mutex>& lock, const std::stop_token& interrupt);
+  static Result<void> store(const Attribute& attribute, std::string_view text, const Call& call);
 
   std::mutex mutex_;
   uint64_t next_inode_ = 1;  // the root's, FUSE_ROOT_ID

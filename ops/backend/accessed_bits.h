@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/operations.h"
+#include "core/sweep.h"
 
 namespace damonfs {
 
@@ -21,6 +22,8 @@ class VaddrBackend {
   virtual void check(std::span<Sample> samples) = 0;
   // As check(), of samples without a prepare(): accessed since anybody last made them old.
   virtual void look(std::span<Sample> samples) = 0;
+  // Sweeps the same targets; nullptr where that is not possible. Valid as long as the backend.
+  [[nodiscard]] virtual Sweeper* sweeper() { return nullptr; }
   // What answers the filter `young` by the same bits; owned by the backend. Null: nothing can.
   [[nodiscard]] virtual YoungTest* young_test() { return nullptr; }
   // The name it has on the command line: "pte", "idle", "soft-dirty".

@@ -9,6 +9,8 @@
 #include "ops/doctor/backend_trial.h"
 #include "ops/doctor/features.h"
 #include "ops/idle/idle_backend.h"
+#include "ops/pte/bpf_loader.h"
+#include "ops/pte/kernel_types.h"
 #include "ops/pte/pte_backend.h"
 #include "ops/soft_dirty/soft_dirty_backend.h"
 
@@ -38,12 +40,13 @@ BackendFacts find_backend_facts(const Paths& paths) {
     facts.machine = system.machine;
     facts.kernel = system.release;
   }
-  facts.has_btf = ::access((paths.sys + "/kernel/btf/vmlinux").c_str(), R_OK) == 0;
+  facts.has_btf = ::access(kernel_btf(paths).c_str(), R_OK) == 0;
   const Fd lockdown(
       ::open((paths.sys + "/kernel/security/lockdown").c_str(), O_RDONLY | O_CLOEXEC));
   if (lockdown.valid()) facts.lockdown = chosen_word(read_whole(lockdown).value_or(""));
   facts.capabilities = Capabilities::effective(paths);
   facts.pte = trial_of(PteBackend::create(paths), paths);
+  if (!facts.pte && kernel_bars_bpf_reads()) facts.lockdown = "confidentiality";
   facts.idle = trial_of(IdleBackend::open(paths, {}), paths);
   facts.soft_dirty = trial_of(SoftDirty::open(paths), paths);
   return facts;

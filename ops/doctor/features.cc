@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "ops/doctor/backends.h"
+
 namespace damonfs {
 namespace {
 
@@ -24,7 +26,9 @@ std::string missing_for_pte(const Capabilities& capabilities) {
   return missing;
 }
 
-BackendReport report_on(const char* name, const char* sees) { return {name, false, sees, {}, {}}; }
+BackendReport report_on(const char* name) {
+  return {name, false, std::string(find_backend(name)->sees), {}, {}};
+}
 
 BackendReport lacks(BackendReport report, std::string reason, std::string remedy) {
   report.reason = std::move(reason);
@@ -39,7 +43,7 @@ BackendReport works(BackendReport report, std::string reason) {
 }
 
 BackendReport judge_pte(const BackendFacts& facts) {
-  const BackendReport report = report_on("pte", "reads and writes");
+  const BackendReport report = report_on("pte");
   if (facts.pte) return works(report, "saw what a test process touched");
   if (facts.machine != "x86_64")
     return lacks(report,
@@ -61,8 +65,8 @@ BackendReport judge_pte(const BackendFacts& facts) {
   switch (facts.pte.error().code) {
     case ENOSYS:
       return lacks(report, facts.pte.error().message,
-                   "boot a kernel with CONFIG_BPF_SYSCALL=y, CONFIG_BPF_JIT=y, and "
-                   "CONFIG_ADVISE_SYSCALLS=y, 5.17 or newer");
+                   "boot kernel 5.17 or newer, with CONFIG_BPF_SYSCALL=y, CONFIG_BPF_JIT=y and "
+                   "CONFIG_ADVISE_SYSCALLS=y");
     case EPERM:
     case EACCES:
       return lacks(
@@ -71,14 +75,16 @@ BackendReport judge_pte(const BackendFacts& facts) {
           "run it outside of the container or user namespace, or let its seccomp filter and "
           "security module pass bpf(), process_madvise() and reading other processes");
     default:
-      return lacks(report, facts.pte.error().message,
-                   "use the backend idle, and report this with `uname -r`");
+      return lacks(
+          report, facts.pte.error().message,
+          fmt::format("use the backend idle or another kernel, and report this line, which "
+                      "is of kernel {}",
+                      facts.kernel));
   }
 }
 
 BackendReport judge_idle(const BackendFacts& facts) {
-  const BackendReport report =
-      report_on("idle", "reads and writes, by whichever process shares a page");
+  const BackendReport report = report_on("idle");
   if (facts.idle) return works(report, "saw what a test process touched");
   if (facts.idle.error().code == ENOSYS)
     return lacks(report,
@@ -92,7 +98,7 @@ BackendReport judge_idle(const BackendFacts& facts) {
 }
 
 BackendReport judge_soft_dirty(const BackendFacts& facts) {
-  const BackendReport report = report_on("soft-dirty", "writes only");
+  const BackendReport report = report_on("soft-dirty");
   if (facts.soft_dirty) return works(report, "saw what a test process wrote to");
   switch (facts.soft_dirty.error().code) {
     case ENOSYS:
@@ -120,8 +126,7 @@ const BackendReport* find(std::span<const BackendReport> reports, std::string_vi
 
 std::vector<BackendReport> judge_backends(const BackendFacts& facts) {
   return {judge_pte(facts), judge_idle(facts), judge_soft_dirty(facts),
-          works(report_on("synthetic", "nothing real: accesses made up from a file"),
-                "needs nothing, and is used only when asked for")};
+          works(report_on("synthetic"), "needs nothing, and is used only when asked for")};
 }
 
 std::vector<BackendReport> probe_backends(const Paths& paths) {
@@ -130,11 +135,11 @@ std::vector<BackendReport> probe_backends(const Paths& paths) {
 
 Result<std::string> choose_backend(std::span<const BackendReport> reports) {
   std::string lacking;
-  for (const char* name : {"pte", "idle"}) {
-    const BackendReport* report = find(reports, name);
-    if (report == nullptr) continue;
+  for (const BackendTraits& backend : backends()) {
+    const BackendReport* report = find(reports, backend.name);
+    if (report == nullptr || !backend.automatic) continue;
     if (report->usable) return report->name;
-    lacking += fmt::format("{}{}: {}", lacking.empty() ? "" : "; ", name, report->reason);
+    lacking += fmt::format("{}{}: {}", lacking.empty() ? "" : "; ", backend.name, report->reason);
   }
   const BackendReport* soft_dirty = find(reports, "soft-dirty");
   if (soft_dirty != nullptr && soft_dirty->usable)

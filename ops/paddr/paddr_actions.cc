@@ -14,6 +14,7 @@
 
 #include "core/actions.h"
 #include "core/base/arithmetic.h"
+#include "core/base/stop_scope.h"
 #include "core/base/stretches.h"
 #include "ops/paddr/numa.h"
 #include "ops/procfs/iomem.h"
@@ -107,6 +108,7 @@ void PaddrActions::apply(const Scheme& scheme, std::span<Application> work, uint
     append_joined(all, batch.ranges.back());
   }
   for (const RangeList& window : by_window(intersect(all, memory()), kActionWindow)) {
+    if (asked_to_stop()) break;
     apply_window(scheme.params, batch, window);
   }
   for (Application& piece : work) {
@@ -239,7 +241,7 @@ PaddrActions::Space* PaddrActions::space_of(Batch& batch, uint32_t process) {
       place->second.emplace(Space{held, *std::move(mappings), *std::move(info)});
     } else {
       const Error& error = mappings ? info.error() : mappings.error();
-      if (error.code != ESRCH) {
+      if (!held.is_gone(error.code)) {
         warn_("maps" + std::to_string(error.code), "schemes cannot act: {}", error.message);
       }
     }
@@ -252,7 +254,7 @@ void PaddrActions::act(const SchemeParams& params, Batch& batch, std::vector<Pag
   std::ranges::sort(pages, {}, by_process);
   std::vector<Page> there;
   for_each_run(std::span(pages), &Page::process, [&](std::span<const Page> of_one) {
-    Space* const space = space_of(batch, of_one.front().process);
+    Space* const space = asked_to_stop() ? nullptr : space_of(batch, of_one.front().process);
     if (space == nullptr) return;
     look_again(space->info, of_one, [&](const Page& page, bool same) {
       if (same) there.push_back(page);
@@ -316,7 +318,7 @@ void PaddrActions::page_out(Space& space, std::span<Page> pages) {
 void PaddrActions::prioritize(const Process& process, std::span<Page> pages) {
   constexpr int kMarks = 2;
   std::vector<iovec> bytes;
-  for (size_t first = 0; first < pages.size();) {
+  for (size_t first = 0; first < pages.size() && !asked_to_stop();) {
     const std::span<Page> some =
         pages.subspan(first, std::min<size_t>(pages.size() - first, IOV_MAX));
     bytes.clear();

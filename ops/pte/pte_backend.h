@@ -12,6 +12,7 @@
 #include "ops/backend/page_ages.h"
 #include "ops/procfs/paths.h"
 #include "ops/pte/accessed_bit_clearer.h"
+#include "ops/pte/pte_sweeper.h"
 
 namespace damonfs {
 
@@ -37,6 +38,7 @@ class PteBackend final : public VaddrBackend, public YoungTest {
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
   void look(std::span<Sample> samples) override;
+  [[nodiscard]] Sweeper* sweeper() override { return &sweeper_; }
   [[nodiscard]] YoungTest* young_test() override { return this; }
   [[nodiscard]] std::string_view name() const override { return "pte"; }
 
@@ -44,9 +46,11 @@ class PteBackend final : public VaddrBackend, public YoungTest {
              std::span<bool> young) override;
 
  private:
-  explicit PteBackend(std::unique_ptr<AccessedBitClearer> ager) : ager_(std::move(ager)) {}
+  explicit PteBackend(std::unique_ptr<AccessedBitClearer> ager)
+      : ager_(std::move(ager)), sweeper_(*ager_) {}
 
   std::unique_ptr<AccessedBitClearer> ager_;
+  PteSweeper sweeper_;
   std::vector<PageQuery> queries_;
   std::vector<Aged> aged_;  // what prepare() found, for check()
 };

@@ -12,6 +12,7 @@
 #include "ops/synthetic/pattern_clock.h"
 #include "ops/synthetic/synthetic_machine.h"
 #include "ops/synthetic/synthetic_play.h"
+#include "ops/synthetic/synthetic_sweeper.h"
 #include "ops/vaddr/virtual_operations.h"
 
 namespace damonfs {
@@ -63,6 +64,8 @@ class SyntheticOperations final : public VirtualOperations {
   void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
                     bool accesses) override;
 
+  [[nodiscard]] Sweeper* sweeper() override { return &sweeper_; }
+
   // False once a process that exits has come to its end.
   [[nodiscard]] bool target_valid(const Target& target) override;
 
@@ -74,6 +77,7 @@ class SyntheticOperations final : public VirtualOperations {
   void refuse(Action action, std::span<Application> work);
 
   SyntheticPlay play_;
+  SyntheticSweeper sweeper_{play_};
   WarnOnce warn_;
 };
 

@@ -37,6 +37,8 @@ class VaddrOperations final : public VirtualOperations {
   void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
                     bool accesses) override;
 
+  [[nodiscard]] Sweeper* sweeper() override { return backend_->sweeper(); }
+
   // While its process exists; a zombie, which has no memory left, still does.
   [[nodiscard]] bool target_valid(const Target& target) override;
 

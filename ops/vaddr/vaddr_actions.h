@@ -16,6 +16,7 @@
 #include "ops/filters/vaddr_filters.h"
 #include "ops/pages/kpageflags.h"
 #include "ops/pages/process_pages.h"
+#include "ops/procfs/device_access.h"
 #include "ops/procfs/paths.h"
 #include "ops/procfs/process.h"
 
@@ -24,6 +25,9 @@ namespace damonfs {
 // How a VaddrActions is to work. A plain value.
 struct ActionOptions {
   bool dry_run = false;
+  // Whether schemes act on processes whose memory is accessed past their page tables
+  // (device_access.h), too: it looks cold.
+  bool act_on_devices = false;
   YoungTest* ages = nullptr;  // answers the filter `young`; without, nothing passes one
   ProcessPages::Method method = ProcessPages::Method::best;
 };
@@ -67,6 +71,7 @@ class VaddrActions {
   struct Job;
 
   bool possible(const SchemeParams& params);
+  bool spared(const std::shared_ptr<TargetHandle>& handle, const SchemeParams& params);
   void apply_to_process(const SchemeParams& params, std::span<Application> work);
   void filter(const SchemeParams& params, Job& job);
   [[nodiscard]] RangeList act(const SchemeParams& params, Job& job);
@@ -82,6 +87,7 @@ class VaddrActions {
   PageFilters filters_;
   Adviser adviser_;
   Migrator migrator_;
+  DeviceAccess devices_;
   WarnOnce warn_;
 };
 

@@ -149,10 +149,10 @@ class Episode {
     ASSERT_EQ(range.end % context_->min_region_sz, 0);
   }
   void check_counts(const Region& region) {
-    const uint32_t most = context_->attrs.max_nr_accesses();
-    ASSERT_LE(region.nr_accesses, most);
-    ASSERT_LE(region.last_nr_accesses, most);
-    ASSERT_LE(context_->moving_nr_accesses(region), most);
+    const uint32_t max = context_->attrs.max_nr_accesses();
+    ASSERT_LE(region.nr_accesses, max);
+    ASSERT_LE(region.last_nr_accesses, max);
+    ASSERT_LE(context_->moving_nr_accesses(region), max);
   }
 
   // When nothing but accesses has changed for a while.

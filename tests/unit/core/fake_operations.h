@@ -55,6 +55,7 @@ class FakeOperations final : public Operations {
   std::function<NodeShare(std::span<const AddrRange>, int nid)> share_of =
       [](std::span<const AddrRange>, int) { return NodeShare{}; };
   std::function<void(const std::string&)> on_call;
+  Sweeper* the_sweeper = nullptr;
   bool knows_probes = false;
   bool accesses_monitored = true;  // as the last apply_probes() was told
   int nr_prepares = 0;
@@ -102,6 +103,7 @@ class FakeOperations final : public Operations {
     ASSERT_EQ(samples.size(), prepared.size());
     for (Sample& sample : samples) sample.probes_hit = probes_hit(sample);
   }
+  [[nodiscard]] Sweeper* sweeper() override { return the_sweeper; }
   [[nodiscard]] bool target_valid(const Target& target) override { return valid(target); }
   void apply(const Scheme& scheme, std::span<Application> work) override {
     tell("apply");

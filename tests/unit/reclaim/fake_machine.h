@@ -29,7 +29,7 @@ inline Machine fake_machine(Clock* clock = nullptr) {
   machine.make_operations = [](OpsId) -> Result<std::unique_ptr<Operations>> {
     return std::make_unique<FakeOperations>();
   };
-  machine.biggest_system_ram = []() -> Result<AddrRange> { return kRam; };
+  machine.system_ram_span = []() -> Result<AddrRange> { return kRam; };
   machine.clock = clock;
   machine.seed = 1;
   return machine;

@@ -143,6 +143,8 @@ TEST(ReclaimTest, RefusesWrongParameters) {
   EXPECT_EQ(EINVAL, refused([](ReclaimParams& p) { p.physical.addr_unit = 0; }));
   EXPECT_EQ(EINVAL, refused([](ReclaimParams& p) { p.physical.addr_unit = 3; }));
   EXPECT_EQ(0, refused([](ReclaimParams& p) { p.physical.addr_unit = 8192; }));
+  EXPECT_EQ(0, refused([](ReclaimParams& p) { p.physical.addr_unit = 5000; }))
+      << "a region is of one unit at least";
   EXPECT_EQ(EINVAL, refused([](ReclaimParams& p) { p.physical.region = {8192, 4096}; }));
   EXPECT_EQ(EINVAL, refused([](ReclaimParams& p) { p.physical.region = {8192, 8192}; }));
   EXPECT_EQ(EINVAL, refused([](ReclaimParams& p) {
@@ -154,11 +156,11 @@ TEST(ReclaimTest, RefusesWrongParameters) {
 TEST(ReclaimTest, NoMemoryToWatchIsAnError) {
   ReclaimParams params;
   Machine machine = fake_machine();
-  machine.biggest_system_ram = []() -> Result<AddrRange> { return fail(ENODATA, "none"); };
+  machine.system_ram_span = []() -> Result<AddrRange> { return fail(ENODATA, "none"); };
   EXPECT_EQ(ENODATA, error_of(build_context(params, machine, ContextUse::start)));
   EXPECT_EQ(AddrRange{}, params.physical.region);
   machine = fake_machine();
-  machine.make_operations = []() -> Result<std::unique_ptr<Operations>> {
+  machine.make_operations = [](OpsId) -> Result<std::unique_ptr<Operations>> {
     return fail(EINVAL, "no paddr");
   };
   EXPECT_EQ(EINVAL, error_of(build_context(params, machine, ContextUse::start)));

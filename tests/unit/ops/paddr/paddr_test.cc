@@ -202,16 +202,13 @@ TEST_F(PaddrTest, MapsAreMadeWhenTheyAreNeeded) {
 }
 
 TEST(TryPhysicalTest, SaysWhatIsMissing) {
-  const auto soft_dirty = try_physical("soft-dirty", Paths());
-  ASSERT_FALSE(soft_dirty);
-  EXPECT_EQ(soft_dirty.error().code, ENOTSUP);
-  const auto nowhere = try_physical("pte", TempTree().paths());
+  const auto nowhere = try_page_frames(TempTree().paths());
   EXPECT_EQ(nowhere.error().code, ENOENT);
   const TempTree hidden;
   hidden.write("proc/self/pagemap", "");
-  EXPECT_EQ(try_physical("idle", hidden.paths()).error().code, EPERM);
+  EXPECT_EQ(try_page_frames(hidden.paths()).error().code, EPERM);
   if (geteuid() == 0) {
-    EXPECT_TRUE(try_physical("pte", Paths()));
+    EXPECT_TRUE(try_page_frames(Paths()));
   }
 }
 

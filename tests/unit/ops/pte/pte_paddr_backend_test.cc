@@ -8,6 +8,7 @@
 #include "ops/actions/action_calls.h"
 #include "ops/pages/process_pages.h"
 #include "tests/unit/ops/pte/pte_fixture.h"
+#include "tests/unit/ops/required.h"
 #include "tests/unit/ops/rmap/fake_page_tables.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
@@ -21,7 +22,7 @@ class PtePaddrBackendTest : public testing::Test {
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "page frames are for root";
     if (auto tried = PteBackend::create(Paths(), clock_); !tried)
-      GTEST_SKIP() << tried.error().message;
+      SKIP_WITHOUT("pte", tried.error());
   }
   void watch(std::vector<pid_t> pids, ProtectedList spared = {}) {
     keeper_ = *RmapRefresher::create(
@@ -145,6 +146,7 @@ TEST_F(PtePaddrBackendTest, SparedProcessesAreNotLookedAt) {
   child.run(0);
   ProtectedList spared;
   spared.pids = {child.pid()};
+  ASSERT_TRUE(spared.hold(Paths()));
   watch({child.pid()}, spared);
   auto frames = samples(child, memory);
   bits_->prepare(frames);

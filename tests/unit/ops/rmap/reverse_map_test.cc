@@ -284,6 +284,7 @@ TEST(ProcfsPageTablesTest, ReadsFolders) {
   system.write(TempTree::of_process(child.pid(), "maps"), "");
   ProtectedList spared;
   spared.pids = {getpid()};
+  ASSERT_TRUE(spared.hold(Paths()));
   ProcfsPageTables tables(system.paths(), spared);
   EXPECT_EQ(tables.processes().error().code, EACCES) << "process 1 is hidden";
   system.make_folder("proc/1");

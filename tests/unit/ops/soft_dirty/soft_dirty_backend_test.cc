@@ -15,6 +15,7 @@
 #include "core/context.h"
 #include "ops/procfs/process.h"
 #include "tests/unit/ops/child.h"
+#include "tests/unit/ops/required.h"
 #include "tests/unit/ops/temp_tree.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
@@ -24,6 +25,16 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+
+// Time that stands still but for what a test says.
+class StandingClock final : public Clock {
+ public:
+  [[nodiscard]] uint64_t now_ns() const override { return now_ns_; }
+  void sleep_us(uint64_t us, const std::stop_token& /*stop*/) override { now_ns_ += us * 1000; }
+
+ private:
+  uint64_t now_ns_ = 3600ULL * 1000000000;
+};
 
 class SoftDirtyTest : public testing::Test {
  protected:
@@ -39,7 +50,8 @@ class SoftDirtyTest : public testing::Test {
 
   TempTree tree_;
   Context context_{OpsId::vaddr, nullptr, 1};
-  SoftDirty bits_;
+  StandingClock clock_;
+  SoftDirty bits_{clock_};
 };
 
 TEST_F(SoftDirtyTest, ClearsEachProcess) {
@@ -121,10 +133,41 @@ TEST_F(SoftDirtyTest, WhatCannotBeClearedIsNotAccessedAndSaidOnce) {
   bits_.look(samples);
   EXPECT_TRUE(samples[1].accessed) << "as whoever cleared it last has left it";
   std::filesystem::remove(clear_refs(unopened.pid()));
+  clock_.sleep_us(10000, {});
   tree_.write(TempTree::of_process(unopened.pid(), "clear_refs"), "");
   bits_.prepare(samples);
   bits_.check(samples);
   EXPECT_TRUE(samples[1].accessed) << "it can be cleared again";
+}
+
+// Three samples: not written to, written to between two clearings, and long before.
+TEST_F(SoftDirtyTest, BetweenTwoClearingsNewBitsTellOfAccesses) {
+  const pid_t pid = ::getpid();
+  const Target& target = add_target(pid);
+  const auto put = [&](uint64_t page, uint64_t bits) {
+    tree_.put_number(TempTree::of_process(pid, "pagemap"), page, kPresent | bits | 7);
+  };
+  std::vector<Sample> samples;
+  for (uint64_t page = 0; page < 3; ++page) {
+    put(page, page == 2 ? kSoftDirty : 0);
+    samples.push_back({.target = &target, .addr = page * 4096});
+  }
+  bits_.prepare(samples);
+  ASSERT_EQ("4", written_to_clear_refs(pid));
+  tree_.write(TempTree::of_process(pid, "clear_refs"), "");
+  clock_.sleep_us(9000, {});
+  const auto accessed = [&] {
+    bits_.check(samples);
+    return std::vector<bool>{samples[0].accessed, samples[1].accessed, samples[2].accessed};
+  };
+  bits_.prepare(samples);
+  put(1, kSoftDirty);
+  EXPECT_EQ("", written_to_clear_refs(pid)) << "too soon";
+  EXPECT_EQ(accessed(), (std::vector<bool>{false, true, true})) << "since the last clearing";
+  clock_.sleep_us(2000000, {});
+  EXPECT_EQ(accessed(), (std::vector<bool>{false, true, false})) << "that was long ago";
+  bits_.prepare(samples);
+  EXPECT_EQ("4", written_to_clear_refs(pid));
 }
 
 TEST_F(SoftDirtyTest, SaysWhatTheKernelLacks) {
@@ -141,8 +184,9 @@ TEST_F(SoftDirtyTest, SaysWhatTheKernelLacks) {
 
 // From here on on the kernel's own bits, watching memory of our own.
 TEST(SoftDirtyRealTest, SeesWritesExactlyAndNoReads) {
-  auto bits = SoftDirty::open(Paths());
-  if (!bits) GTEST_SKIP() << bits.error().message;
+  StandingClock clock;
+  auto bits = SoftDirty::open(Paths(), clock);
+  if (!bits) SKIP_WITHOUT("soft-dirty", bits.error());
   Context context(OpsId::vaddr, nullptr, 1);
   const Target& target = context.add_target(*Process::open(::getpid(), Paths()));
   Memory memory(size_t{16} << 20, false);
@@ -151,6 +195,7 @@ TEST(SoftDirtyRealTest, SeesWritesExactlyAndNoReads) {
     samples.push_back({.target = &target, .addr = memory.address(page)});
   }
   for (size_t step = 2; step < 5; ++step) {
+    clock.sleep_us(10000, {});
     (*bits)->prepare(samples);
     for (size_t page = 0; page < memory.pages(); ++page) {
       page % step == 0 ? memory.write(page) : memory.read(page);

@@ -199,6 +199,7 @@ TEST(SyntheticActionsTest, MetricsFollowWhatIsThere) {
   EXPECT_EQ(0U, machine.metrics().node_mem_used_bp(1));
   EXPECT_EQ(0U, machine.metrics().some_mem_psi_us());
   EXPECT_EQ(0U, machine.metrics().active_mem_bp());
+  EXPECT_EQ(0U, machine.metrics().hugepage_mem_bp());
   Machine full("memory 8M\nprocess 1\nmap a 0 16M\nphase 1s\n");
   EXPECT_EQ(10000U, full.metrics().node_mem_used_bp(0));
   EXPECT_EQ(0U, full.metrics().free_mem_permille());

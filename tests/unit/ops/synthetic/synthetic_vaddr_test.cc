@@ -275,14 +275,14 @@ TEST(SyntheticTest, IntervalOfNoTime) {
 TEST(SyntheticTest, SizeDoesNotMatter) {
   // The quickest of several runs, as others may run in between.
   const auto time = [](const std::string& size) {
-    auto least = std::chrono::nanoseconds::max();
+    auto min = std::chrono::nanoseconds::max();
     for (int run = 0; run < 10; ++run) {
       Watched watched("process 1\nmap m 0 " + size + "\nphase 10h\naccess m 100/s\n");
       const auto before = std::chrono::steady_clock::now();
       for (uint64_t page = 0; page < 1000; ++page) watched.accessed(page * kPageSize);
-      least = std::min<std::chrono::nanoseconds>(least, std::chrono::steady_clock::now() - before);
+      min = std::min<std::chrono::nanoseconds>(min, std::chrono::steady_clock::now() - before);
     }
-    return least;
+    return min;
   };
   EXPECT_LT(time("1T"), 20 * time("1G"));
 }

@@ -1,16 +1,13 @@
-#include "ops/actions/cold_advice.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <climits>
 #include <set>
 
 #include "core/base/page_size.h"
-#include "ops/base/time_share.h"
+#include "ops/actions/advise.h"
 
 namespace damonfs {
 namespace {
@@ -51,7 +48,7 @@ struct AdvisedKernel {
   }
 };
 
-TEST(PteColdAdviceTest, NoMorePiecesACallThanTheKernelTakes) {
+TEST(ColdAdviceTest, NoMorePiecesACallThanTheKernelTakes) {
   AdvisedKernel kernel;
   std::vector<bool> refused;
   EXPECT_TRUE(advise_cold(pieces(2500), std::ref(kernel), refused));
@@ -61,21 +58,24 @@ TEST(PteColdAdviceTest, NoMorePiecesACallThanTheKernelTakes) {
   EXPECT_EQ(refused.size(), 2500);
 }
 
-TEST(PteColdAdviceTest, NoMoreBytesACallThanTheKernelTakes) {
+TEST(ColdAdviceTest, FewBytesACallSoThatItIsShort) {
   std::vector<iovec> huge;
   for (size_t i = 0; i < 1024; ++i) huge.push_back(piece(512 * (i + 1), 512));
   AdvisedKernel kernel;
   std::vector<bool> refused;
   EXPECT_TRUE(advise_cold(huge, std::ref(kernel), refused));
-  EXPECT_THAT(kernel.batches, testing::ElementsAre(512, 512));
-  // One that is larger than that has to go alone.
+  EXPECT_EQ(kernel.batches, std::vector<size_t>(128, 8)) << "16 MiB each";
+  // One that is larger than that goes in parts, which end between huge pages.
   const std::vector<iovec> larger{piece(1), piece(512 << 10, 512 << 10), piece(512 << 12)};
   kernel.batches.clear();
   EXPECT_TRUE(advise_cold(larger, std::ref(kernel), refused));
-  EXPECT_THAT(kernel.batches, testing::ElementsAre(1, 1, 1));
+  std::vector<size_t> parts(129, 1);
+  parts.front() = parts.back() = 2;
+  EXPECT_EQ(kernel.batches, parts);
+  EXPECT_EQ(std::count(refused.begin(), refused.end(), true), 0);
 }
 
-TEST(PteColdAdviceTest, RefusedPiecesAreSteppedOver) {
+TEST(ColdAdviceTest, RefusedPiecesAreSteppedOver) {
   AdvisedKernel kernel({1, 2, 50, 100});
   std::vector<bool> refused;
   EXPECT_TRUE(advise_cold(pieces(100), std::ref(kernel), refused));
@@ -84,7 +84,7 @@ TEST(PteColdAdviceTest, RefusedPiecesAreSteppedOver) {
     EXPECT_EQ(refused[i], kernel.refuses.contains(i + 1)) << "piece " << i;
 }
 
-TEST(PteColdAdviceTest, ManyRefusalsEndIt) {
+TEST(ColdAdviceTest, ManyRefusalsEndIt) {
   AdvisedKernel kernel;
   for (uint64_t i = 1; i <= 1000; ++i) kernel.refuses.insert(i);
   std::vector<bool> refused;
@@ -93,7 +93,7 @@ TEST(PteColdAdviceTest, ManyRefusalsEndIt) {
   EXPECT_LE(kernel.batches.size(), 64);
 }
 
-TEST(PteColdAdviceTest, WhatConcernsTheProcessIsAnError) {
+TEST(ColdAdviceTest, WhatConcernsTheProcessIsAnError) {
   for (const int code : {EPERM, ESRCH, EACCES, ENOSYS}) {
     AdvisedKernel kernel({1}, code);
     std::vector<bool> refused;
@@ -105,47 +105,12 @@ TEST(PteColdAdviceTest, WhatConcernsTheProcessIsAnError) {
   }
 }
 
-TEST(PteColdAdviceTest, NothingToAdviseIsNoCall) {
+TEST(ColdAdviceTest, NothingToAdviseIsNoCall) {
   AdvisedKernel kernel;
   std::vector<bool> refused{true};
   EXPECT_TRUE(advise_cold({}, std::ref(kernel), refused));
   EXPECT_TRUE(kernel.batches.empty());
   EXPECT_TRUE(refused.empty());
-}
-
-TEST(PteTimeShareTest, TakesATenthOfTime) {
-  using std::chrono::milliseconds;
-  CpuBudget::Clock::time_point now{};
-  CpuBudget share(now);
-  milliseconds spent{0};
-  for (int i = 0; i < 20'000; ++i) {
-    now += milliseconds(5);
-    if (!share.allows(now)) continue;
-    share.spend(milliseconds(7));
-    spent += milliseconds(7);
-  }
-  const double part = static_cast<double>(spent.count()) / (20'000 * 5);
-  EXPECT_NEAR(part, 0.1, 0.002);
-}
-
-TEST(PteTimeShareTest, SomethingLongIsWaitedForTenTimesAsLong) {
-  using std::chrono::milliseconds;
-  CpuBudget::Clock::time_point now{};
-  CpuBudget share(now);
-  ASSERT_TRUE(share.allows(now));
-  share.spend(milliseconds(200));
-  EXPECT_FALSE(share.allows(now + milliseconds(1800)));
-  EXPECT_TRUE(share.allows(now + milliseconds(2001)));
-}
-
-TEST(PteTimeShareTest, IdleTimeIsHardlySaved) {
-  using std::chrono::milliseconds;
-  CpuBudget::Clock::time_point now{};
-  CpuBudget share(now);
-  now += std::chrono::hours(1);
-  ASSERT_TRUE(share.allows(now));
-  share.spend(milliseconds(10));
-  EXPECT_FALSE(share.allows(now));
 }
 
 }  // namespace

@@ -1,0 +1,122 @@
+#include "ops/idle/idle_sweeper.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "core/target.h"
+#include "ops/base/thread_time.h"
+#include "ops/procfs/maps.h"
+
+namespace damonfs {
+namespace {
+
+uint64_t wall_ns() {
+  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
+
+}  // namespace
+
+Result<AddrRange> IdleSweeper::next_part(const std::shared_ptr<const Process>& process,
+                                         AddrRange range) {
+  if (process_.lock() != process || range.start < reached_ || mapped_.empty()) {
+    auto mapped = read_maps(*process);
+    if (!mapped) return tl::unexpected(mapped.error());
+    if (mapped->empty()) return fail(ESRCH, "process {} has no memory", process->pid());
+    mapped_ = *std::move(mapped);
+    process_ = process;
+    marks_->flags().tick();
+  }
+  const auto mapping =
+      std::upper_bound(mapped_.begin(), mapped_.end(), range.start,
+                       [](uint64_t addr, const AddrRange& mapped) { return addr < mapped.end; });
+  if (mapping == mapped_.end() || mapping->start >= range.end)
+    return AddrRange{range.end, range.end};
+  const uint64_t start = std::max(range.start, mapping->start);
+  return AddrRange{start, std::min({range.end, mapping->end, start + kPagesAPiece * kPageSize})};
+}
+
+Result<> IdleSweeper::read_entries(const Process& process, AddrRange part, SweepCost& cost) {
+  entries_.assign(part.size() / kPageSize, {});
+  const auto file = process.open_file("pagemap", O_RDONLY);
+  if (!file) return tl::unexpected(file.error());
+  const uint64_t began = wall_ns();
+  const ssize_t size = ::pread(file->get(), entries_.data(), entries_.size() * sizeof(PagemapEntry),
+                               static_cast<off_t>(part.start / kPageSize * sizeof(PagemapEntry)));
+  cost.max_hold_ns = wall_ns() - began;
+  if (size < 0)
+    return fail(errno, "pagemap of process {}: {}", process.pid(), std::strerror(errno));
+  return {};
+}
+
+void IdleSweeper::ask(AddrRange part) {
+  const std::span<PageIdle::Mark> marks = marks_->renew(entries_.size());
+  states_.assign(entries_.size(), AccessState::unknown);
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    const uint64_t pfn = entries_[i].pfn();
+    if (pfn != 0) marks[i] = {pfn, marks_->flags().guess(pfn, part.start / kPageSize + i)};
+  }
+  marks_->take();
+  marks_->read([this](size_t i, bool idle) {
+    if (idle)
+      states_[i] = AccessState::not_accessed;
+    else if (marks_->confirm(i))
+      states_[i] = AccessState::accessed;
+  });
+}
+
+uint64_t IdleSweeper::add_runs(AddrRange part, uint64_t start, std::vector<SweptRun>& runs,
+                               SweepCost& cost) const {
+  uint64_t end = part.end;
+  for (size_t i = 0; i < entries_.size();) {
+    const uint64_t addr = part.start + i * kPageSize;
+    if (!entries_[i].present()) {
+      ++i;
+      continue;
+    }
+    const uint64_t size = std::max(marks_->marks()[i].folio.size(), kPageSize);
+    const bool huge = size >= (uint64_t{2} << 20);
+    const uint64_t first = huge ? addr - addr % size : addr;
+    const uint64_t next = huge ? first + size : addr + kPageSize;
+    i += (next - addr) / kPageSize;
+    if (first < start) continue;
+    append_joined(runs, {{first, next}, states_[(addr - part.start) / kPageSize]});
+    ++cost.pages_read;
+    if (states_[(addr - part.start) / kPageSize] == AccessState::accessed) ++cost.pages_made_old;
+    end = std::max(end, next);
+  }
+  return end;
+}
+
+Result<SweepPiece> IdleSweeper::sweep(const Target& target, AddrRange range, SweepMode mode,
+                                      std::vector<SweptRun>& runs) {
+  const uint64_t began = thread_cpu_ns();
+  if (!marks_) {
+    auto marks = PageIdle::open(paths_);
+    if (!marks) return tl::unexpected(marks.error());
+    marks_.emplace(*std::move(marks));
+  }
+  const auto process = std::static_pointer_cast<const Process>(target.handle);
+  const auto part = next_part(process, range);
+  if (!part) return tl::unexpected(part.error());
+  SweepPiece piece{.next = part->end};
+  if (part->size() > 0) {
+    if (auto read = read_entries(*process, *part, piece.cost); !read)
+      return tl::unexpected(read.error());
+    ask(*part);
+    piece.next = add_runs(*part, range.start, runs, piece.cost);
+    if (mode == SweepMode::make_old)
+      marks_->set();
+    else
+      piece.cost.pages_made_old = 0;
+  }
+  reached_ = piece.next;
+  piece.cost.cpu_ns = thread_cpu_ns() - began;
+  return piece;
+}
+
+}  // namespace damonfs

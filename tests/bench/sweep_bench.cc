@@ -1,0 +1,129 @@
+// What a sweep by page tables costs: processor time of all of a process's pages, a page read and a
+// page made old. Needs the rights that the backend `pte` needs, and as much free memory as the
+// largest process has.
+#include <benchmark/benchmark.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "core/target.h"
+#include "ops/procfs/process.h"
+#include "ops/pte/pte_backend.h"
+
+namespace damonfs {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+
+// A child with memory, all of it there, that writes to all of it when told to.
+class Workload {
+ public:
+  Workload(uint64_t bytes, bool huge) : bytes_(bytes) {
+    memory_ = static_cast<char*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    ::madvise(memory_, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    if (::pipe(orders_.data()) != 0 || ::pipe(answers_.data()) != 0) std::abort();
+    pid_ = ::fork();
+    if (pid_ == 0) work();
+    touch();
+  }
+  ~Workload() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    for (const int fd : {orders_[0], orders_[1], answers_[0], answers_[1]}) ::close(fd);
+    ::munmap(memory_, bytes_);
+  }
+  Workload(const Workload&) = delete;
+  Workload& operator=(const Workload&) = delete;
+
+  void touch() {
+    char answer = 0;
+    if (::write(orders_[1], "x", 1) != 1 || ::read(answers_[0], &answer, 1) != 1) std::abort();
+  }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] AddrRange range() const {
+    const auto start = reinterpret_cast<uint64_t>(memory_);
+    return {start, start + bytes_};
+  }
+
+ private:
+  [[noreturn]] void work() {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    char order = 0;
+    do {
+      if (::read(orders_[0], &order, 1) != 1) ::_exit(0);
+      for (uint64_t i = 0; i < bytes_; i += kPage) memory_[i] = 1;
+    } while (::write(answers_[1], "x", 1) == 1);
+    ::_exit(0);
+  }
+
+  uint64_t bytes_;
+  char* memory_;
+  std::array<int, 2> orders_{};
+  std::array<int, 2> answers_{};
+  pid_t pid_ = -1;
+};
+
+uint64_t free_mib() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string word; file >> word;) {
+    uint64_t kib = 0;
+    if (word == "MemAvailable:" && file >> kib) return kib >> 10;
+  }
+  return 0;
+}
+
+// Arguments: MiB of memory; huge pages; whether all of it is accessed before each sweep.
+void sweep(benchmark::State& state) {
+  const auto mib = static_cast<uint64_t>(state.range(0));
+  if (free_mib() < mib + mib / 4) return state.SkipWithError("not enough free memory");
+  Workload workload(mib << 20, state.range(1) != 0);
+  auto bits = PteBackend::create(Paths{});
+  auto process = Process::open(workload.pid(), Paths{});
+  if (!bits || !process) return state.SkipWithError("not permitted");
+  RegionPool pool;
+  const Target target(pool, *process);
+  Sweeper& sweeper = *(*bits)->sweeper();
+  std::vector<SweptRun> runs;
+  SweepCost all;
+  const auto sweep_all = [&](AddrRange range) {
+    SweepCost cost;
+    runs.clear();
+    while (range.start < range.end) {
+      const auto piece = sweeper.sweep(target, range, SweepMode::make_old, runs);
+      if (!piece) return state.SkipWithError(piece.error().message.c_str());
+      range.start = piece->next;
+      cost += piece->cost;
+    }
+    all += cost;
+    state.SetIterationTime(static_cast<double>(cost.cpu_ns) * 1e-9);
+  };
+  sweep_all(workload.range());
+  sweep_all(workload.range());
+  all = {};
+  for (auto unused : state) {
+    if (state.range(2) != 0) workload.touch();
+    sweep_all(workload.range());
+  }
+  const auto ns = static_cast<double>(all.cpu_ns);
+  state.counters["ns_a_page"] = ns / static_cast<double>(all.pages_read);
+  state.counters["made_old"] =
+      static_cast<double>(all.pages_made_old) / static_cast<double>(all.pages_read);
+  state.counters["max_hold_us"] = static_cast<double>(all.max_hold_ns) * 1e-3;
+}
+
+BENCHMARK(sweep)
+    ->ArgNames({"MiB", "huge", "hot"})
+    ->ArgsProduct({{256, 1024, 4096, 16384}, {0, 1}, {0, 1}})
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace damonfs

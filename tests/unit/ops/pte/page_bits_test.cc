@@ -1,0 +1,104 @@
+#include "ops/pte/page_bits.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace damonfs {
+namespace {
+
+constexpr uint64_t kPresent = 1;
+constexpr uint64_t kAccessed = 1 << 5;
+constexpr uint64_t kHuge = 1 << 7;
+constexpr uint64_t kProtNone = 1 << 8;
+constexpr uint64_t kSpecial = 1 << 9;
+constexpr uint64_t kAddr = uint64_t{5} << 30;
+
+using Table = std::array<__u64, PTE_TABLE_ENTRIES>;
+
+EntrySet set_of(std::initializer_list<unsigned> members) {
+  EntrySet set;
+  for (const unsigned member : members) set.set(member);
+  return set;
+}
+
+TEST(EntrySetTest, FindsTheNextSetAndTheNextClear) {
+  EntrySet set = set_of({0, 63, 64, 65, 511});
+  EXPECT_EQ(set.next_set(0), 0U);
+  EXPECT_EQ(set.next_set(1), 63U);
+  EXPECT_EQ(set.next_set(66), 511U);
+  EXPECT_EQ(set.next_set(512), 512U);
+  EXPECT_EQ(set.next_clear(63), 66U);
+  EXPECT_EQ(set.next_clear(511), 512U);
+  EXPECT_EQ(set.count(), 5U);
+}
+
+TEST(EntrySetTest, IsCutAtBothEnds) {
+  for (const unsigned at : {0U, 1U, 63U, 64U, 65U, 300U, 511U, 512U}) {
+    EntrySet low, high;
+    for (unsigned i = 0; i < EntrySet::kSize; ++i) {
+      low.set(i);
+      high.set(i);
+    }
+    low.clear_below(at);
+    high.clear_from(at);
+    EXPECT_EQ(low.count(), EntrySet::kSize - at);
+    EXPECT_EQ(high.count(), at);
+    EXPECT_FALSE((low & high).any());
+  }
+}
+
+TEST(LeafBlockTest, ReadsWhatEntriesSay) {
+  Table table{};
+  table[1] = kPresent;
+  table[2] = kPresent | kAccessed;
+  table[3] = kProtNone | kAccessed;
+  table[4] = kAccessed;  // swapped out
+  table[5] = kPresent | kAccessed | kSpecial;
+  table[511] = kPresent;
+  const LeafBlock block = read_leaves(table, kAddr, 0, 512);
+  EXPECT_EQ(block.resident, set_of({1, 2, 3, 5, 511}));
+  EXPECT_EQ(block.young, set_of({2, 3, 5}));
+  EXPECT_EQ(block.unknown, set_of({5}));
+  EXPECT_EQ(read_leaves(table, kAddr, 2, 5).resident, set_of({2, 3}));
+}
+
+TEST(LeafBlockTest, AHugeLeafThatIsBeingChangedIsUnknown) {
+  LeafBlock block{.addr = kAddr, .shift = PTE_PMD_SHIFT};
+  add_huge_leaf(block, 0, kPresent | kHuge);
+  add_huge_leaf(block, 1, kPresent | kHuge | kAccessed);
+  add_huge_leaf(block, 2, kHuge);
+  EXPECT_EQ(block.resident, set_of({0, 1, 2}));
+  EXPECT_EQ(block.young, set_of({1}));
+  EXPECT_EQ(block.unknown, set_of({2}));
+}
+
+TEST(LeafBlockTest, ALeafOfAGibibyteCannotBeMadeOld) {
+  LeafBlock block{.addr = kAddr, .shift = SWEEP_GIGANTIC};
+  add_huge_leaf(block, 0, kPresent | kHuge | kAccessed);
+  EXPECT_EQ(block.unknown, set_of({0}));
+}
+
+TEST(LeafBlockTest, RunsAreAsLongAsCanBeAndBreakAtHoles) {
+  LeafBlock block{.addr = kAddr, .shift = PTE_PAGE_SHIFT};
+  block.resident = set_of({0, 1, 2, 3, 4, 6, 7});
+  block.young = set_of({1, 2, 3, 6});
+  block.unknown = set_of({3, 7});
+  std::vector<SweptRun> runs;
+  append_runs(block, runs);
+  const auto page = [](uint64_t i) { return kAddr + i * 4096; };
+  const std::vector<SweptRun> expected{{{page(0), page(1)}, AccessState::not_accessed},
+                                       {{page(1), page(3)}, AccessState::accessed},
+                                       {{page(3), page(4)}, AccessState::unknown},
+                                       {{page(4), page(5)}, AccessState::not_accessed},
+                                       {{page(6), page(7)}, AccessState::accessed},
+                                       {{page(7), page(8)}, AccessState::unknown}};
+  EXPECT_EQ(runs, expected);
+  LeafBlock next{.addr = page(8), .shift = PTE_PAGE_SHIFT};
+  next.resident = next.unknown = set_of({0});
+  append_runs(next, runs);
+  EXPECT_EQ(runs.back(), (SweptRun{{page(7), page(9)}, AccessState::unknown}));
+}
+
+}  // namespace
+}  // namespace damonfs

@@ -1,0 +1,374 @@
+#include "ops/pte/pte_sweeper.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+#include <thread>
+
+#include "tests/unit/ops/pte/pte_fixture.h"
+
+namespace damonfs {
+namespace {
+
+using Runs = std::vector<SweptRun>;
+
+constexpr AddrRange kEverything{0, uint64_t{1} << 56};
+constexpr uint64_t kHuge = uint64_t{2} << 20;
+
+// Has all processors put fresh pages on the LRU lists: to move a page, the kernel does so first.
+void drain_lru_batches() {
+  alignas(kPageSize) static char page[kPageSize] = {1};
+  void* pages[] = {page};
+  const int nodes[] = {0};
+  int status = 0;
+  constexpr int kMove = 1 << 1;  // MPOL_MF_MOVE
+  ::syscall(SYS_move_pages, 0, 1UL, pages, nodes, &status, kMove);
+}
+
+// A child that is swept.
+class SweepTest : public PteTest {
+ protected:
+  struct Swept {
+    Runs runs;
+    SweepCost cost;
+    size_t pieces = 0;
+    int error = 0;
+  };
+
+  Swept sweep(const Target& target, AddrRange range = kEverything,
+              SweepMode mode = SweepMode::make_old) {
+    Swept swept;
+    for (uint64_t at = range.start; at < range.end;) {
+      const auto piece = bits_->sweeper()->sweep(target, {at, range.end}, mode, swept.runs);
+      if (!piece) {
+        swept.error = piece.error().code;
+        return swept;
+      }
+      EXPECT_GT(piece->next, at);
+      at = piece->next;
+      swept.cost += piece->cost;
+      ++swept.pieces;
+    }
+    for (size_t i = 0; i < swept.runs.size(); ++i) {
+      EXPECT_LT(swept.runs[i].range.start, swept.runs[i].range.end);
+      if (i > 0) {
+        EXPECT_LE(swept.runs[i - 1].range.end, swept.runs[i].range.start);
+      }
+    }
+    return swept;
+  }
+  // Makes all pages of a child old.
+  void settle(const Target& target) {
+    sweep(target);
+    drain_lru_batches();
+    sweep(target);
+  }
+
+  RegionPool pool_;
+};
+
+// The pages of `memory` that are in `state`.
+std::vector<size_t> pages_in(const Runs& runs, const FreshMemory& memory, AccessState state) {
+  return those(memory.pages(), [&](size_t i) {
+    return std::any_of(runs.begin(), runs.end(), [&](const SweptRun& run) {
+      return run.state == state && run.range.start <= memory.addr(i) &&
+             memory.addr(i) < run.range.end;
+    });
+  });
+}
+
+const std::vector<size_t> kNone;
+
+// What is in one of the two only.
+std::vector<size_t> difference(const std::vector<size_t>& a, const std::vector<size_t>& b) {
+  std::vector<size_t> result;
+  std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(result));
+  return result;
+}
+
+uint64_t bytes_in(const Runs& runs, const FreshMemory& memory, AccessState state) {
+  return pages_in(runs, memory, state).size() * kPageSize;
+}
+
+bool in_pattern(size_t i) { return i % 7 == 0 || (i > 600 && i < 1300) || i == 2999; }
+
+TEST_F(SweepTest, FindsExactlyThePagesThatWereTouched) {
+  const FreshMemory memory(3000);
+  Actor child(
+      {touch_all(memory), touch(memory, in_pattern), touch(memory, [](size_t) { return false; })});
+  const Target target(pool_, child.process());
+  child.run(0);
+  settle(target);
+  child.run(2);
+  EXPECT_TRUE(pages_in(sweep(target).runs, memory, AccessState::accessed).empty());
+  for (int round = 0; round < 3; ++round) {
+    child.run(1);
+    const Swept swept = sweep(target);
+    EXPECT_EQ(bytes_in(swept.runs, memory, AccessState::unknown), 0U);
+    EXPECT_EQ(
+        difference(pages_in(swept.runs, memory, AccessState::accessed), those(3000, in_pattern)),
+        kNone);
+    EXPECT_EQ(difference(pages_in(swept.runs, memory, AccessState::not_accessed),
+                         those(3000, [](size_t i) { return !in_pattern(i); })),
+              kNone);
+    EXPECT_GE(swept.cost.pages_read, 3000U);
+    EXPECT_GE(swept.cost.pages_made_old, those(3000, in_pattern).size());
+    EXPECT_GT(swept.cost.cpu_ns, 0U);
+  }
+}
+
+TEST_F(SweepTest, WhatIsNotResidentIsInNoRun) {
+  const FreshMemory memory(2000);
+  const auto there = [](size_t i) { return i % 3 == 0; };
+  Actor child({touch(memory, there)});
+  const Target target(pool_, child.process());
+  child.run(0);
+  const Runs runs = sweep(target, {memory.addr(0), memory.addr(2000)}).runs;
+  std::set<size_t> found;
+  for (const AccessState state :
+       {AccessState::accessed, AccessState::not_accessed, AccessState::unknown})
+    for (const size_t page : pages_in(runs, memory, state)) found.insert(page);
+  EXPECT_EQ(std::vector<size_t>(found.begin(), found.end()), those(2000, there));
+}
+
+TEST_F(SweepTest, ALookLeavesThePagesAsTheyAre) {
+  const FreshMemory memory(600);
+  Actor child({touch_all(memory), touch(memory, in_pattern)});
+  const Target target(pool_, child.process());
+  child.run(0);
+  settle(target);
+  child.run(1);
+  for (int round = 0; round < 2; ++round) {
+    const Swept swept = sweep(target, kEverything, SweepMode::look);
+    EXPECT_EQ(pages_in(swept.runs, memory, AccessState::accessed), those(600, in_pattern));
+    EXPECT_EQ(swept.cost.pages_made_old, 0U);
+  }
+}
+
+// A sample makes its page old, too: what it found is not lost to the next sweep.
+TEST_F(SweepTest, TellsOfAccessesThatSamplesHaveFound) {
+  const FreshMemory memory(1200);
+  Actor child({touch_all(memory), touch(memory, in_pattern)});
+  Target target(pool_, child.process());
+  child.run(0);
+  settle(target);
+  child.run(1);
+  std::vector<Sample> samples;
+  for (size_t i = 0; i < 1200; i += 2) samples.push_back({&target, memory.addr(i)});
+  bits_->prepare(samples);
+  EXPECT_TRUE(accessed(samples).empty());
+  EXPECT_EQ(pages_in(sweep(target).runs, memory, AccessState::accessed), those(1200, in_pattern));
+  EXPECT_TRUE(pages_in(sweep(target).runs, memory, AccessState::accessed).empty());
+}
+
+TEST_F(SweepTest, OnlyTheRangeIsSweptAndMadeOld) {
+  const FreshMemory memory(2000);
+  Actor child({touch_all(memory)});
+  const Target target(pool_, child.process());
+  child.run(0);
+  settle(target);
+  child.run(0);
+  const Runs middle = sweep(target, {memory.addr(700), memory.addr(1301)}).runs;
+  ASSERT_EQ(middle.size(), 1U);
+  EXPECT_EQ(middle[0], (SweptRun{{memory.addr(700), memory.addr(1301)}, AccessState::accessed}));
+  const Runs all = sweep(target).runs;
+  EXPECT_EQ(pages_in(all, memory, AccessState::not_accessed),
+            those(2000, [](size_t i) { return i >= 700 && i <= 1300; }));
+}
+
+TEST_F(SweepTest, MuchHotMemoryIsSweptInManyPieces) {
+  const FreshMemory memory(100000);
+  Actor child({touch_all(memory)});
+  const Target target(pool_, child.process());
+  child.run(0);
+  settle(target);
+  child.run(0);
+  const Swept swept = sweep(target);
+  EXPECT_EQ(bytes_in(swept.runs, memory, AccessState::accessed), memory.size());
+  EXPECT_GT(swept.pieces, 10U);
+}
+
+TEST_F(SweepTest, ATebibyteThatIsReservedIsPassedOver) {
+  const FreshMemory memory(uint64_t{1} << 28, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+  const auto there = [](size_t i) { return i % (uint64_t{1} << 26) < 4096; };
+  Actor child({[&] {
+    for (size_t part = 0; part < 4; ++part)
+      for (size_t i = 0; i < 4096; ++i) *memory.page((part << 26) + i) = 1;
+  }});
+  const Target target(pool_, child.process());
+  child.run(0);
+  const Swept swept = sweep(target, {memory.addr(0), memory.addr(memory.pages())});
+  uint64_t bytes = 0;
+  for (const SweptRun& run : swept.runs) {
+    EXPECT_TRUE(there((run.range.start - memory.addr(0)) / kPageSize));
+    bytes += run.range.size();
+  }
+  EXPECT_EQ(bytes, 4 * 4096 * kPageSize);
+  EXPECT_LT(swept.pieces, 50U);
+  EXPECT_LT(swept.cost.pages_read, 4 * 4096U + 1);
+}
+
+TEST_F(SweepTest, AHugePageIsReportedOnceAndWhole) {
+  const FreshMemory memory(2048);
+  ::madvise(memory.data(), memory.size(), MADV_HUGEPAGE);
+  Actor child({touch_all(memory)});
+  const Target target(pool_, child.process());
+  child.run(0);
+  if (smaps_kib(child.pid(), "AnonHugePages") == 0) GTEST_SKIP() << "no huge pages here";
+  settle(target);
+  child.run(0);
+  const uint64_t first = (memory.addr(0) + kHuge - 1) & ~(kHuge - 1);
+  const auto middle = sweep(target, {first + kPageSize, first + kHuge + kPageSize});
+  ASSERT_EQ(middle.runs.size(), 1U);
+  EXPECT_EQ(middle.runs[0], (SweptRun{{first + kHuge, first + 2 * kHuge}, AccessState::accessed}));
+  EXPECT_EQ(middle.cost.pages_read, 1U);
+  const auto before = sweep(target, {first, first + 2 * kHuge}).runs;
+  ASSERT_EQ(before.size(), 2U);
+  EXPECT_EQ(before[0], (SweptRun{{first, first + kHuge}, AccessState::accessed}));
+  EXPECT_EQ(before[1], (SweptRun{{first + kHuge, first + 2 * kHuge}, AccessState::not_accessed}));
+  EXPECT_GT(smaps_kib(child.pid(), "AnonHugePages"), 0U) << "it was split";
+}
+
+TEST_F(SweepTest, SharedPagesAreUnknownUntilTheyAreAlone) {
+  const FreshMemory memory(1200);
+  for (size_t i = 0; i < 600; ++i) *memory.page(i) = 1;  // shared with this process by the fork
+  Actor child({touch(memory, [](size_t) { return true; }), [&] {
+                 for (size_t i = 0; i < memory.pages(); ++i)
+                   [[maybe_unused]] const char read = *memory.page(i);
+               }});
+  const Target target(pool_, child.process());
+  child.run(1);
+  drain_lru_batches();
+  const Swept swept = sweep(target);
+  EXPECT_EQ(bytes_in(swept.runs, memory, AccessState::not_accessed), 0U);
+  const auto unknown = pages_in(swept.runs, memory, AccessState::unknown);
+  EXPECT_EQ(unknown, those(1200, [](size_t) { return true; })) << "shared, and the zero page";
+  child.run(0);  // copies them all
+  drain_lru_batches();
+  for (int round = 0; round < 10; ++round) sweep(target);
+  EXPECT_EQ(bytes_in(sweep(target).runs, memory, AccessState::not_accessed), memory.size());
+}
+
+TEST_F(SweepTest, LockedPagesAreUnknown) {
+  const FreshMemory memory(1500);
+  Actor child({touch_all(memory), [&] {
+                 if (::mlock(memory.data(), 700 * kPageSize) != 0) ::_exit(1);
+               }});
+  const Target target(pool_, child.process());
+  child.run(0);
+  child.run(1);
+  drain_lru_batches();
+  for (int round = 0; round < 2; ++round) {
+    child.run(0);
+    const Runs runs = sweep(target).runs;
+    EXPECT_EQ(pages_in(runs, memory, AccessState::unknown),
+              those(1500, [](size_t i) { return i < 700; }));
+    EXPECT_EQ(pages_in(runs, memory, AccessState::accessed),
+              those(1500, [](size_t i) { return i >= 700; }));
+  }
+}
+
+TEST_F(SweepTest, PagesWithoutPermissionsAreCold) {
+  const FreshMemory memory(600);
+  Actor child({touch_all(memory), [&] {
+                 if (::mprotect(memory.data(), memory.size(), PROT_NONE) != 0) ::_exit(1);
+               }});
+  const Target target(pool_, child.process());
+  child.run(0);
+  child.run(1);
+  settle(target);
+  EXPECT_EQ(bytes_in(sweep(target).runs, memory, AccessState::not_accessed), memory.size());
+}
+
+TEST_F(SweepTest, AProcessThatExecutesAnotherProgramIsSweptAsThat) {
+  const FreshMemory memory(600);
+  Actor child({touch_all(memory), [] { ::execl("/bin/sleep", "sleep", "60", nullptr); }});
+  const Target target(pool_, child.process());
+  child.run(0);
+  EXPECT_EQ(bytes_in(sweep(target).runs, memory, AccessState::accessed) / kPageSize >= 500, true);
+  child.start(1);
+  Swept swept;
+  for (int tries = 0; tries < 200; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    swept = sweep(target);
+    if (swept.error == 0 && !swept.runs.empty() &&
+        bytes_in(swept.runs, memory, AccessState::not_accessed) == 0)
+      break;
+  }
+  EXPECT_EQ(swept.error, 0);
+  EXPECT_FALSE(swept.runs.empty());
+  EXPECT_EQ(bytes_in(swept.runs, memory, AccessState::not_accessed), 0U);
+}
+
+TEST_F(SweepTest, AProcessThatHasGoneIsToldAsSuch) {
+  Actor child({});
+  const Target target(pool_, child.process());
+  EXPECT_EQ(sweep(target).error, 0);
+  child.end();
+  EXPECT_EQ(sweep(target).error, ESRCH);
+}
+
+TEST_F(SweepTest, MemoryThatComesAndGoesMeanwhileIsNeverTakenForCold) {
+  const FreshMemory memory(200000, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+  Actor child({[&] {
+    const size_t third = memory.size() / 3;
+    for (;;) {  // maps anew, touches all of it at once, and unmaps
+      for (size_t part = 0; part < 3; ++part) {
+        char* start = static_cast<char*>(memory.data()) + part * third / kPageSize * kPageSize;
+        ::madvise(start, third / kPageSize * kPageSize, MADV_DONTNEED);
+        for (size_t at = 0; at + kPageSize < third; at += kPageSize) start[at] = 1;
+      }
+      ::usleep(1000);
+    }
+  }});
+  const Target target(pool_, child.process());
+  child.start(0);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);
+  size_t sweeps = 0;
+  while (std::chrono::steady_clock::now() < end) {
+    EXPECT_EQ(sweep(target, {memory.addr(0), memory.addr(memory.pages())}).error, 0);
+    ++sweeps;
+  }
+  EXPECT_GT(sweeps, 0U);
+}
+
+TEST_F(SweepTest, AProcessThatDiesMeanwhileEndsTheSweep) {
+  for (int round = 0; round < 10; ++round) {
+    const FreshMemory memory(20000);
+    Actor child({touch_all(memory)});
+    const Target target(pool_, child.process());
+    child.run(0);
+    std::thread killer([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(round));
+      ::kill(child.pid(), SIGKILL);
+    });
+    Swept swept;
+    for (int i = 0; i < 1000 && swept.error == 0; ++i) swept = sweep(target);
+    killer.join();
+    EXPECT_EQ(swept.error, ESRCH);
+  }
+}
+
+TEST_F(SweepTest, LargeFoliosAreNotSplit) {
+  const int file = ::memfd_create("damonfs-sweep", 0);
+  ASSERT_GE(file, 0);
+  ASSERT_EQ(::ftruncate(file, 1024 * kPageSize), 0);
+  const FreshMemory memory(1024, MAP_SHARED, file);
+  ::close(file);
+  Actor child({touch(memory, [](size_t i) { return i % 2 == 0; })});
+  const Target target(pool_, child.process());
+  child.run(0);
+  drain_lru_batches();
+  settle(target);
+  child.run(0);
+  const Runs runs = sweep(target).runs;
+  EXPECT_EQ(pages_in(runs, memory, AccessState::accessed),
+            those(1024, [](size_t i) { return i % 2 == 0; }));
+}
+
+}  // namespace
+}  // namespace damonfs
