@@ -23,10 +23,10 @@ namespace damonfs {
 // the processes are. Schemes' actions change nothing but what is counted as being in memory
 // (SyntheticActions, Residency). Same ownership and thread rule as Operations; the clocks outlive
 // it.
-class SyntheticOperations final : public VirtualOperations {
+class SyntheticVaddr final : public VirtualOperations {
  public:
   // As SyntheticPlay.
-  SyntheticOperations(OpsId id, std::shared_ptr<const Pattern> pattern, const Clock& clock,
+  SyntheticVaddr(OpsId id, std::shared_ptr<const Pattern> pattern, const Clock& clock,
                       PatternClock* virtual_clock = nullptr,
                       std::shared_ptr<SyntheticMachine> machine = nullptr);
 
