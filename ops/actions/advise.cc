@@ -52,10 +52,12 @@ class Progress {
     for (const iovec& piece : left_) {
       if (room == 0 || call.size() == IOV_MAX) return;
       const uint64_t start = addr_of(piece) + std::exchange(begun, 0);
-      uint64_t end = addr_of(piece) + piece.iov_len;
+      const uint64_t whole = addr_of(piece) + piece.iov_len;
+      uint64_t end = whole;
       if (end - start > room) end = std::max(align_down(start + room, kHugePageSize), start);
       if (start == end) return;
       call.push_back({std::bit_cast<void*>(start), end - start});
+      if (end < whole) return;  // the next piece comes after all of this one
       room -= end - start;
     }
   }
