@@ -51,7 +51,7 @@ Result<std::unique_ptr<Operations>> make_vaddr(OpsId id, RealParts& parts) {
   auto backend = parts.backend.make_vaddr(parts.paths);
   if (!backend) return tl::unexpected(backend.error());
   auto actions = std::make_unique<VaddrActions>(
-      parts.paths, ActionOptions{.dry_run = parts.dry_run,
+      parts.paths, VaddrActionOptions{.dry_run = parts.dry_run,
                                  .act_on_devices = !parts.protect.devices,
                                  .ages = (*backend)->young_test()});
   return std::make_unique<VaddrOperations>(id, *std::move(backend), std::move(actions), parts.paths,
@@ -60,13 +60,13 @@ Result<std::unique_ptr<Operations>> make_vaddr(OpsId id, RealParts& parts) {
 
 // Physical memory, watched with schemes.
 Result<std::unique_ptr<Operations>> make_paddr(RealParts& parts) {
-  auto rmap = RmapRefresher::create(std::make_unique<ProcfsPageTables>(parts.paths, parts.protect),
+  auto rmap = RmapRefresher::create(std::make_unique<ProcfsRmapSource>(parts.paths, parts.protect),
                                     runs_for_machine(parts.paths));
   if (!rmap) return tl::unexpected(rmap.error());
   auto backend = parts.backend.make_paddr(parts.paths, **rmap);
   if (!backend) return tl::unexpected(backend.error());
   auto actions = std::make_unique<PaddrActions>(parts.paths, **rmap, **backend,
-                                                FrameActionOptions{.dry_run = parts.dry_run});
+                                                PaddrActionOptions{.dry_run = parts.dry_run});
   return std::make_unique<PaddrOperations>(*std::move(rmap), *std::move(backend),
                                            std::move(actions), parts.paths, parts.metrics);
 }

@@ -144,7 +144,7 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
                                   .sweep_bp = basis_points(options.sweep),
                                   .protect = *protect});
   if (!made) return failed(made.error());
-  const auto trace = std::make_shared<TraceHub>();
+  const auto trace = std::make_shared<TracePipe>();
   Machine machine = made->machine;
   machine.trace = trace.get();
   Tree tree;

@@ -29,7 +29,7 @@ Result<void> take_nothing(const Call&, std::string_view) {
 }
 
 std::shared_ptr<TextStream> open_trace_pipe(const Call& call) {
-  return call.object<TraceHub>().open();
+  return call.object<TracePipe>().open();
 }
 
 Result<std::string> show_available_events(const Call&) {
@@ -110,7 +110,7 @@ bool TraceReader::wait(const std::stop_token& stop) {
   return changed_.wait(lock, stop, [this] { return !queue_.empty() || !rest_.empty(); });
 }
 
-void TraceHub::emit(uint64_t time_ns, const TraceFields& fields) {
+void TracePipe::emit(uint64_t time_ns, const TraceFields& fields) {
   thread_local const Identity self;
   const TraceRecord record{time_ns, self.tid, ::sched_getcpu(), self.name, fields};
   const std::lock_guard lock(mutex_);
@@ -122,7 +122,7 @@ void TraceHub::emit(uint64_t time_ns, const TraceFields& fields) {
   if (gone != 0) nr_readers_ = readers_.size();
 }
 
-std::shared_ptr<TraceReader> TraceHub::open() {
+std::shared_ptr<TraceReader> TracePipe::open() {
   auto reader = std::make_shared<TraceReader>();
   const std::lock_guard lock(mutex_);
   readers_.push_back(reader);
@@ -130,7 +130,7 @@ std::shared_ptr<TraceReader> TraceHub::open() {
   return reader;
 }
 
-void add_tracing(Tree& tree, const std::shared_ptr<TraceHub>& hub) {
+void add_tracing(Tree& tree, const std::shared_ptr<TracePipe>& hub) {
   const std::lock_guard lock(tree.mutex());
   const auto kernel = tree.root().child("kernel");
   Directory& tracing = kernel->add_child("tracing", kTracing, hub);

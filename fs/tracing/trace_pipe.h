@@ -55,7 +55,7 @@ class TraceReader final : public TextStream {
 };
 
 // All readers of one daemon. Thread-safe; outlives kdamonds and the tree.
-class TraceHub final : public TraceSink {
+class TracePipe final : public TraceSink {
  public:
   [[nodiscard]] bool wanted() const override { return nr_readers_.load() != 0; }
   void emit(uint64_t time_ns, const TraceFields& fields) override;
@@ -71,6 +71,6 @@ class TraceHub final : public TraceSink {
 
 // Makes kernel/tracing below the tree's root: trace_pipe, available_events and
 // events/damon/*/format.
-void add_tracing(Tree& tree, const std::shared_ptr<TraceHub>& hub);
+void add_tracing(Tree& tree, const std::shared_ptr<TracePipe>& hub);
 
 }  // namespace damonfs

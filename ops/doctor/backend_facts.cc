@@ -48,7 +48,7 @@ BackendFacts find_backend_facts(const Paths& paths) {
   facts.pte = trial_of(PteBackend::create(paths), paths);
   if (!facts.pte && kernel_bars_bpf_reads()) facts.lockdown = "confidentiality";
   facts.idle = trial_of(IdleBackend::open(paths, {}), paths);
-  facts.soft_dirty = trial_of(SoftDirty::open(paths), paths);
+  facts.soft_dirty = trial_of(SoftDirtyBackend::open(paths), paths);
   return facts;
 }
 

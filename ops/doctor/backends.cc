@@ -39,7 +39,7 @@ Paddr make_idle_paddr(const Paths& paths, RmapRefresher& /*rmap*/) {
   return IdlePaddrBackend::open(paths).map(as_paddr);
 }
 
-Vaddr make_soft_dirty(const Paths& paths) { return SoftDirty::open(paths).map(as_vaddr); }
+Vaddr make_soft_dirty(const Paths& paths) { return SoftDirtyBackend::open(paths).map(as_vaddr); }
 
 constexpr BackendTraits kBackends[] = {
     {.name = "pte",

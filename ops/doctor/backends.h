@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "core/base/result.h"
-#include "ops/backend/accessed_bits.h"
-#include "ops/backend/physical_bits.h"
+#include "ops/backend/vaddr_backend.h"
+#include "ops/backend/paddr_backend.h"
 #include "ops/procfs/paths.h"
 #include "ops/rmap/reverse_map_scan.h"
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/backend/accessed_bits.h"
-#include "ops/backend/page_ages.h"
+#include "ops/backend/vaddr_backend.h"
+#include "ops/backend/young_test.h"
 #include "ops/idle/idle_sweeper.h"
 #include "ops/idle/page_idle.h"
 #include "ops/pages/pagemap.h"

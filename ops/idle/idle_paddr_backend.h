@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/backend/physical_bits.h"
+#include "ops/backend/paddr_backend.h"
 #include "ops/idle/page_idle.h"
 #include "ops/pages/kpageflags.h"
 #include "ops/procfs/paths.h"

@@ -15,7 +15,7 @@
 #include "core/actions.h"
 #include "core/base/arithmetic.h"
 #include "core/base/stop_scope.h"
-#include "core/base/stretches.h"
+#include "core/base/runs.h"
 #include "ops/paddr/numa.h"
 #include "ops/procfs/iomem.h"
 #include "ops/procfs/maps.h"
@@ -78,7 +78,7 @@ struct PaddrActions::Batch {
 };
 
 PaddrActions::PaddrActions(Paths paths, RmapRefresher& keeper, PaddrBackend& bits,
-                           FrameActionOptions options, std::unique_ptr<ActionCalls> calls)
+                           PaddrActionOptions options, std::unique_ptr<ActionCalls> calls)
     : paths_(std::move(paths)),
       keeper_(keeper),
       options_(options),

@@ -14,7 +14,7 @@
 #include "ops/actions/action_calls.h"
 #include "ops/actions/advise.h"
 #include "ops/actions/migrate.h"
-#include "ops/backend/physical_bits.h"
+#include "ops/backend/paddr_backend.h"
 #include "ops/base/warn_once.h"
 #include "ops/filters/paddr_filters.h"
 #include "ops/pages/kpageflags.h"
@@ -25,7 +25,7 @@
 namespace damonfs {
 
 // How a PaddrActions is to work. A plain value.
-struct FrameActionOptions {
+struct PaddrActionOptions {
   bool dry_run = false;
   ProcessPages::Method method = ProcessPages::Method::best;
 };
@@ -58,7 +58,7 @@ class PaddrActions {
  public:
   // `keeper` and `bits` must outlive it.
   PaddrActions(Paths paths, RmapRefresher& keeper, PaddrBackend& bits,
-               FrameActionOptions options = {},
+               PaddrActionOptions options = {},
                std::unique_ptr<ActionCalls> calls = std::make_unique<ActionCalls>());
 
   // Sets sz_applied and sz_filter_passed of all `work`, in units of `addr_unit` bytes, as regions
@@ -114,10 +114,10 @@ class PaddrActions {
 
   Paths paths_;
   RmapRefresher& keeper_;
-  FrameActionOptions options_;
+  PaddrActionOptions options_;
   std::unique_ptr<ActionCalls> calls_;
   Kpageflags frames_;
-  FrameFilters filters_;
+  PaddrFilters filters_;
   Adviser adviser_;
   Migrator migrator_;
   RangeList memory_;  // empty: not known

@@ -8,7 +8,7 @@
 #include <chrono>
 
 #include "core/base/page_size.h"
-#include "core/base/stretches.h"
+#include "core/base/runs.h"
 #include "core/target.h"
 #include "ops/pages/pagemap.h"
 #include "ops/procfs/capabilities.h"

@@ -13,7 +13,7 @@
 #include "core/base/result.h"
 #include "core/operations.h"
 #include "ops/actions/advise.h"
-#include "ops/base/time_share.h"
+#include "ops/base/cpu_budget.h"
 #include "ops/base/warn_once.h"
 #include "ops/procfs/paths.h"
 #include "ops/pte/address_space.h"

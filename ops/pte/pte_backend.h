@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/backend/accessed_bits.h"
-#include "ops/backend/page_ages.h"
+#include "ops/backend/vaddr_backend.h"
+#include "ops/backend/young_test.h"
 #include "ops/procfs/paths.h"
 #include "ops/pte/accessed_bit_clearer.h"
 #include "ops/pte/pte_sweeper.h"

@@ -8,7 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
-#include "ops/backend/physical_bits.h"
+#include "ops/backend/paddr_backend.h"
 #include "ops/procfs/paths.h"
 #include "ops/pte/accessed_bit_clearer.h"
 #include "ops/rmap/reverse_map_scan.h"

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string>
 
-#include "core/base/stretches.h"
+#include "core/base/runs.h"
 #include "core/target.h"
 #include "ops/base/steady_clock.h"
 #include "ops/procfs/process.h"
@@ -28,12 +28,12 @@ Result<> clear_soft_dirty(const Process& process) {
 
 }  // namespace
 
-Result<std::unique_ptr<SoftDirty>> SoftDirty::open(const Paths& paths) {
+Result<std::unique_ptr<SoftDirtyBackend>> SoftDirtyBackend::open(const Paths& paths) {
   static const SteadyClock machine;
   return open(paths, machine);
 }
 
-Result<std::unique_ptr<SoftDirty>> SoftDirty::open(const Paths& paths, const Clock& clock) {
+Result<std::unique_ptr<SoftDirtyBackend>> SoftDirtyBackend::open(const Paths& paths, const Clock& clock) {
   const std::string path = paths.proc + "/self/pagemap";
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return fail(errno, "cannot open {}: {}", path, std::strerror(errno));
@@ -47,10 +47,10 @@ Result<std::unique_ptr<SoftDirty>> SoftDirty::open(const Paths& paths, const Clo
   if (size != sizeof(entry) || !entry.soft_dirty()) {
     return fail(ENOSYS, "the kernel keeps no soft-dirty bits (CONFIG_MEM_SOFT_DIRTY)");
   }
-  return std::make_unique<SoftDirty>(clock);
+  return std::make_unique<SoftDirtyBackend>(clock);
 }
 
-void SoftDirty::prepare(std::span<Sample> samples) {
+void SoftDirtyBackend::prepare(std::span<Sample> samples) {
   not_cleared_.clear();
   written_before_.assign(samples.size(), false);
   for (auto& [process, clearing] : clearings_) clearing.used = false;
@@ -72,7 +72,7 @@ void SoftDirty::prepare(std::span<Sample> samples) {
   std::erase_if(clearings_, [](const auto& known) { return !known.second.used; });
 }
 
-bool SoftDirty::clear(const Target& target, Clearing& clearing) {
+bool SoftDirtyBackend::clear(const Target& target, Clearing& clearing) {
   constexpr uint64_t kFloorNs = 10'000'000;
   constexpr uint64_t kOneOutOf = 100;  // of the time
   const auto& process = static_cast<const Process&>(*target.handle);
@@ -91,7 +91,7 @@ bool SoftDirty::clear(const Target& target, Clearing& clearing) {
   return false;
 }
 
-void SoftDirty::check(std::span<Sample> samples) {
+void SoftDirtyBackend::check(std::span<Sample> samples) {
   constexpr uint64_t kFreshNs = 2'000'000'000;
   look(samples);
   const uint64_t now = clock_->now_ns();
@@ -105,7 +105,7 @@ void SoftDirty::check(std::span<Sample> samples) {
   }
 }
 
-void SoftDirty::look(std::span<Sample> samples) {
+void SoftDirtyBackend::look(std::span<Sample> samples) {
   const std::span<const PagemapEntry> entries = pagemap_.read(samples);
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].leaf_sz = entries[i].present() ? kPageSize : 0;

@@ -10,7 +10,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
-#include "ops/backend/accessed_bits.h"
+#include "ops/backend/vaddr_backend.h"
 #include "ops/base/warn_once.h"
 #include "ops/pages/pagemap.h"
 #include "ops/procfs/paths.h"
@@ -29,16 +29,16 @@ namespace damonfs {
 //  - Others that use soft-dirty bits of the same process (CRIU) are disturbed.
 // A process whose bits cannot be cleared is not accessed, with one warning an errno. A huge page
 // counts as a whole. Same ownership and thread rule as VaddrBackend.
-class SoftDirty final : public VaddrBackend {
+class SoftDirtyBackend final : public VaddrBackend {
  public:
   // ENOSYS when the kernel keeps no soft-dirty bits, which is tried on our own memory; EPERM and
   // the like when pagemap cannot be read.
-  static Result<std::unique_ptr<SoftDirty>> open(const Paths& paths);
-  static Result<std::unique_ptr<SoftDirty>> open(const Paths& paths, const Clock& clock);
+  static Result<std::unique_ptr<SoftDirtyBackend>> open(const Paths& paths);
+  static Result<std::unique_ptr<SoftDirtyBackend>> open(const Paths& paths, const Clock& clock);
 
   // Without asking what the kernel has; for tests on plain files. `clock`, by which clearings are
   // spaced, outlives it.
-  explicit SoftDirty(const Clock& clock) : clock_(&clock) {}
+  explicit SoftDirtyBackend(const Clock& clock) : clock_(&clock) {}
 
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;

@@ -38,7 +38,7 @@ Machine machine_of_pattern(const std::shared_ptr<const Pattern>& pattern, const 
       [pattern, &clock, virtual_clock, has_memory,
        memory = std::move(memory)](OpsId id) -> Result<std::unique_ptr<Operations>> {
     if (id != OpsId::paddr) {
-      return std::make_unique<SyntheticOperations>(id, pattern, clock, virtual_clock, memory);
+      return std::make_unique<SyntheticVaddr>(id, pattern, clock, virtual_clock, memory);
     }
     if (!has_memory) return nobody_has_memory();
     return std::make_unique<SyntheticPaddr>(pattern, clock, virtual_clock, memory);

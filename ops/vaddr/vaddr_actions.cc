@@ -67,7 +67,7 @@ struct VaddrActions::Job {
   }
 };
 
-VaddrActions::VaddrActions(Paths paths, ActionOptions options, std::unique_ptr<ActionCalls> calls)
+VaddrActions::VaddrActions(Paths paths, VaddrActionOptions options, std::unique_ptr<ActionCalls> calls)
     : paths_(std::move(paths)),
       options_(options),
       calls_(std::move(calls)),

@@ -11,7 +11,7 @@
 #include "ops/actions/action_calls.h"
 #include "ops/actions/advise.h"
 #include "ops/actions/migrate.h"
-#include "ops/backend/page_ages.h"
+#include "ops/backend/young_test.h"
 #include "ops/base/warn_once.h"
 #include "ops/filters/vaddr_filters.h"
 #include "ops/pages/kpageflags.h"
@@ -23,7 +23,7 @@
 namespace damonfs {
 
 // How a VaddrActions is to work. A plain value.
-struct ActionOptions {
+struct VaddrActionOptions {
   bool dry_run = false;
   // Whether schemes act on processes whose memory is accessed past their page tables
   // (device_access.h), too: it looks cold.
@@ -58,7 +58,7 @@ struct ActionOptions {
 // beforehand (locked pages count although they stay).
 class VaddrActions {
  public:
-  explicit VaddrActions(Paths paths, ActionOptions options = {},
+  explicit VaddrActions(Paths paths, VaddrActionOptions options = {},
                         std::unique_ptr<ActionCalls> calls = std::make_unique<ActionCalls>());
 
   // Sets sz_applied and sz_filter_passed of all `work`, which is best grouped by target and
@@ -81,10 +81,10 @@ class VaddrActions {
   [[nodiscard]] RangeList collapse(Job& job);
 
   Paths paths_;
-  ActionOptions options_;
+  VaddrActionOptions options_;
   std::unique_ptr<ActionCalls> calls_;
   Kpageflags frames_;
-  PageFilters filters_;
+  VaddrFilters filters_;
   Adviser adviser_;
   Migrator migrator_;
   DeviceAccess devices_;

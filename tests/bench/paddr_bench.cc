@@ -55,7 +55,7 @@ class Sleeper {
   Sleeper& operator=(const Sleeper&) = delete;
 
   [[nodiscard]] std::unique_ptr<RmapSource> tables() const {
-    return std::make_unique<ProcfsPageTables>(Paths(), ProtectedList(), std::vector{pid_});
+    return std::make_unique<ProcfsRmapSource>(Paths(), ProtectedList(), std::vector{pid_});
   }
   // The frames of its memory.
   [[nodiscard]] std::vector<uint64_t> frames() const {

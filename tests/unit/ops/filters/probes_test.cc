@@ -1,5 +1,5 @@
 // Probes of pages of a process, on files that stand for the kernel's.
-#include "ops/filters/probes.h"
+#include "ops/filters/probe_evaluator.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

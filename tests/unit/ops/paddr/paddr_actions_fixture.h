@@ -165,9 +165,9 @@ class YoungBits final : public PaddrBackend {
 inline constexpr uint64_t kAt = 0x10000000;
 
 // Process 0: frames 1000 to 1009, of their own; a huge page in 1024 to 1535.
-class FrameActionsTest : public testing::Test {
+class PaddrActionsTest : public testing::Test {
  protected:
-  FrameActionsTest() {
+  PaddrActionsTest() {
     memory_.add_process();
     memory_.map(0, kAt, 1000, 10);
     for (uint64_t frame = 1000; frame < 1010; ++frame) own(frame);
@@ -185,7 +185,7 @@ class FrameActionsTest : public testing::Test {
     calls_ = calls.get();
     keeper_ = *RmapRefresher::create(std::make_unique<FakeRmapSource>(memory_.world), 10000);
     actions_ = std::make_unique<PaddrActions>(
-        memory_.paths(), *keeper_, bits_, FrameActionOptions{.dry_run = dry_run}, std::move(calls));
+        memory_.paths(), *keeper_, bits_, PaddrActionOptions{.dry_run = dry_run}, std::move(calls));
     return *actions_;
   }
   // Does the work's regions, given in frames, in bytes of `unit`.

@@ -26,7 +26,7 @@ class PtePaddrBackendTest : public testing::Test {
   }
   void watch(std::vector<pid_t> pids, ProtectedList spared = {}) {
     keeper_ = *RmapRefresher::create(
-        std::make_unique<ProcfsPageTables>(Paths(), std::move(spared), std::move(pids)), 1 << 20);
+        std::make_unique<ProcfsRmapSource>(Paths(), std::move(spared), std::move(pids)), 1 << 20);
     auto made = PtePaddrBackend::create(Paths(), *keeper_, clock_);
     ASSERT_TRUE(made) << made.error().message;
     bits_ = *std::move(made);

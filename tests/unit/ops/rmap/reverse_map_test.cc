@@ -259,7 +259,7 @@ TEST(ProcfsPageTablesTest, FindsTheFramesOfAChild) {
     touch(memory, 20, 30);
     return memory;
   });
-  ProcfsPageTables tables(Paths(), ProtectedList(), {child.pid()});
+  ProcfsRmapSource tables(Paths(), ProtectedList(), {child.pid()});
   const auto seen = scan_page_tables(tables, kMany, [] { return true; });
   ASSERT_TRUE(seen);
   ASSERT_THAT(seen->map.processes(), SizeIs(1));
@@ -285,7 +285,7 @@ TEST(ProcfsPageTablesTest, ReadsFolders) {
   ProtectedList spared;
   spared.pids = {getpid()};
   ASSERT_TRUE(spared.hold(Paths()));
-  ProcfsPageTables tables(system.paths(), spared);
+  ProcfsRmapSource tables(system.paths(), spared);
   EXPECT_EQ(tables.processes().error().code, EACCES) << "process 1 is hidden";
   system.make_folder("proc/1");
   system.write("proc/uptime", "1");

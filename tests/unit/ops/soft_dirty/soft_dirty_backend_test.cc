@@ -36,7 +36,7 @@ class StandingClock final : public Clock {
   uint64_t now_ns_ = 3600ULL * 1000000000;
 };
 
-class SoftDirtyTest : public testing::Test {
+class SoftDirtyBackendTest : public testing::Test {
  protected:
   Target& add_target(pid_t pid) {
     tree_.write(TempTree::of_process(pid, "clear_refs"), "");
@@ -51,10 +51,10 @@ class SoftDirtyTest : public testing::Test {
   TempTree tree_;
   Context context_{OpsId::vaddr, nullptr, 1};
   StandingClock clock_;
-  SoftDirty bits_{clock_};
+  SoftDirtyBackend bits_{clock_};
 };
 
-TEST_F(SoftDirtyTest, ClearsEachProcess) {
+TEST_F(SoftDirtyBackendTest, ClearsEachProcess) {
   const Child child;
   const Target& first = add_target(::getpid());
   const Target& second = add_target(child.pid());
@@ -67,7 +67,7 @@ TEST_F(SoftDirtyTest, ClearsEachProcess) {
   EXPECT_EQ("soft-dirty", bits_.name());
 }
 
-TEST_F(SoftDirtyTest, ReadsTheSoftDirtyBit) {
+TEST_F(SoftDirtyBackendTest, ReadsTheSoftDirtyBit) {
   const Target& target = add_target(::getpid());
   const uint64_t entries[] = {kPresent | kSoftDirty | 7, kPresent | 8, kSoftDirty,
                               kSwapped | kSoftDirty | 9, 0};
@@ -86,7 +86,7 @@ TEST_F(SoftDirtyTest, ReadsTheSoftDirtyBit) {
   }
 }
 
-TEST_F(SoftDirtyTest, ProcessThatIsGoneIsNotAccessed) {
+TEST_F(SoftDirtyBackendTest, ProcessThatIsGoneIsNotAccessed) {
   Child child;
   const Target& target = context_.add_target(*Process::open(child.pid(), Paths()));
   std::vector<Sample> samples{{.target = &target, .addr = 0x1000, .accessed = true}};
@@ -105,7 +105,7 @@ TEST_F(SoftDirtyTest, ProcessThatIsGoneIsNotAccessed) {
 
 // Three processes with the bit set: one that is cleared, one that refuses to be opened for it, one
 // that refuses to be written to.
-TEST_F(SoftDirtyTest, WhatCannotBeClearedIsNotAccessedAndSaidOnce) {
+TEST_F(SoftDirtyBackendTest, WhatCannotBeClearedIsNotAccessedAndSaidOnce) {
   const LogCapture log;
   const Child unopened;
   const Child unwritten;
@@ -141,7 +141,7 @@ TEST_F(SoftDirtyTest, WhatCannotBeClearedIsNotAccessedAndSaidOnce) {
 }
 
 // Three samples: not written to, written to between two clearings, and long before.
-TEST_F(SoftDirtyTest, BetweenTwoClearingsNewBitsTellOfAccesses) {
+TEST_F(SoftDirtyBackendTest, BetweenTwoClearingsNewBitsTellOfAccesses) {
   const pid_t pid = ::getpid();
   const Target& target = add_target(pid);
   const auto put = [&](uint64_t page, uint64_t bits) {
@@ -170,14 +170,14 @@ TEST_F(SoftDirtyTest, BetweenTwoClearingsNewBitsTellOfAccesses) {
   EXPECT_EQ("4", written_to_clear_refs(pid));
 }
 
-TEST_F(SoftDirtyTest, SaysWhatTheKernelLacks) {
+TEST_F(SoftDirtyBackendTest, SaysWhatTheKernelLacks) {
   tree_.put_number("proc/self/pagemap", 0, 0);
   ::truncate(tree_.path("proc/self/pagemap").c_str(), off_t{1} << 43);
-  const auto bits = SoftDirty::open(tree_.paths());
+  const auto bits = SoftDirtyBackend::open(tree_.paths());
   ASSERT_FALSE(bits);
   EXPECT_EQ(ENOSYS, bits.error().code);
   const TempTree empty;
-  const auto without = SoftDirty::open(empty.paths());
+  const auto without = SoftDirtyBackend::open(empty.paths());
   ASSERT_FALSE(without);
   EXPECT_EQ(ENOENT, without.error().code);
 }
@@ -185,7 +185,7 @@ TEST_F(SoftDirtyTest, SaysWhatTheKernelLacks) {
 // From here on on the kernel's own bits, watching memory of our own.
 TEST(SoftDirtyRealTest, SeesWritesExactlyAndNoReads) {
   StandingClock clock;
-  auto bits = SoftDirty::open(Paths(), clock);
+  auto bits = SoftDirtyBackend::open(Paths(), clock);
   if (!bits) SKIP_WITHOUT("soft-dirty", bits.error());
   Context context(OpsId::vaddr, nullptr, 1);
   const Target& target = context.add_target(*Process::open(::getpid(), Paths()));

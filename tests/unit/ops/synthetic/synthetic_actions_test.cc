@@ -1,4 +1,4 @@
-// What schemes' actions to described processes count as applied, through SyntheticOperations.
+// What schemes' actions to described processes count as applied, through SyntheticVaddr.
 #include "ops/synthetic/synthetic_actions.h"
 
 #include <gtest/gtest.h>
@@ -76,7 +76,7 @@ class Machine {
   VirtualClock clock_;
   std::shared_ptr<const Pattern> pattern_;
   Context context_;
-  SyntheticOperations operations_;
+  SyntheticVaddr operations_;
   Target* target_;
   Scheme scheme_;
   SchemeParams params_;

@@ -173,7 +173,7 @@ TEST(SyntheticPaddrTest, SeesWhatVaddrSees) {
   const auto pattern = std::make_shared<const Pattern>(*parse_pattern(text));
   VirtualClock clock;
   Context context(OpsId::fvaddr, nullptr, 1);
-  SyntheticOperations operations(OpsId::fvaddr, pattern, clock);
+  SyntheticVaddr operations(OpsId::fvaddr, pattern, clock);
   Target& target = context.add_target(*SyntheticProcess::open(7, pattern));
   operations.init(context);
   int nr_accessed = 0;

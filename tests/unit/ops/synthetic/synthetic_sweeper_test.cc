@@ -55,7 +55,7 @@ class Played {
   std::shared_ptr<const Pattern> pattern_;
   VirtualClock clock_;
   Context context_;
-  SyntheticOperations operations_;
+  SyntheticVaddr operations_;
   const Target* target_;
 };
 

@@ -73,7 +73,7 @@ class Watched {
   }
 
   Context& context() { return context_; }
-  SyntheticOperations& operations() { return operations_; }
+  SyntheticVaddr& operations() { return operations_; }
   Target& target() { return *target_; }
   VirtualClock& clock() { return clock_; }
 
@@ -81,7 +81,7 @@ class Watched {
   VirtualClock clock_;
   std::shared_ptr<const Pattern> pattern_;
   Context context_;
-  SyntheticOperations operations_;
+  SyntheticVaddr operations_;
   Target* target_;
 };
 
@@ -301,7 +301,7 @@ TEST(SyntheticTest, KdamondFindsTheHotPart) {
   )"));
   PatternClock clock;
   auto context = std::make_unique<Context>(
-      OpsId::vaddr, std::make_unique<SyntheticOperations>(OpsId::vaddr, pattern, clock, &clock), 1);
+      OpsId::vaddr, std::make_unique<SyntheticVaddr>(OpsId::vaddr, pattern, clock, &clock), 1);
   const AddrRange hot{0x10000000 + (16 << 20), 0x10000000 + (24 << 20)};
   Target& target = context->add_target(*SyntheticProcess::open(42, pattern));
   RequestQueue requests;

@@ -62,7 +62,7 @@ class VaddrTest : public testing::Test {
   std::unique_ptr<Operations> make_operations(OpsId id) {
     return std::make_unique<VaddrOperations>(
         id, std::make_unique<EveryOther>(&prepared_),
-        std::make_unique<VaddrActions>(tree_.paths(), ActionOptions{.dry_run = true}),
+        std::make_unique<VaddrActions>(tree_.paths(), VaddrActionOptions{.dry_run = true}),
         tree_.paths(), metrics_);
   }
 

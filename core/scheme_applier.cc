@@ -1,4 +1,4 @@
-#include "core/scheme_round.h"
+#include "core/scheme_applier.h"
 
 #include <array>
 

@@ -9,7 +9,7 @@
 
 #include "core/operations.h"
 #include "core/probes.h"
-#include "ops/backend/physical_bits.h"
+#include "ops/backend/paddr_backend.h"
 #include "ops/base/warn_once.h"
 #include "ops/pages/kpageflags.h"
 #include "ops/pages/pagemap.h"

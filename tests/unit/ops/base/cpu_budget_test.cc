@@ -1,4 +1,4 @@
-#include "ops/base/time_share.h"
+#include "ops/base/cpu_budget.h"
 
 #include <gtest/gtest.h>
 

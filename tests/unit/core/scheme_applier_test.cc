@@ -1,5 +1,5 @@
 // Which regions a scheme gets to under quotas, priorities and core filters.
-#include "core/scheme_round.h"
+#include "core/scheme_applier.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

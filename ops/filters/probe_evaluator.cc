@@ -1,4 +1,4 @@
-#include "ops/filters/probes.h"
+#include "ops/filters/probe_evaluator.h"
 
 #include <algorithm>
 #include <cerrno>
