@@ -458,7 +458,7 @@ $B mount $D/a --foreground --backend $S 2>$D/log & P=$!
 until [ -e $D/a/kernel ]; do sleep 0.05; done
 %(before)s
 kill -STOP $P
-trap 'kill -CONT $P; kill $P; wait' EXIT
+trap 'kill -CONT $P; kill $P || true; wait' EXIT
 %(what)s
 """
 
