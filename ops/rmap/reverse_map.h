@@ -30,10 +30,10 @@ struct MappedRun {
 };
 static_assert(sizeof(MappedRun) == 16);
 
-// A process that maps pages. `spared`: nothing may be done to any page that it maps. A value.
+// A process that maps pages. `is_protected`: nothing may be done to any page that it maps. A value.
 struct MappingProcess {
   std::shared_ptr<const Process> process;
-  bool spared = false;
+  bool is_protected = false;
 };
 
 // The mappings of all page frames at (about) one time. Immutable once made, any thread.
