@@ -42,9 +42,11 @@ void Stores::store(fuse_req* request, const Node& node, std::string_view text) {
 
 void Stores::start_store(fuse_req* request, const Node& node, std::string_view text) {
   auto started =
-      start_thread("damonfs-store",
-                   [this, request, node, copy = std::string(text), active = active_.begin()](
-                       const std::stop_token&) mutable { carry_out(request, node, copy, active); });
+      start_thread("damonfs-store", [this, request, node = Node(node), copy = std::string(text),
+                                     active = active_.begin()](const std::stop_token&) mutable {
+        const Node held = std::exchange(node, {});  // goes while the session is still there
+        carry_out(request, held, copy, active);
+      });
   if (started) {
     started->detach();
   } else {

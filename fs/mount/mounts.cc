@@ -24,7 +24,6 @@
 #include <utility>
 
 #include "fs/command/commands.h"
-#include "fs/command/daemon_state.h"
 #include "fs/command/failures.h"
 
 namespace damonfs {
@@ -51,10 +50,9 @@ std::optional<MountEntry> parse_mount(const std::string& line) {
   unsigned major = 0;
   unsigned minor = 0;
   char colon = 0;
-  std::string root;
   std::string word;
   std::istringstream words(line);
-  words >> entry.id >> entry.parent >> major >> colon >> minor >> root >> entry.mount_point;
+  words >> entry.id >> entry.parent >> major >> colon >> minor >> entry.root >> entry.mount_point;
   while (words >> word && word != "-") continue;
   if (!(words >> entry.type)) return std::nullopt;
   words >> entry.source;
@@ -276,6 +274,20 @@ const MountEntry* top_mount(const std::vector<MountEntry>& mounts, std::string_v
 
 Result<std::string> resolve_mount_point(const std::string& path) {
   return open_place(path).map([](Place&& place) { return std::move(place.path); });
+}
+
+std::vector<MountedTree> find_trees() {
+  std::vector<MountedTree> trees;
+  std::vector<dev_t> devices;  // of these
+  const auto mounts = read_mounts();
+  for (const MountEntry& mount : mounts) {
+    const bool whole = mount.type == kMountType && mount.root == "/" &&
+                       top_mount(mounts, mount.mount_point) == &mount;
+    if (!whole || std::ranges::find(devices, mount.device) != devices.end()) continue;
+    devices.push_back(mount.device);
+    trees.push_back({mount.mount_point, ask_daemon(mount.mount_point)});
+  }
+  return trees;
 }
 
 Result<std::string> find_serving(const std::string& path) {

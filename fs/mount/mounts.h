@@ -9,6 +9,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/result.h"
+#include "fs/command/daemon_state.h"
 
 namespace damonfs {
 
@@ -20,6 +21,7 @@ struct MountEntry {
   int id = 0;
   int parent = 0;
   dev_t device = 0;  // of the file system, whatever its mounts
+  std::string root;  // the directory of the file system that is seen at mount_point
   std::string mount_point;
   std::string type;
   std::string source;
@@ -33,6 +35,14 @@ struct MountEntry {
 // there.
 [[nodiscard]] const MountEntry* top_mount(const std::vector<MountEntry>& mounts,
                                           std::string_view mount_point);
+
+// A damonfs whose whole tree is seen somewhere, and whether its daemon answers.
+struct MountedTree {
+  std::string mount_point;
+  DaemonState state;
+};
+// All of them; takes two seconds for each that does not answer.
+[[nodiscard]] std::vector<MountedTree> find_trees();
 
 // The damonfs at `path`, as an absolute path without links. EINVAL when what is there is none;
 // ENOTCONN when its daemon has died; ETIMEDOUT when it does not answer.

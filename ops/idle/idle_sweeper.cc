@@ -19,6 +19,13 @@ uint64_t wall_ns() {
   return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
 }
 
+bool is_huge(const Folio& folio) { return folio.size() >= uint64_t{2} << 20; }
+
+// Where the leaf begins that maps `addr`, which is in `folio`.
+uint64_t start_of(uint64_t addr, const Folio& folio) {
+  return is_huge(folio) ? addr - addr % folio.size() : addr;
+}
+
 }  // namespace
 
 Result<AddrRange> IdleSweeper::next_part(const std::shared_ptr<const Process>& process,
@@ -53,12 +60,16 @@ Result<> IdleSweeper::read_entries(const Process& process, AddrRange part, Sweep
   return {};
 }
 
-void IdleSweeper::ask(AddrRange part) {
+void IdleSweeper::ask(AddrRange part, uint64_t start) {
   const std::span<PageIdle::Mark> marks = marks_->renew(entries_.size());
   states_.assign(entries_.size(), AccessState::unknown);
   for (size_t i = 0; i < entries_.size(); ++i) {
     const uint64_t pfn = entries_[i].pfn();
-    if (pfn != 0) marks[i] = {pfn, marks_->flags().guess(pfn, part.start / kPageSize + i)};
+    if (pfn == 0) continue;
+    const uint64_t addr = part.start + i * kPageSize;
+    const Folio folio = marks_->flags().guess(pfn, addr / kPageSize);
+    // A huge page that begins below is not to be marked.
+    marks[i] = {start_of(addr, folio) < start ? 0 : pfn, folio};
   }
   marks_->take();
   marks_->read([this](size_t i, bool idle) {
@@ -78,10 +89,9 @@ uint64_t IdleSweeper::add_runs(AddrRange part, uint64_t start, std::vector<Swept
       ++i;
       continue;
     }
-    const uint64_t size = std::max(marks_->marks()[i].folio.size(), kPageSize);
-    const bool huge = size >= (uint64_t{2} << 20);
-    const uint64_t first = huge ? addr - addr % size : addr;
-    const uint64_t next = huge ? first + size : addr + kPageSize;
+    const Folio& folio = marks_->marks()[i].folio;
+    const uint64_t first = start_of(addr, folio);
+    const uint64_t next = is_huge(folio) ? first + folio.size() : addr + kPageSize;
     i += (next - addr) / kPageSize;
     if (first < start) continue;
     append_joined(runs, {{first, next}, states_[(addr - part.start) / kPageSize]});
@@ -107,7 +117,7 @@ Result<SweepPiece> IdleSweeper::sweep(const Target& target, AddrRange range, Swe
   if (part->size() > 0) {
     if (auto read = read_entries(*process, *part, piece.cost); !read)
       return tl::unexpected(read.error());
-    ask(*part);
+    ask(*part, range.start);
     piece.next = add_runs(*part, range.start, runs, piece.cost);
     if (mode == SweepMode::make_old)
       marks_->set();

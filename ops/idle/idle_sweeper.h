@@ -37,9 +37,9 @@ class IdleSweeper final : public Sweeper {
   Result<AddrRange> next_part(const std::shared_ptr<const Process>& process, AddrRange range);
   // Reads the entries for the pages of `part`; those that cannot be read are empty.
   Result<> read_entries(const Process& process, AddrRange part, SweepCost& cost);
-  // Fills states_ and huge pages' sizes for the entries.
-  void ask(AddrRange part);
-  // Appends the runs; returns the end of the last one or of the part.
+  // Fills states_ for the entries, but for huge pages that begin below `start`.
+  void ask(AddrRange part, uint64_t start);
+  // Appends the runs from `start` on; returns the end of the last one or of the part.
   uint64_t add_runs(AddrRange part, uint64_t start, std::vector<SweptRun>& runs,
                     SweepCost& cost) const;
 

@@ -478,6 +478,7 @@ def beside_a_stopped_daemon(directory, what, before=""):
     ("$B mount $D/a --backend $S", "serves here already"),
     ("$B watch --mount $D/a --seconds 1 $$", "nobody answers"),
     ("$B attach $D/a", "does not answer"),
+    ("$B status", "does not answer"),
 ])
 def test_commands_at_a_stopped_daemon_say_so(directory, what, said):
     done = beside_a_stopped_daemon(directory, what + " && exit 9 || exit 7")

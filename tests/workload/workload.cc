@@ -35,6 +35,7 @@ constexpr const char* kUsage = R"(usage: workload [OPTIONS]
   --move-every TIME    the hot part moves on by its own size, and from the end back to the start
                        (never)
   --moves N            stop moving after N moves
+  --spots N            the hot part is N parts of that size in all, evenly spread over the memory (1)
   --loop-sleep-us N    sleep after each pass over the hot part (100)
   --rate N             touch each page of the hot part N times a second, evenly, in place of that
   --write, --read      touch pages by writing (the default) or by reading
@@ -74,6 +75,7 @@ struct Options {
   uint64_t loop_sleep_us = 100;
   uint64_t rate = 0;  // touches of each page a second; 0: as often as can be
   uint64_t grow = 0;
+  uint64_t spots = 1;
   uint64_t threads = 1;
   uint64_t seconds = 0;
   uint64_t count_every_ns = 0;
@@ -153,6 +155,8 @@ Options parse_options(int argc, char** argv) {
       options.moves = parse(value, kCounts);
     else if (word == "--loop-sleep-us")
       options.loop_sleep_us = parse(value, kCounts);
+    else if (word == "--spots")
+      options.spots = std::max<uint64_t>(parse(value, kCounts), 1);
     else if (word == "--rate")
       options.rate = parse(value, kCounts);
     else if (word == "--threads")
@@ -286,6 +290,17 @@ void announce_passes(const Options& options) {
   if (::write(STDOUT_FILENO, line, static_cast<size_t>(length)) != length) stopped = true;
 }
 
+// The address of each spot is so far behind that of the one before.
+uint64_t spot_distance(const Options& options) {
+  return options.size / options.spots / kPage * kPage;
+}
+
+void touch_spots(char* hot, const Options& options) {
+  for (uint64_t i = 0; i < options.spots; ++i) {
+    touch(hot + i * spot_distance(options), options.hot / options.spots, options.write);
+  }
+}
+
 // Keeps share number `index` of the hot part hot until the program ends.
 void keep_hot(const std::atomic<char*>& hot, uint64_t index, const Options& options) {
   const uint64_t pages = options.hot / kPage;
@@ -293,7 +308,11 @@ void keep_hot(const std::atomic<char*>& hot, uint64_t index, const Options& opti
   const uint64_t end = pages * (index + 1) / options.threads * kPage;
   if (options.rate > 0 && end > first) return keep_warm(hot, first, end, options);
   while (!stopped) {
-    touch(hot + first, end - first, options.write);
+    if (options.spots > 1) {
+      if (index == 0) touch_spots(hot, options);
+    } else {
+      touch(hot + first, end - first, options.write);
+    }
     passes.fetch_add(1, std::memory_order_relaxed);
     if (options.loop_sleep_us > 0) sleep_us(options.loop_sleep_us);
   }
@@ -355,7 +374,9 @@ int main(int argc, char** argv) {
   }
   announce(options, "ready", memory, options.size);
   std::atomic<char*> hot = memory + options.offset;
-  if (!options.idle) announce(options, "hot", hot, options.hot);
+  for (uint64_t i = 0; i < options.spots && !options.idle; ++i) {
+    announce(options, "hot", hot + i * spot_distance(options), options.hot / options.spots);
+  }
   std::vector<std::jthread> threads;
   for (uint64_t i = 0; i < options.threads && !options.idle; ++i) {
     threads.emplace_back([&, i] { keep_hot(hot, i, options); });
