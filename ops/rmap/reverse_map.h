@@ -44,7 +44,7 @@ struct MappingProcess {
 class ReverseMap {
  public:
   static constexpr uint64_t kBlock = 512;  // frames; a run lies in one aligned block
-  static constexpr size_t kMostProcesses = size_t{1} << 19;
+  static constexpr size_t kMaxProcesses = size_t{1} << 19;
 
   ReverseMap() = default;
   // `runs` in any order, each in one block. They name `processes` by their index.

@@ -32,9 +32,9 @@ class ReverseMapTest : public testing::Test {
     shown.reads = std::move(reads);
     return shown;
   }
-  Scan scan(size_t most_runs = kMany) {
+  Scan scan(size_t max_runs = kMany) {
     FakeRmapSource tables(world_);
-    auto scanned = scan_page_tables(tables, most_runs, [] { return true; });
+    auto scanned = scan_page_tables(tables, max_runs, [] { return true; });
     EXPECT_TRUE(scanned);
     return std::move(*scanned);
   }
