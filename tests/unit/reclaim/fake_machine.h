@@ -16,6 +16,7 @@
 #include "core/requests.h"
 #include "tests/unit/core/fake_metrics.h"
 #include "tests/unit/core/fake_operations.h"
+#include "tests/unit/core/virtual_clock.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {

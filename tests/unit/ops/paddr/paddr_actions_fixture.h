@@ -158,7 +158,6 @@ class YoungBits final : public PaddrBackend {
     for (size_t i = 0; i < folios.size(); ++i) young[i] = young_heads.contains(folios[i].head);
   }
   bool needs_map() const override { return false; }
-  std::string_view name() const override { return "fake"; }
   std::set<uint64_t> young_heads;
 };
 
