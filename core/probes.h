@@ -24,7 +24,7 @@ struct ProbeFilter {
   ProbeFilterType type = ProbeFilterType::anon;
   bool matching = false;
   bool allow = false;
-  std::string path;     // memory cgroup
+  std::string path{};   // memory cgroup
   uint64_t min_sz = 0;  // hugepage_size: bytes, both inclusive
   uint64_t max_sz = 0;
 

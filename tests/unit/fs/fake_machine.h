@@ -91,8 +91,8 @@ class FakeTree {
       if (!available_.contains(id)) return fail(EINVAL, "not available here");
       return std::make_unique<ScriptedOperations>(script);
     };
-    machine_.open_target = [this](int pid, int writer) -> Result<std::shared_ptr<TargetHandle>> {
-      last_writer = writer;
+    machine_.open_target = [this](int pid, int from) -> Result<std::shared_ptr<TargetHandle>> {
+      last_writer = from;
       if (pid <= 0 || dead_pids.contains(pid)) return fail(ESRCH, "no such process");
       return std::make_shared<FakeProcess>(pid, dead_pids);
     };

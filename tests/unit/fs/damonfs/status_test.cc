@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "fs/damonfs/context_status.h"
 #include "tests/unit/core/asker.h"
@@ -15,6 +16,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using testing::ElementsAre;
+
+const std::set<int> kNoneIsDead;
 
 Context& with_all(Context& context) {
   context.addr_unit = 8;
@@ -34,8 +37,8 @@ Context& with_all(Context& context) {
                                   .max_sz = 2},
                                  {.type = ProbeFilterType::memcg, .path = "/x"}},
                      .weight = 7}};
-  Region& region =
-      context.add_target(std::make_shared<FakeProcess>(42)).add_region({0x1000, 0x3000});
+  Region& region = context.add_target(std::make_shared<FakeProcess>(42, kNoneIsDead))
+                       .add_region({0x1000, 0x3000});
   region.last_nr_accesses = 10;
   region.age = 6;
   region.swept = SweptState::accessed;

@@ -33,7 +33,8 @@ class RealProgramTest : public testing::Test {
     for (const std::string& folder : folders) {
       path += (path.empty() ? "" : ":") + (root_ / folder).native();
     }
-    const auto program = find_behind("tool", path, (root_ / "own").native(), root_ / "system");
+    const auto program =
+        find_behind("tool", path, (root_ / "own").native(), (root_ / "system").native());
     return files::path(program).parent_path().filename();
   }
   files::path root_;

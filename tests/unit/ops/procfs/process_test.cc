@@ -118,7 +118,9 @@ TEST(ProcessTest, AThreadsIdStandsForItsProcess) {
   }
   done.count_down();
   thread.join();
-  if (process) EXPECT_TRUE((*process)->exists()) << "the thread has ended, not the process";
+  if (process) {
+    EXPECT_TRUE((*process)->exists()) << "the thread has ended, not the process";
+  }
 }
 
 TEST(ProcessTest, IdentityTellsItFromOthers) {
