@@ -36,15 +36,16 @@ uint32_t weighted_mean(uint32_t a, uint64_t weight_a, uint32_t b, uint64_t weigh
   return static_cast<uint32_t>(sum / (weight_a + weight_b));
 }
 
-void merge_regions_of(const Context& context, Target& target, uint64_t threshold,
-                      uint64_t sz_limit) {
+void merge_regions_of(const Context& context, Target& target, uint64_t threshold, uint64_t sz_limit,
+                      bool across_swept) {
   auto left = target.regions().begin();
   if (left == target.regions().end()) return;
   for (auto right = std::next(left); right != target.regions().end();) {
     const bool alike =
         left->range.end == right->range.start &&
         difference(merge_score(context, *left), merge_score(context, *right)) <= threshold &&
-        left->range.size() + right->range.size() <= sz_limit;
+        left->range.size() + right->range.size() <= sz_limit &&
+        (left->swept == right->swept || across_swept);
     if (alike) {
       right = merge_two_regions(target, left, right);
     } else {
@@ -101,6 +102,7 @@ RegionList::iterator merge_two_regions(Target& target, RegionList::iterator left
     left->probe_hits[p] = static_cast<uint8_t>(
         weighted_mean(left->probe_hits[p], left_sz, right->probe_hits[p], right_sz));
   }
+  left->swept = std::max(left->swept, right->swept);
   left->range.end = right->range.end;
   return target.remove_region(right);
 }
@@ -133,21 +135,23 @@ void merge_regions(Context& context, uint64_t threshold, uint64_t sz_limit) {
   for (Target& target : context.targets) {
     for (Region& region : target.regions()) update_age(context, region, threshold);
   }
-  const uint64_t most = largest_score(context);
+  const uint64_t max = largest_score(context);
   for (uint64_t limit = threshold;;
-       limit = limit < most / 2 ? std::max<uint64_t>(1, 2 * limit) : most) {
-    for (Target& target : context.targets) merge_regions_of(context, target, limit, sz_limit);
-    if (context.nr_regions() <= context.attrs.max_nr_regions || limit >= most) return;
+       limit = limit < max / 2 ? std::max<uint64_t>(1, 2 * limit) : max) {
+    for (Target& target : context.targets) {
+      merge_regions_of(context, target, limit, sz_limit, limit > threshold);
+    }
+    if (context.nr_regions() <= context.attrs.max_nr_regions || limit >= max) return;
   }
 }
 
 void split_regions(Context& context) {
   const size_t nr_regions = context.nr_regions();
-  const uint64_t most = context.attrs.max_nr_regions;
-  if (nr_regions < most && nr_regions > most / 2) {
-    split_every_nth_region(context, most / (most - nr_regions));
-  } else if (nr_regions <= most / 2) {
-    const bool stands_still = nr_regions == context.last_nr_regions && nr_regions < most / 3;
+  const uint64_t max = context.attrs.max_nr_regions;
+  if (nr_regions < max && nr_regions > max / 2) {
+    split_every_nth_region(context, max / (max - nr_regions));
+  } else if (nr_regions <= max / 2) {
+    const bool stands_still = nr_regions == context.last_nr_regions && nr_regions < max / 3;
     split_every_region(context, stands_still ? 3 : 2);
   }
   context.last_nr_regions = nr_regions;

@@ -26,7 +26,9 @@ uint64_t apply_min_nr_regions(Context& context);
 // `threshold` of the last aggregation's and did not change between none and some; it restarts at
 // zero otherwise. Then merges neighbours whose scores differ by `threshold` at most, up to
 // `sz_limit`; repeats with twice the threshold while there are more than max_nr_regions. Merged
-// counts and ages are means weighted by size, rounded down. Linear in regions.
+// counts and ages are means weighted by size, rounded down. Regions that sweeps told apart
+// (Region::swept) are merged only while there are more than max_nr_regions; the merged region is
+// what the hotter of the two was. Linear in regions.
 void merge_regions(Context& context, uint64_t threshold, uint64_t sz_limit);
 
 // Splits each region in two at a random tenth of its size (in three while the number of regions

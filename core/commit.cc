@@ -1,5 +1,7 @@
 #include "core/commit.h"
 
+#include <bit>
+#include <cerrno>
 #include <vector>
 
 #include "core/access_rate.h"
@@ -10,6 +12,9 @@ namespace {
 
 Result<void> check(const Context& running, const Context& wanted) {
   if (auto valid = wanted.attrs.validate(); !valid) return valid;
+  if (!std::has_single_bit(wanted.min_region_sz)) {
+    return fail(EINVAL, "the smallest region, {} units, is no power of two", wanted.min_region_sz);
+  }
   const Operations& operations =
       running.ops_id == wanted.ops_id ? *running.operations : *wanted.operations;
   if (!wanted.probes.empty() && !operations.takes_probes()) {
@@ -43,11 +48,18 @@ bool same_process(const Target& a, const Target& b) {
   return a.handle->same_as(*b.handle);
 }
 
+// What was found of another process says nothing of this one.
+void forget_sweeps(Target& target) {
+  target.sweeps = {};
+  for (Region& region : target.regions()) region.swept = SweptState::never;
+}
+
 // Returns whether the operations must find out what there is to watch.
 bool commit_target(Target& running, const Target& wanted, uint64_t min_region_sz) {
   const bool same = same_process(running, wanted);
   if (wanted.nr_regions() > 0) running.set_regions(ranges_of(wanted), min_region_sz);
   running.handle = wanted.handle;
+  if (!same) forget_sweeps(running);
   return !same && wanted.nr_regions() == 0;
 }
 
@@ -123,14 +135,7 @@ void commit_probes(Context& running, const Context& wanted) {
 
 }  // namespace
 
-void commit_quota(Quota& running, const QuotaParams& wanted) {
-  std::vector<QuotaGoal> goals = wanted.goals;
-  for (size_t i = 0; i < goals.size() && i < running.params.goals.size(); ++i) {
-    goals[i].last_psi_us = running.params.goals[i].last_psi_us;
-  }
-  running.params = wanted;
-  running.params.goals = std::move(goals);
-}
+void commit_quota(Quota& running, const QuotaParams& wanted) { running.params = wanted; }
 
 Result<void> commit_context(Context& running, Context& wanted) {
   if (auto valid = check(running, wanted); !valid) return valid;
@@ -142,6 +147,7 @@ Result<void> commit_context(Context& running, Context& wanted) {
   running.addr_unit = wanted.addr_unit;
   running.min_region_sz = wanted.min_region_sz;
   running.pause = wanted.pause;
+  running.sweep_bp = wanted.sweep_bp;
   const bool look_again = commit_targets(running, wanted);
   if (other_operations) running.operations->init(running);
   commit_probes(running, wanted);

@@ -66,6 +66,7 @@ struct Context {
   uint64_t addr_unit = 1;         // bytes a unit of address stands for
   uint64_t min_region_sz = 4096;  // in units of address
   bool pause = false;
+  uint64_t sweep_bp = 0;       // of one processor, for sweeps (core/sweep_guide.h); 0: none
   uint64_t aggr_samples = 20;  // samples an aggregation, as the user set it; tuning keeps it
 
   // Looks at the context in every sampling interval, when schemes have had their turn and before an
@@ -80,7 +81,7 @@ struct Context {
 
   Schedule schedule;
   SampleTiming timing;
-  std::vector<Probe> probes;  // kMaxProbes at the most
+  std::vector<Probe> probes;  // kMaxProbes at most
 
   size_t last_nr_regions = 0;      // regions there were at the last split
   uint64_t nr_partial_splits = 0;  // splits of only some regions so far, which take turns

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "core/adjust.h"
-#include "core/scheme_round.h"
+#include "core/scheme_applier.h"
 
 namespace damonfs {
 

@@ -34,8 +34,8 @@ struct Filter {
   FilterType type = FilterType::anon;
   bool matching = false;
   bool allow = false;
-  std::string memcg_path;
-  AddrRange addr;       // in units of address
+  std::string memcg_path{};
+  AddrRange addr{};     // in units of address
   int target_idx = 0;   // index in the context
   uint64_t min_sz = 0;  // hugepage_size: bytes, probe_hits_wsum: the sum; both inclusive
   uint64_t max_sz = 0;

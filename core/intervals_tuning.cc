@@ -14,15 +14,15 @@ namespace {
 uint64_t goal_score_bp(const Context& context) {
   const uint64_t max_nr_accesses = context.attrs.max_nr_accesses();
   uint128 seen = 0;
-  uint128 most = 0;
+  uint128 max = 0;
   for (const Target& target : context.targets) {
     for (const Region& region : target.regions()) {
       const auto size = static_cast<uint128>(region.range.size());
       seen += size * region.nr_accesses;
-      most += size * max_nr_accesses;
+      max += size * max_nr_accesses;
     }
   }
-  const auto goal = std::max<uint128>(most * context.attrs.intervals_goal.access_bp / 10000, 1);
+  const auto goal = std::max<uint128>(max * context.attrs.intervals_goal.access_bp / 10000, 1);
   return static_cast<uint64_t>(std::min<uint128>(seen * 10000 / goal, UINT64_MAX));
 }
 

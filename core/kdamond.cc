@@ -1,11 +1,11 @@
 #include "core/kdamond.h"
 
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include <system_error>
-
+#include "core/base/guarded.h"
+#include "core/base/stop_scope.h"
+#include "core/base/thread.h"
 #include "core/kdamond_loop.h"
 
 namespace damonfs {
@@ -19,15 +19,10 @@ Result<std::unique_ptr<Kdamond>> Kdamond::start(std::unique_ptr<Context> context
                                                 std::string name) {
   if (auto valid = context->attrs.validate(); !valid) return tl::unexpected(valid.error());
   std::unique_ptr<Kdamond> kdamond(new Kdamond(std::move(context), clock));
-  name.resize(std::min<size_t>(name.size(), 15));
-  try {
-    kdamond->thread_ = std::jthread([self = kdamond.get(), name](const std::stop_token& stop) {
-      pthread_setname_np(pthread_self(), name.c_str());
-      self->run(name, stop);
-    });
-  } catch (const std::system_error& error) {
-    return fail(EAGAIN, "no thread for {}: {}", name, error.what());
-  }
+  auto thread = start_thread(
+      name, [self = kdamond.get(), name](const std::stop_token& stop) { self->run(name, stop); });
+  if (!thread) return tl::unexpected(thread.error());
+  kdamond->thread_ = *std::move(thread);
   kdamond->tid_.wait(0);
   return kdamond;
 }
@@ -35,16 +30,31 @@ Result<std::unique_ptr<Kdamond>> Kdamond::start(std::unique_ptr<Context> context
 void Kdamond::run(const std::string& name, const std::stop_token& stop) {
   tid_ = gettid();
   tid_.notify_all();
-  KdamondLoop loop(*context_, clock_, requests_);
-  loop.start();
-  while (loop.run_once(stop)) {
+  const auto ran = guarded([&] {
+    const StopScope scope(stop);
+    KdamondLoop loop(*context_, clock_, requests_);
+    loop.start();
+    while (loop.run_once(stop)) {
+    }
+  });
+  if (ran) {
+    spdlog::info("{}: {}", name, stop.stop_requested() ? "stopped" : "ended, no target is left");
+  } else {
+    spdlog::error("{}: ended: {}", name, ran.error().message);
   }
-  spdlog::info("{}: {}", name, stop.stop_requested() ? "stopped" : "ended, no target is left");
   // Processes are let go with the targets, and nobody finds the kdamond running while it still
   // holds them.
   context_.reset();
   tid_ = -1;
   requests_.close();
+}
+
+Result<void> Kdamond::stop(const std::stop_token& interrupt) {
+  if (!thread_.joinable()) return {};
+  thread_.request_stop();
+  if (auto ended = requests_.wait_closed(interrupt); !ended) return ended;
+  stop();
+  return {};
 }
 
 void Kdamond::stop() {

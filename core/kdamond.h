@@ -21,8 +21,9 @@ namespace damonfs {
 // thread from start() until it is destroyed.
 class Kdamond {
  public:
-  // Starts the thread, named `name` (15 characters at the most), and returns once it has a thread
-  // id. EINVAL when the context's attributes are not valid; EAGAIN when no thread is to be had.
+  // Starts the thread, named `name` (15 characters at most), and returns once it has a thread
+  // id. EINVAL when the context's attributes are not valid; EAGAIN, ENOMEM when no thread is to be
+  // had. A kdamond that runs out of memory ends by itself, with a line in the log.
   static Result<std::unique_ptr<Kdamond>> start(std::unique_ptr<Context> context, Clock& clock,
                                                 std::string name);
   ~Kdamond();
@@ -33,8 +34,11 @@ class Kdamond {
   // Thread id while running, -1 after.
   [[nodiscard]] pid_t tid() const { return tid_.load(); }
 
-  // Ends the thread and waits for it; nothing more than that when it has ended by itself.
+  // Ends the thread and waits for it; nothing more than that when it has ended by itself. What a
+  // scheme still has to do is left undone, so that this takes well under a second.
   void stop();
+  // The same, but for EINTR when `interrupt` is requested before: the thread ends later.
+  Result<void> stop(const std::stop_token& interrupt);
 
   // Has the kdamond run `fn` between two sampling intervals and waits for its result. ECANCELED
   // when the kdamond has ended or ends before it comes to it; EINTR when `interrupt` is requested

@@ -19,7 +19,7 @@ uint64_t time_after(uint64_t now_ns, uint64_t us) {
 }  // namespace
 
 KdamondLoop::KdamondLoop(Context& context, Clock& clock, RequestQueue& requests)
-    : context_(context), clock_(clock), requests_(requests) {}
+    : context_(context), clock_(clock), requests_(requests), guide_(context, clock) {}
 
 void KdamondLoop::start() {
   context_.schedule = {};
@@ -46,10 +46,13 @@ bool KdamondLoop::run_once(const std::stop_token& stop) {
   times.check_ns = sleep(times.sleep_ns, context_.attrs.sample_us, stop);
   ++schedule.passed;
   const uint64_t max_score = check_samples();
+  guide_.sweep_piece();
   const bool aggregated = schedule.passed >= began.next_aggregation;
   if (aggregated) {
+    guide_.count_swept();
     merge_regions(context_, max_score / 10, sz_limit_);
     sz_limit_ = apply_min_nr_regions(context_);
+    guide_.place_borders();
   }
   requests_.serve_calls(context_);
   if (!wait_while_paused(stop, times.paused_ns)) return false;

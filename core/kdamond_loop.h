@@ -8,6 +8,7 @@
 #include "core/base/clock.h"
 #include "core/context.h"
 #include "core/requests.h"
+#include "core/sweep_guide.h"
 
 namespace damonfs {
 
@@ -56,6 +57,7 @@ class KdamondLoop {
   Context& context_;
   Clock& clock_;
   RequestQueue& requests_;
+  SweepGuide guide_;
   uint64_t sz_limit_ = 0;
   std::vector<Sample> samples_;  // parallel to all regions of all targets
 };

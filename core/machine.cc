@@ -16,6 +16,7 @@ Result<std::unique_ptr<Context>> make_context(const Machine& machine, OpsId id, 
   }
   auto context = std::make_unique<Context>(id, std::move(operations), machine.seed);
   context->trace = machine.trace;
+  context->sweep_bp = machine.sweep_bp;
   context->addr_unit = addr_unit;
   // Units are of physical addresses only.
   if (id == OpsId::paddr) context->min_region_sz = std::max<uint64_t>(kPageSize / addr_unit, 1);

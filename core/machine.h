@@ -30,18 +30,22 @@ struct Machine {
   std::vector<OpsId> avail_operations;
   // Operations of that kind for one context. EINVAL when not available.
   std::function<Result<std::unique_ptr<Operations>>(OpsId)> make_operations;
-  // Takes hold of a process that is to be watched. EINVAL when there is none of that pid.
-  std::function<Result<std::shared_ptr<TargetHandle>>(int pid)> open_target;
+  // Takes hold of the process that `pid` means to the process `writer` (a number of this process's
+  // pid namespace, 0 for one that is not in it). EINVAL when there is none that can be watched.
+  std::function<Result<std::shared_ptr<TargetHandle>>(int pid, int writer)> open_target;
   // The id of the memory cgroup at `path` below the cgroup mount (see ops/procfs/memcg.h). Null:
   // there are none.
   std::function<Result<uint64_t>(std::string_view path)> find_memcg;
-  // The biggest range of RAM, in bytes, which modules watch unless told otherwise; as of
-  // ops/procfs/iomem.h. Null: a machine without physical memory.
-  std::function<Result<AddrRange>()> biggest_system_ram;
+  // What modules monitor by default: from the start of the first System RAM to the end of the last,
+  // in bytes; as of ops/procfs/iomem.h. Null: a machine without physical memory.
+  std::function<Result<AddrRange>()> system_ram_span;
   // Of this machine, the tree's and the modules' alike.
   std::shared_ptr<RunningKdamonds> kdamonds = std::make_shared<RunningKdamonds>();
   // Whether accesses are writes only, as with the backend soft-dirty.
   bool sees_writes_only = false;
+  // Of one processor, in 1/10,000, for sweeps (core/sweep_guide.h) of each context that does not
+  // say otherwise.
+  uint64_t sweep_bp = 0;
   Clock* clock = nullptr;
   TraceSink* trace = nullptr;  // who is told of kdamonds' work; null: nobody
   uint64_t seed = 0;           // of all that is random

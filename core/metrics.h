@@ -25,6 +25,8 @@ class Metrics {
   [[nodiscard]] virtual uint64_t node_memcg_used_bp(int nid, const std::string& path) = 0;
   // Active pages among all on the LRU lists, in 1/10,000.
   [[nodiscard]] virtual uint64_t active_mem_bp() = 0;
+  // Memory in (transparent) huge pages, in 1/10,000 of all memory in use.
+  [[nodiscard]] virtual uint64_t hugepage_mem_bp() = 0;
 };
 
 }  // namespace damonfs

@@ -13,7 +13,7 @@
 
 namespace damonfs {
 
-inline constexpr size_t kMaxProbes = 4;  // a context has at the most
+inline constexpr size_t kMaxProbes = 4;  // of a context
 
 // What a probe's filter asks of a sampled page. In the order of the tree's keywords.
 enum class ProbeFilterType { anon, memcg, hugepage_size, pgidle_unset, pgidle_set };
@@ -24,7 +24,7 @@ struct ProbeFilter {
   ProbeFilterType type = ProbeFilterType::anon;
   bool matching = false;
   bool allow = false;
-  std::string path;     // memory cgroup
+  std::string path{};   // memory cgroup
   uint64_t min_sz = 0;  // hugepage_size: bytes, both inclusive
   uint64_t max_sz = 0;
 

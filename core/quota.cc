@@ -13,15 +13,17 @@ namespace {
 
 constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
 
-uint64_t measure(QuotaGoal& goal, Metrics& metrics) {
+// The metric's value; none where it is the growth of a total that was not read before.
+std::optional<uint64_t> measure(QuotaGoal& goal, Metrics& metrics) {
   switch (goal.metric) {
     case GoalMetric::user_input:
     case GoalMetric::node_eligible_mem_bp:
       return goal.current_value;
     case GoalMetric::some_mem_psi_us: {
       const uint64_t total = metrics.some_mem_psi_us();
-      const uint64_t last = std::exchange(goal.last_psi_us, total);
-      return total - std::min(last, total);
+      const auto last = std::exchange(goal.last_psi_us, total);
+      if (!last) return std::nullopt;
+      return total - std::min(*last, total);
     }
     case GoalMetric::node_mem_used_bp:
       return metrics.node_mem_used_bp(goal.nid);
@@ -35,6 +37,8 @@ uint64_t measure(QuotaGoal& goal, Metrics& metrics) {
       return metrics.active_mem_bp();
     case GoalMetric::inactive_mem_bp:
       return 10000 - std::min<uint64_t>(metrics.active_mem_bp(), 10000);
+    case GoalMetric::hugepage_mem_bp:
+      return metrics.hugepage_mem_bp();
   }
   return 0;
 }
@@ -97,11 +101,22 @@ void Quota::set_esz(uint64_t min_region_sz, Metrics* metrics) {
 uint64_t Quota::goal_score_bp(Metrics* metrics) {
   uint64_t best = 0;
   for (QuotaGoal& goal : params.goals) {
-    if (metrics != nullptr) goal.current_value = measure(goal, *metrics);
-    const uint64_t value = goal.complement ? complement(goal) : goal.current_value;
-    best = std::max(best, mult_frac(value, 10000, goal.target_value));
+    best = std::max(best, mult_frac(goal_value(goal, metrics), 10000, goal.target_value));
   }
   return best;
+}
+
+uint64_t Quota::goal_value(QuotaGoal& goal, Metrics* metrics) const {
+  const auto measured = metrics != nullptr ? measure(goal, *metrics) : goal.current_value;
+  if (!measured) {
+    // A total's first reading has no effect: `consist` keeps the size, `temporal` its last
+    // decision.
+    const bool as_reached = params.goal_tuner == GoalTuner::consist || esz_ == 0;
+    goal.current_value = as_reached ? goal.target_value : 0;
+    return goal.current_value;
+  }
+  goal.current_value = *measured;
+  return goal.complement ? complement(goal) : goal.current_value;
 }
 
 // What the goal's value lacks of its whole: of 10,000, which is all there is of what is told in

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ enum class GoalMetric {
   active_mem_bp,
   inactive_mem_bp,
   node_eligible_mem_bp,
+  hugepage_mem_bp,
 };
 
 // How goals move the quota: `consist` by proportional steps, `temporal` to all or nothing.
@@ -34,9 +36,10 @@ struct QuotaGoal {
   uint64_t target_value = 0;
   uint64_t current_value = 0;  // user_input: as written; otherwise as last measured
   int nid = 0;
-  bool complement = false;   // what the metric lacks of its whole is to reach target_value
-  std::string path;          // memory cgroup of node_memcg_*
-  uint64_t last_psi_us = 0;  // some_mem_psi_us: total at the last reading
+  bool complement = false;  // what the metric lacks of its whole is to reach target_value
+  std::string path;         // memory cgroup of node_memcg_*
+  // some_mem_psi_us: total at the last reading, if any
+  std::optional<uint64_t> last_psi_us = std::nullopt;
 };
 
 // What a user says of a quota; a plain value. 0 means no limit (ms, bytes), a window a round
@@ -90,6 +93,8 @@ class Quota {
  private:
   void set_esz(uint64_t min_region_sz, Metrics* metrics);
   uint64_t goal_score_bp(Metrics* metrics);
+  // Measures the goal and returns what is held against its target.
+  uint64_t goal_value(QuotaGoal& goal, Metrics* metrics) const;
   [[nodiscard]] uint64_t complement(const QuotaGoal& goal) const;
   uint64_t tune(Metrics* metrics);
 

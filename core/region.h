@@ -24,6 +24,9 @@ struct AddrRange {
   friend bool operator==(const AddrRange&, const AddrRange&) = default;
 };
 
+// What the last sweep (core/sweep.h) said of a region. `never`: it was not swept.
+enum class SweptState : uint8_t { never, not_accessed, unknown, accessed };
+
 // One monitored region. Lives in a RegionList of a Target, allocated from its Context's pool;
 // touched only by the kdamond that runs the context (or by its builder before the kdamond starts).
 // Invariants while a context runs: start < end, both multiples of Context::min_region_sz; a
@@ -38,6 +41,7 @@ struct Region : boost::intrusive::list_base_hook<> {
     age = other.age;
     probe_hits = other.probe_hits;
     last_probe_hits = other.last_probe_hits;
+    swept = other.swept;
   }
 
   AddrRange range;
@@ -47,6 +51,7 @@ struct Region : boost::intrusive::list_base_hook<> {
   uint32_t age = 0;               // aggregation intervals for which nr_accesses held
   ProbeHits probe_hits{};         // samples that hit each probe, in the running aggregation
   ProbeHits last_probe_hits{};    // and in the last finished one
+  SweptState swept = SweptState::never;
 };
 
 using RegionList = boost::intrusive::list<Region, boost::intrusive::constant_time_size<true>>;

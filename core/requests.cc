@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/guarded.h"
+
 namespace damonfs {
 
 namespace {
@@ -95,7 +97,7 @@ void RequestQueue::serve_calls(Context& context) {
     calls_.pop_front();
     call->state = State::running;
     lock.unlock();
-    auto result = call->fn(context);
+    auto result = guarded([&] { return call->fn(context); });
     lock.lock();
     call->result = std::move(result);
     call->state = State::done;
@@ -143,6 +145,12 @@ void RequestQueue::close() {
   const std::deque<Look> looks = std::exchange(looks_, {});
   lock.unlock();
   for (const Look& look : looks) look.fn(nullptr);
+}
+
+Result<void> RequestQueue::wait_closed(const std::stop_token& interrupt) {
+  std::unique_lock lock(mutex_);
+  if (changed_.wait(lock, interrupt, [this] { return closed_; })) return {};
+  return interrupted();
 }
 
 }  // namespace damonfs

@@ -72,6 +72,8 @@ class RequestQueue {
   void cancel_walk();
   // Ends every request with ECANCELED and refuses those to come.
   void close();
+  // Waits until it is closed; EINTR when `interrupt` is requested before. Any thread.
+  Result<void> wait_closed(const std::stop_token& interrupt);
 
  private:
   enum class State { waiting, running, done };

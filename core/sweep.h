@@ -27,6 +27,15 @@ struct SweptRun {
   friend bool operator==(const SweptRun&, const SweptRun&) = default;
 };
 
+// What passes of sweeps (core/sweep_guide.h) found of one target. Owned by the Target, same thread
+// rule. The lists ascend and do not overlap; bytes.
+struct TargetSweeps {
+  uint64_t nr_passes = 0;           // that have begun since the target is there
+  std::vector<SweptRun> found;      // in this pass, and no borders put yet
+  std::vector<SweptRun> this_pass;  // the rest of this pass
+  std::vector<SweptRun> last_pass;  // the whole pass before
+};
+
 // What sweeping has cost. A value; costs add up.
 struct SweepCost {
   uint64_t pages_read = 0;      // entries for pages that were looked at; one for a huge page

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "core/region.h"
+#include "core/sweep.h"
 
 namespace damonfs {
 
@@ -22,6 +24,13 @@ class TargetHandle {
 
   // Whether both name the same address space, so that a commit may keep the regions found so far.
   [[nodiscard]] virtual bool same_as(const TargetHandle& other) const = 0;
+
+  // Whether it still is there: no context is built on one that is gone.
+  [[nodiscard]] virtual bool exists() const { return true; }
+
+  // What tells it from all others that ever have its number, in one line; empty where there is no
+  // such thing.
+  [[nodiscard]] virtual std::string identity() const { return {}; }
 };
 
 // One monitoring target. Owned by its Context; touched only by the kdamond that runs it.
@@ -58,6 +67,7 @@ class Target : public boost::intrusive::list_base_hook<> {
   void set_regions(std::span<const AddrRange> ranges, uint64_t min_region_sz);
 
   std::shared_ptr<TargetHandle> handle;
+  TargetSweeps sweeps;
   bool obsolete = false;  // only in a target given to a commit: its running twin is to be removed
 
  private:

@@ -8,8 +8,8 @@
 #include "core/actions.h"
 #include "fs/command/commands.h"
 #include "ops/doctor/action_features.h"
+#include "ops/doctor/backends.h"
 #include "ops/doctor/features.h"
-#include "ops/paddr/paddr.h"
 
 namespace damonfs {
 
@@ -35,15 +35,14 @@ void print(const std::vector<ActionReport>& reports) {
 void print_physical(const std::vector<BackendReport>& reports) {
   fmt::print("\npaddr, physical memory\n");
   for (const BackendReport& report : reports) {
-    if (report.name == "synthetic") continue;
-    const auto possible = try_physical(report.name, Paths());
+    const BackendTraits& backend = *find_backend(report.name);
+    if (backend.make_vaddr == nullptr) continue;  // nothing real
+    const auto possible = try_paddr(backend, Paths());
     const bool works = report.usable && possible;
     fmt::print("  {:<10}  {:<13}  {}\n", report.name, works ? "works" : "does not work",
                !possible        ? possible.error().message
                : !report.usable ? "the backend does not"
-               : report.name == "pte"
-                   ? "by page tables of all processes; page cache that none maps is not seen"
-                   : "page frames themselves, page cache included");
+                                : backend.sees_of_paddr);
   }
   std::vector<std::string_view> actions;
   for (const ActionTraits& action : kActions) {
@@ -69,7 +68,7 @@ int run_doctor() {
   print(judge_actions(find_action_facts(Paths())));
   print_physical(reports);
   const auto real = [](const BackendReport& report) {
-    return report.usable && report.name != "synthetic";
+    return report.usable && find_backend(report.name)->make_vaddr != nullptr;
   };
   return std::ranges::any_of(reports, real) ? 0 : 1;
 }

@@ -2,14 +2,18 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <exception>
 #include <iostream>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "fs/command/commands.h"
 #include "fs/command/exec_program.h"
 #include "fs/exec/perf.h"
 #include "fs/exec/process_finders.h"
+#include "ops/doctor/backends.h"
 #include "ops/rmap/protection.h"
 #include "ops/synthetic/units.h"
 
@@ -19,15 +23,25 @@ namespace {
 
 constexpr int kUsage = 2;
 
+// The names of --backend, with a word behind the one that takes a file.
+std::vector<std::string> backend_names() {
+  std::vector<std::string> names = {"auto"};
+  for (const BackendTraits& backend : backends()) {
+    const bool real = backend.make_vaddr != nullptr;
+    names.push_back(real ? std::string(backend.name) : fmt::format("{}FILE", kSyntheticPrefix));
+  }
+  return names;
+}
+
 const CLI::Validator kBackend(
     [](const std::string& name) -> std::string {
-      const bool known = name == "auto" || name == "pte" || name == "idle" ||
-                         name == "soft-dirty" ||
-                         (name.starts_with("synthetic:") && name.size() > sizeof("synthetic:") - 1);
-      if (known) return {};
-      return "'" + name + "' is none of auto, pte, idle, soft-dirty, synthetic:FILE";
+      const auto names = backend_names();
+      const bool synthetic =
+          name.starts_with(kSyntheticPrefix) && name.size() > kSyntheticPrefix.size();
+      if (synthetic || std::ranges::find(names, name) != names.end()) return {};
+      return fmt::format("'{}' is none of {}", name, fmt::join(names, ", "));
     },
-    "auto|pte|idle|soft-dirty|synthetic:FILE", "backend");
+    fmt::format("{}", fmt::join(backend_names(), "|")), "backend");
 
 const CLI::Validator kProtected(
     [](const std::string& words) -> std::string {
@@ -35,6 +49,15 @@ const CLI::Validator kProtected(
       return added ? std::string() : added.error().message;
     },
     "", "protected");
+
+void add_sweep(CLI::App& app, double& percent) {
+  app.add_option("--sweep", percent,
+                 "Percent of one processor that each context may spend on sweeps, which find what "
+                 "samples miss; 0: the kernel's algorithm exactly")
+      ->type_name("PERCENT")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+}
 
 void add_mount(CLI::App& app, MountOptions& options) {
   auto* mount = app.add_subcommand(
@@ -44,6 +67,7 @@ void add_mount(CLI::App& app, MountOptions& options) {
   mount->add_option("--backend", options.backend, "How accesses are noticed")
       ->transform(kBackend)
       ->capture_default_str();
+  add_sweep(*mount, options.sweep);
   mount->add_flag("--dry-run", options.dry_run, "Schemes count what they would do, and do nothing");
   mount
       ->add_option("--protect", options.protect,
@@ -52,6 +76,10 @@ void add_mount(CLI::App& app, MountOptions& options) {
       ->type_name("WHO")
       ->check(kProtected)
       ->allow_extra_args(false);
+  mount->add_flag(
+      "--act-on-devices", options.act_on_devices,
+      "Schemes also act on processes with KVM, VFIO, iommufd or fixed io_uring buffers, "
+      "whose accesses do not show in page tables");
   mount->add_option("--config", options.config, "YAML that sets files of the tree")
       ->type_name("FILE");
   mount->add_flag("--foreground,-f", options.foreground, "Do not go to the background");
@@ -60,7 +88,23 @@ void add_mount(CLI::App& app, MountOptions& options) {
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}))
       ->capture_default_str();
   mount->add_option("--log-file", options.log_file,
-                    "Where lines go (default: stderr in the foreground, else syslog)");
+                    "Where lines go (default: stderr in the foreground, else syslog); SIGHUP opens "
+                    "it again");
+  const auto read_mode = [&options](const std::string& text) {
+    unsigned mode = 0;
+    const char* end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data(), end, mode, 8);
+    if (parsed.ec != std::errc() || parsed.ptr != end || mode > 07777) {
+      throw CLI::ValidationError("--mode", "'" + text + "' is no mode, such as 755");
+    }
+    options.mode = mode;
+  };
+  mount
+      ->add_option_function<std::string>(
+          "--mode", read_mode, "Permissions of the mount's root, as chmod has them (default: 700)")
+      ->type_name("OCTAL");
+  mount->add_flag("--lock-memory", options.lock_memory,
+                  "Keep the daemon itself from being paged out");
 }
 
 // An option that takes a time as patterns have it, above 0.
@@ -84,6 +128,7 @@ void add_simulate(CLI::App& app, SimulateOptions& options) {
   add_time(*simulate, "--for", options.length_ns, "As in 24h (default: as long as the pattern)");
   add_time(*simulate, "--every", options.every_ns, "Between two rows (default: a twentieth)");
   simulate->add_option("--seed", options.seed, "Of all that is random (default: the pattern's)");
+  add_sweep(*simulate, options.sweep);
   simulate->add_flag("--json", options.json, "A JSON object a row, in place of tables");
 }
 
@@ -112,7 +157,7 @@ void add_exec(CLI::App& app, ExecOptions& options) {
       "exec", "Run a command for which a tree of ours stands in /sys: -- COMMAND [ARGUMENT...]");
   auto* mount =
       exec->add_option("--mount", options.mount,
-                       "Use the daemon that serves there (default: the one there is, or a new one)")
+                       "Use the daemon that serves there (default: the attached one, or a new one)")
           ->type_name("MOUNTPOINT");
   exec->add_option("--backend", options.backend, "Of a daemon of the command's own")
       ->transform(kBackend)
@@ -182,7 +227,7 @@ int run(std::span<char*> words) {
   // In the view of `damonfs exec` this program stands by other names, too.
   const std::string_view name = words.empty() ? "" : base_name(words[0]);
   if (name == "perf") return run_perf(words);
-  if (name == "pgrep" || name == "pidof") return run_process_finder(words);
+  if (name == "pgrep" || name == "pidof" || name == "ps") return run_process_finder(words);
   CLI::App app(
       "DAMON, the kernel's data access monitor, in user space: the same tree of files, served by a "
       "daemon",

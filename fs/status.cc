@@ -1,5 +1,6 @@
 // damonfs status: what the kdamonds of mounted daemons really work with.
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -8,6 +9,7 @@
 #include "core/base/read_whole.h"
 #include "fs/client/status_view.h"
 #include "fs/command/commands.h"
+#include "fs/command/deadline.h"
 #include "fs/command/failures.h"
 #include "fs/mount/mounts.h"
 
@@ -18,11 +20,14 @@ namespace {
 constexpr const char* kWho = "damonfs status";
 
 // The mounts to be reported on: that at `directory`, or all.
-Result<std::vector<std::string>> mounts_of(const std::string& directory) {
+Result<std::vector<MountedTree>> mounts_of(const std::string& directory) {
   if (!directory.empty()) {
-    return find_serving(directory).map([](const std::string& mount) { return std::vector{mount}; });
+    return find_serving(directory).map([](const std::string& mount) {
+      return std::vector{MountedTree{mount, DaemonState::answers}};
+    });
   }
-  auto mounts = serving_mounts();
+  auto mounts = find_trees();
+  std::erase_if(mounts, [](const MountedTree& tree) { return tree.state == DaemonState::dead; });
   if (mounts.empty()) {
     return fail(ENOENT, "no damonfs is mounted; mount one with: damonfs mount DIRECTORY");
   }
@@ -43,7 +48,12 @@ Result<std::string> read_status(const std::string& mount) {
 }
 
 // `json`: as it came, else for people.
-Result<std::string> report(const std::string& mount, bool json) {
+Result<std::string> report(const MountedTree& tree, bool json) {
+  constexpr std::chrono::seconds kPatience{30};
+  const std::string& mount = tree.mount_point;
+  const std::string silent = mount + ": the daemon does not answer; is it stopped?";
+  if (tree.state == DaemonState::silent) return fail(ETIMEDOUT, "{}", silent);
+  const Deadline deadline(kPatience, silent, kWho);
   auto text = read_status(mount);
   if (!text || json) return text;
   try {
@@ -60,7 +70,7 @@ int run_status(const StatusOptions& options) {
   const auto mounts = mounts_of(options.directory);
   if (!mounts) return complain(mounts.error().message, kWho);
   int status = 0;
-  for (const std::string& mount : *mounts) {
+  for (const MountedTree& mount : *mounts) {
     const auto text = report(mount, options.json);
     if (!text) {
       status = complain(text.error().message, kWho);

@@ -10,19 +10,15 @@
 #include <utility>
 
 #include "ops/base/steady_clock.h"
+#include "ops/doctor/backends.h"
 #include "ops/doctor/features.h"
-#include "ops/idle/idle_backend.h"
-#include "ops/idle/idle_paddr_backend.h"
 #include "ops/paddr/paddr.h"
 #include "ops/paddr/paddr_actions.h"
 #include "ops/procfs/iomem.h"
 #include "ops/procfs/memcg.h"
+#include "ops/procfs/pid_namespace.h"
 #include "ops/procfs/process.h"
 #include "ops/procfs/system_metrics.h"
-#include "ops/pte/pte_backend.h"
-#include "ops/pte/pte_paddr_backend.h"
-#include "ops/pte/pte_reader.h"
-#include "ops/soft_dirty/soft_dirty_backend.h"
 #include "ops/synthetic/pattern.h"
 #include "ops/synthetic/pattern_clock.h"
 #include "ops/synthetic/simulated_world.h"
@@ -33,66 +29,46 @@ namespace damonfs {
 
 namespace {
 
-constexpr std::string_view kSynthetic = "synthetic:";
-
 // What the functions of a real Machine use; immutable once made.
 struct RealParts {
-  RealParts(const Paths& where, std::string name, const MachineOptions& options)
+  RealParts(const Paths& where, const BackendTraits& chosen, const MachineOptions& options)
       : paths(where),
-        backend(std::move(name)),
+        backend(chosen),
         dry_run(options.dry_run),
         protect(options.protect),
         metrics(where) {}
 
   const Paths paths;
-  const std::string backend;
+  const BackendTraits& backend;
   const bool dry_run;
   const ProtectedList protect;
   SystemMetrics metrics;
   SteadyClock clock;
 };
 
-constexpr auto as_vaddr = [](auto backend) {
-  return std::unique_ptr<VaddrBackend>(std::move(backend));
-};
-constexpr auto as_paddr = [](auto backend) {
-  return std::unique_ptr<PaddrBackend>(std::move(backend));
-};
-
-Result<std::unique_ptr<VaddrBackend>> make_vaddr_backend(std::string_view name,
-                                                         const Paths& paths) {
-  if (name == "pte") return PteBackend::create(paths).map(as_vaddr);
-  if (name == "soft-dirty") return SoftDirty::open(paths).map(as_vaddr);
-  return IdleBackend::open(paths, read_entries_by_walk(paths).value_or(PteReader())).map(as_vaddr);
-}
-
-Result<std::unique_ptr<PaddrBackend>> make_paddr_backend(std::string_view name, const Paths& paths,
-                                                         RmapRefresher& rmap) {
-  if (name == "pte") return PtePaddrBackend::create(paths, rmap).map(as_paddr);
-  return IdlePaddrBackend::open(paths).map(as_paddr);
-}
-
 // Processes, watched with schemes.
 Result<std::unique_ptr<Operations>> make_vaddr(OpsId id, RealParts& parts) {
-  auto backend = make_vaddr_backend(parts.backend, parts.paths);
+  auto backend = parts.backend.make_vaddr(parts.paths);
   if (!backend) return tl::unexpected(backend.error());
   auto actions = std::make_unique<VaddrActions>(
-      parts.paths, ActionOptions{.dry_run = parts.dry_run, .ages = (*backend)->young_test()});
+      parts.paths, VaddrActionOptions{.dry_run = parts.dry_run,
+                                      .act_on_devices = !parts.protect.devices,
+                                      .ages = (*backend)->young_test()});
   return std::make_unique<VaddrOperations>(id, *std::move(backend), std::move(actions), parts.paths,
                                            parts.metrics);
 }
 
 // Physical memory, watched with schemes.
 Result<std::unique_ptr<Operations>> make_paddr(RealParts& parts) {
-  auto rmap = std::make_unique<RmapRefresher>(
-      std::make_unique<ProcfsPageTables>(parts.paths, parts.protect),
-      runs_for_machine(parts.paths));
-  auto backend = make_paddr_backend(parts.backend, parts.paths, *rmap);
+  auto rmap = RmapRefresher::create(std::make_unique<ProcfsRmapSource>(parts.paths, parts.protect),
+                                    runs_for_machine(parts.paths));
+  if (!rmap) return tl::unexpected(rmap.error());
+  auto backend = parts.backend.make_paddr(parts.paths, **rmap);
   if (!backend) return tl::unexpected(backend.error());
-  auto actions = std::make_unique<PaddrActions>(parts.paths, *rmap, **backend,
-                                                FrameActionOptions{.dry_run = parts.dry_run});
-  return std::make_unique<PaddrOperations>(std::move(rmap), *std::move(backend), std::move(actions),
-                                           parts.paths, parts.metrics);
+  auto actions = std::make_unique<PaddrActions>(parts.paths, **rmap, **backend,
+                                                PaddrActionOptions{.dry_run = parts.dry_run});
+  return std::make_unique<PaddrOperations>(*std::move(rmap), *std::move(backend),
+                                           std::move(actions), parts.paths, parts.metrics);
 }
 
 // A process that is held takes two descriptors, or three, and paddr may hold all there are.
@@ -105,14 +81,14 @@ void raise_file_limit() {
 
 // Adds paddr to what the machine has, or says why not.
 void add_paddr(ServedMachine& made, const RealParts& parts) {
-  if (const auto possible = try_physical(parts.backend, parts.paths); !possible) {
+  if (const auto possible = try_paddr(parts.backend, parts.paths); !possible) {
     made.description += fmt::format("; no paddr: {}", possible.error().message);
     return;
   }
   made.machine.avail_operations.push_back(OpsId::paddr);
   raise_file_limit();
   if (const std::string protect = parts.protect.describe(); !protect.empty()) {
-    made.description += fmt::format("; paddr spares {}", protect);
+    made.description += fmt::format("; paddr protects {}", protect);
   }
 }
 
@@ -121,19 +97,27 @@ void set_functions(Machine& machine, const std::shared_ptr<RealParts>& parts) {
   machine.make_operations =
       [parts, avail = machine.avail_operations](OpsId id) -> Result<std::unique_ptr<Operations>> {
     if (std::ranges::find(avail, id) == avail.end()) {
-      return fail(EINVAL, "the backend {} does not watch physical memory here", parts->backend);
+      return fail(EINVAL, "the backend {} does not watch physical memory here",
+                  parts->backend.name);
     }
     auto made = id == OpsId::paddr ? make_paddr(*parts) : make_vaddr(id, *parts);
     return std::move(made).map_error(not_watchable);
   };
-  machine.open_target = [parts](int pid) {
-    return Process::open(pid, parts->paths).map(as_handle<Process>).map_error(not_watchable);
+  machine.open_target = [parts](int pid, int writer) {
+    return Process::open_as_named_by(writer, pid, parts->paths)
+        .and_then([](std::shared_ptr<Process> process) {
+          return process->check_readable().map([&] { return std::move(process); });
+        })
+        .map(as_handle<Process>)
+        .map_error(not_watchable);
   };
   machine.find_memcg = [parts](std::string_view path) { return find_memcg(parts->paths, path); };
-  machine.biggest_system_ram = [parts] { return biggest_system_ram(parts->paths); };
+  machine.system_ram_span = [parts] { return system_ram_span(parts->paths); };
 }
 
-Result<ServedMachine> make_real(const MachineOptions& options, const Paths& paths) {
+Result<ServedMachine> make_real(MachineOptions options, const Paths& paths) {
+  if (auto own = check_own_procfs(paths); !own) return tl::unexpected(own.error());
+  if (auto held = options.protect.hold(paths); !held) return tl::unexpected(held.error());
   const auto reports = probe_backends(paths);
   auto choice =
       options.backend == "auto" ? choose_backend(reports) : Result<std::string>(options.backend);
@@ -144,7 +128,9 @@ Result<ServedMachine> make_real(const MachineOptions& options, const Paths& path
     return fail(ENOTSUP, "the backend {} does not work here: {} ({})", *choice, report->reason,
                 report->remedy);
   }
-  const auto parts = std::make_shared<RealParts>(paths, *choice, options);
+  const BackendTraits& backend = *find_backend(*choice);
+  if (backend.make_vaddr == nullptr) return fail(EINVAL, "the backend {} takes a file", *choice);
+  const auto parts = std::make_shared<RealParts>(paths, backend, options);
   ServedMachine made;
   made.parts = parts;
   made.description = fmt::format("backend {}{} ({}), which sees {}", *choice,
@@ -154,7 +140,7 @@ Result<ServedMachine> make_real(const MachineOptions& options, const Paths& path
   add_paddr(made, *parts);
   set_functions(made.machine, parts);
   made.machine.backend = *choice;
-  made.machine.sees_writes_only = *choice == "soft-dirty";
+  made.machine.sees_writes_only = backend.sees_writes_only;
   made.machine.seed = options.seed ? *options.seed : std::random_device()();
   made.machine.clock = &parts->clock;
   return made;
@@ -180,10 +166,11 @@ Result<ServedMachine> make_synthetic(const std::string& file, std::optional<uint
 }  // namespace
 
 Result<ServedMachine> make_machine(const MachineOptions& options, const Paths& paths) {
-  auto made = options.backend.starts_with(kSynthetic)
-                  ? make_synthetic(options.backend.substr(kSynthetic.size()), options.seed)
+  auto made = options.backend.starts_with(kSyntheticPrefix)
+                  ? make_synthetic(options.backend.substr(kSyntheticPrefix.size()), options.seed)
                   : make_real(options, paths);
   if (!made) return made;
+  made->machine.sweep_bp = options.sweep_bp;
   made->machine.dry_run = options.dry_run;
   made->description += fmt::format(", seed {}", made->machine.seed);
   if (options.dry_run) {

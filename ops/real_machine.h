@@ -28,13 +28,16 @@ struct MachineOptions {
   std::optional<uint64_t> seed;  // none: a pattern's own, else a random one
   // Schemes' actions are counted and not done; on a pattern they never are.
   bool dry_run = false;
-  // Processes that actions on physical memory leave alone.
+  // Of one processor, in 1/10,000, for sweeps of each context.
+  uint64_t sweep_bp = 100;
+  // Processes that actions on physical memory leave alone; held from here on.
   ProtectedList protect = ProtectedList::own();
 };
 
-// ENOTSUP when the backend does not work here, or with `auto` when none does, and why; EINVAL for a
-// name that is none of these; for a pattern what load_pattern() says. Physical memory is available
-// with pte and idle, where page frames may be known.
+// ESRCH when a process that is to be left alone is not there; EINVAL when `paths` has the procfs of
+// another pid namespace; ENOTSUP when the backend does not work here, or with `auto` when none
+// does, and why; EINVAL for a name that is none of these; for a pattern what load_pattern() says.
+// Physical memory is available with pte and idle, where page frames may be known.
 [[nodiscard]] Result<ServedMachine> make_machine(const MachineOptions& options,
                                                  const Paths& paths = {});
 

@@ -16,7 +16,7 @@ namespace damonfs {
 // damon_stat has no parameters that users set but `enabled`.
 struct StatParams {};
 
-// The context that does it: all of the biggest System RAM, no schemes, and intervals tuned to see
+// The context that does it: all System RAM, no schemes, and intervals tuned to see
 // 4% of the accesses that could be seen, as the document says. Errors as physical_context().
 [[nodiscard]] Result<std::unique_ptr<Context>> build_context(StatParams& params,
                                                              const Machine& machine,

@@ -12,12 +12,12 @@ namespace damonfs {
 
 namespace {
 
-// Fills in the default region. EINVAL where it cannot be watched.
+// Fills in the default region. EINVAL where it cannot be monitored.
 Result<void> settle_region(PhysicalParams& params, const Machine& machine) {
   AddrRange& region = params.region;
   if (region == AddrRange{}) {
-    if (!machine.biggest_system_ram) return fail(EINVAL, "physical memory cannot be watched here");
-    const auto ram = machine.biggest_system_ram();
+    if (!machine.system_ram_span) return fail(EINVAL, "physical memory cannot be watched here");
+    const auto ram = machine.system_ram_span();
     if (!ram) return tl::unexpected(ram.error());
     region = {ram->start / params.addr_unit, ram->end / params.addr_unit};
   }
@@ -57,29 +57,31 @@ Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const 
                                                   ContextUse use) {
   const auto attrs = physical_attrs(params);
   if (!attrs) return tl::unexpected(attrs.error());
-  if (!std::has_single_bit(params.addr_unit)) {
-    return fail(EINVAL, "addr_unit {} is not a power of two", params.addr_unit);
-  }
+  if (params.addr_unit == 0) return fail(EINVAL, "addr_unit must be above 0");
   if (auto settled = settle_region(params, machine); !settled) {
     return tl::unexpected(settled.error());
   }
   auto made = make_context(machine, OpsId::paddr, use, *attrs, params.addr_unit);
   if (!made) return made;
   Context& context = **made;
+  if (!std::has_single_bit(context.min_region_sz)) {
+    return fail(EINVAL, "addr_unit {} makes a page {} units, no power of two", params.addr_unit,
+                context.min_region_sz);
+  }
   context.add_target(nullptr).set_regions(std::span(&params.region, 1), context.min_region_sz);
   return made;
 }
 
 AccessPattern physical_pattern(const Context& context, uint32_t min_nr_accesses,
                                uint32_t max_nr_accesses, uint64_t min_age) {
-  constexpr uint32_t kMost = std::numeric_limits<uint32_t>::max();
+  constexpr uint32_t kMax = std::numeric_limits<uint32_t>::max();
   AccessPattern pattern;
   pattern.min_sz = context.min_region_sz;
   pattern.max_sz = std::numeric_limits<uint64_t>::max();
   pattern.min_nr_accesses = min_nr_accesses;
   pattern.max_nr_accesses = max_nr_accesses;
-  pattern.min_age = static_cast<uint32_t>(std::min<uint64_t>(min_age, kMost));
-  pattern.max_age = kMost;
+  pattern.min_age = static_cast<uint32_t>(std::min<uint64_t>(min_age, kMax));
+  pattern.max_age = kMax;
   return pattern;
 }
 

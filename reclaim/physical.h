@@ -22,7 +22,7 @@ struct PhysicalParams {
   uint64_t min_nr_regions = 10;
   uint64_t max_nr_regions = 1000;
   uint64_t addr_unit = 1;
-  AddrRange region;  // in units of addr_unit; 0-0: the biggest System RAM
+  AddrRange region;  // in units of addr_unit; 0-0: all System RAM
 };
 
 // What a user says of a module's quota, goals aside. A plain value.
@@ -38,9 +38,10 @@ struct ModuleQuota {
 // also for intervals of 0.
 [[nodiscard]] Result<MonitoringAttrs> physical_attrs(const PhysicalParams& params);
 
-// A context without schemes that watches params.region. Where that is 0-0 it becomes what is
-// watched instead, so that users can read it. EINVAL for attributes as above, an addr_unit that is
-// not a power of two, and a region that ends where it starts or before; else what `machine` says.
+// A context without schemes that monitors params.region. Where that is 0-0 it becomes the span of
+// all System RAM, the holes included, so that users can read it. EINVAL for attributes as above, an
+// addr_unit that is 0 or makes the smallest region (a page) no power of two in its units, and a
+// region that ends where it starts or before; else what `machine` says.
 [[nodiscard]] Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params,
                                                                 const Machine& machine,
                                                                 ContextUse use);

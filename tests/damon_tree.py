@@ -197,7 +197,7 @@ class Daemon:
 
 
 def biggest_system_ram():
-    """What a module watches unless told otherwise: [start, end) of the biggest System RAM resource."""
+    """[start, end) of the biggest System RAM resource."""
     lines = [line.split(" : ") for line in pathlib.Path("/proc/iomem").read_text().splitlines()]
     ranges = [[int(word, 16) for word in where.split("-")] for where, what in lines if what == "System RAM"]
     return max(((start, last + 1) for start, last in ranges), key=lambda r: r[1] - r[0])

@@ -7,11 +7,13 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
 #include <vector>
 
+#include "fs/command/deadline.h"
 #include "fs/command/failures.h"
 
 namespace damonfs {
@@ -52,6 +54,8 @@ Result<PrivateDaemon> PrivateDaemon::start(const std::string& backend, const End
 Result<void> PrivateDaemon::wait_for_tree(const EndSignals& signals) const {
   const std::string tree = mount_ + "/kernel/mm/damon/admin/kdamonds/nr_kdamonds";
   constexpr int kTriesASecond = 100;
+  const Deadline deadline(std::chrono::seconds(2 * kTreeSeconds),
+                          "the daemon does not answer; is it stopped?", "damonfs watch");
   for (int tries = 0; tries < kTreeSeconds * kTriesASecond; ++tries) {
     if (::access(tree.c_str(), F_OK) == 0) return {};
     const auto readable = wait_readable({signals.fd(), child_->pidfd()}, 1.0 / kTriesASecond);
@@ -72,7 +76,7 @@ PrivateDaemon::~PrivateDaemon() {
   if (child_) child_->stop(kStopSeconds);
   if (::rmdir(mount_.c_str()) != 0 && errno == EBUSY) {
     // It was killed before it could unmount.
-    ::umount2(mount_.c_str(), MNT_DETACH);
+    ::umount2(mount_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
     ::rmdir(mount_.c_str());
   }
 }

@@ -150,6 +150,11 @@ std::string context_lines(const Json& context) {
   text += line("nr_regions", fmt::format("{} ({} to {})", number(context, "nr_regions"),
                                          number(allowed, "min"), number(allowed, "max")));
   text += sampling_line(context.at("sampling"));
+  const Json& sweep = context.at("sweep");
+  text += line("sweeps", fmt::format("{} % of a processor; accessed {}, unknown {}",
+                                     sweep.at("percent").get<double>(),
+                                     human_size(number(sweep, "accessed_bytes")),
+                                     human_size(number(sweep, "unknown_bytes"))));
   if (!attrs.at("probes").empty()) {
     text += line("probes", fmt::format("{}", attrs.at("probes").size()));
   }

@@ -5,16 +5,25 @@
 
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstring>
 #include <span>
 #include <utility>
 
+#include "fs/command/deadline.h"
 #include "fs/command/failures.h"
 #include "fs/tree/values.h"
 
 namespace damonfs {
 
 namespace {
+
+// For some writes and for reading all regions, on a busy machine.
+constexpr std::chrono::seconds kPatience{30};
+
+Deadline deadline(std::chrono::seconds more = {}) {
+  return {kPatience + more, "the daemon does not answer any more; is it stopped?", "damonfs watch"};
+}
 
 // A file of the tree and what is to be written there.
 struct Setting {
@@ -49,13 +58,13 @@ Result<void> set_up_monitoring(const TreeDirectory& context, int pid,
 // A scheme that does nothing to every region there is.
 Result<void> set_up_scheme(const TreeDirectory& context) {
   const std::string pattern = "schemes/0/access_pattern/";
-  const std::string most = std::to_string(UINT32_MAX);
+  const std::string max = std::to_string(UINT32_MAX);
   const std::array settings = {
       Setting{"schemes/nr_schemes", "1"},
       Setting{"schemes/0/action", "stat"},
       Setting{pattern + "sz/max", std::to_string(UINT64_MAX)},
-      Setting{pattern + "nr_accesses/max", most},
-      Setting{pattern + "age/max", most},
+      Setting{pattern + "nr_accesses/max", max},
+      Setting{pattern + "age/max", max},
   };
   return write_all(context, settings);
 }
@@ -92,7 +101,7 @@ Result<TreeDirectory> TreeDirectory::directory(const std::string& name) const {
 Result<std::string> TreeDirectory::read(const std::string& name) const {
   const Fd file(::openat(fd_.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return failed("open", path_ + '/' + name);
-  std::array<char, 4096> text;  // an attribute is a page at the most
+  std::array<char, 4096> text;  // an attribute is a page at most
   const ssize_t size = ::read(file.get(), text.data(), text.size());
   if (size < 0) return failed("read", path_ + '/' + name);
   return std::string(without_newline({text.data(), static_cast<size_t>(size)}));
@@ -120,6 +129,7 @@ Result<void> TreeDirectory::write(const std::string& name, std::string_view text
 
 Result<TreeWatch> TreeWatch::start(const std::string& mount, int pid,
                                    const MonitoringAttrs& attrs) {
+  const Deadline bound = deadline();
   auto kdamonds = TreeDirectory::open(mount + "/kernel/mm/damon/admin/kdamonds");
   if (!kdamonds) return tl::unexpected(kdamonds.error());
   const auto number = kdamonds->read_number("nr_kdamonds");
@@ -149,12 +159,15 @@ Result<void> TreeWatch::switch_on() const {
 
 TreeWatch::~TreeWatch() {
   if (!kdamonds_.is_open()) return;
+  const Deadline bound = deadline();
   // It may have ended by itself, which `off` takes for an error.
   (void)kdamonds_.write("0/state", "off");
   (void)kdamonds_.write("nr_kdamonds", "0");
 }
 
 Result<Snapshot> TreeWatch::snapshot() const {
+  // The kdamond answers at the end of an aggregation interval.
+  const Deadline bound = deadline(2 * std::chrono::seconds(attrs_.aggr_us / 1'000'000 + 1));
   if (auto done = kdamonds_.write("0/state", "update_schemes_tried_regions"); !done) {
     return tl::unexpected(done.error());
   }

@@ -35,7 +35,8 @@ class TreeDirectory {
 };
 
 // Monitoring of one process through a tree: makes a kdamond there, with one scheme that does
-// nothing to all regions, so that what it "tried" is the snapshot. Owned and used by one thread.
+// nothing to all regions, so that what it "tried" is the snapshot. Owned and used by one thread. A
+// daemon that does not answer ends the process, after half a minute, with a sentence on stderr.
 // While it exists the tree has one kdamond, its own; after it none.
 class TreeWatch {
  public:

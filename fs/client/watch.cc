@@ -19,6 +19,8 @@
 #include "fs/client/tree_client.h"
 #include "fs/client/watch_view.h"
 #include "fs/command/child.h"
+#include "fs/command/daemon_state.h"
+#include "ops/procfs/device_access.h"
 #include "ops/procfs/maps.h"
 #include "ops/procfs/process.h"
 
@@ -131,6 +133,15 @@ Result<void> Watching::start_target() {
   auto process = Process::open(pid_, Paths{});
   if (!process) return tl::unexpected(process.error());
   process_ = *std::move(process);
+  const auto mapped = read_maps(*process_);
+  if (!mapped) return tl::unexpected(mapped.error());
+  if (!command_ && mapped->empty()) {
+    return fail(ESRCH, "process {} ({}) has no memory of its own to watch: {}", pid_, name_of(pid_),
+                "it is a kernel thread, or has ended");
+  }
+  if (const std::string device = device_access(*process_); !device.empty()) {
+    say(fmt::format("process {} has {}: accesses by that do not show", pid_, device));
+  }
   return {};
 }
 
@@ -141,6 +152,9 @@ Result<void> Watching::start() {
     if (!daemon) return tl::unexpected(daemon.error());
     daemon_.emplace(*std::move(daemon));
     mount = daemon_->mount();
+  }
+  if (ask_daemon(mount) == DaemonState::silent) {
+    return fail(ETIMEDOUT, "{}: nobody answers there; is the daemon stopped?", mount);
   }
   if (auto target = start_target(); !target) return target;
   MonitoringAttrs attrs;

@@ -17,7 +17,7 @@ namespace {
 // "  12.3 s |" before a row and "| 1023.9 MiB" behind it.
 constexpr size_t kLabelWidth = 10;
 constexpr size_t kTailWidth = 12;
-constexpr size_t kLeastMapWidth = 8;
+constexpr size_t kMinMapWidth = 8;
 
 struct Screen {
   size_t width = 80;
@@ -44,7 +44,7 @@ Palette palette_of(const DrawOptions& options) {
 
 size_t map_width(const DrawOptions& options, const Screen& screen) {
   const size_t width = options.width ? options.width : screen.width;
-  return std::max(width, kLabelWidth + kTailWidth + kLeastMapWidth) - kLabelWidth - kTailWidth;
+  return std::max(width, kLabelWidth + kTailWidth + kMinMapWidth) - kLabelWidth - kTailWidth;
 }
 
 std::string row_of(const Snapshot& snapshot, const ColumnLayout& layout, Palette palette) {

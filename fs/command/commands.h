@@ -3,6 +3,9 @@
 // options that do not go together.
 #pragma once
 
+#include <sys/types.h>
+
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,17 +13,26 @@
 
 namespace damonfs {
 
+// Percent of one processor in 1/10,000.
+[[nodiscard]] inline uint64_t basis_points(double percent) {
+  return static_cast<uint64_t>(std::llround(percent * 100));
+}
+
 // damonfs mount. Plain values, as the others.
 struct MountOptions {
   std::string mount_point;
   std::string backend = "auto";      // auto, pte, idle, soft-dirty, synthetic:FILE
   bool dry_run = false;              // schemes count what they would do, and do nothing
-  std::vector<std::string> protect;  // processes that paddr spares: comm=, cgroup=, pid=
+  double sweep = 1;                  // percent of one processor, for sweeps of each context
+  std::vector<std::string> protect;  // processes that paddr protects: comm=, cgroup=, pid=
+  bool act_on_devices = false;       // schemes act on processes with KVM, VFIO and the like, too
   std::string config;                // YAML to be applied before anybody is told; empty: none
   bool foreground = false;           // stay; else the command returns once the tree is usable
   std::optional<uint64_t> seed;      // of everything random; none: another each time
   std::string log_level = "info";
-  std::string log_file;  // empty: stderr in the foreground, else syslog
+  std::string log_file;      // empty: stderr in the foreground, else syslog
+  mode_t mode = 0700;        // of the root directory
+  bool lock_memory = false;  // keep the daemon from being paged out
 };
 
 // damonfs simulate
@@ -30,6 +42,7 @@ struct SimulateOptions {
   uint64_t length_ns = 0;        // 0: the pattern's
   uint64_t every_ns = 0;         // between two rows; 0: a twentieth
   std::optional<uint64_t> seed;  // in place of the pattern's
+  double sweep = 1;              // as of MountOptions
   bool json = false;             // a JSON object a row, in place of tables
 };
 
@@ -52,8 +65,8 @@ struct UmountOptions {
 // damonfs exec
 struct ExecOptions {
   std::vector<std::string> command;    // with its arguments
-  std::string mount;                   // where a daemon serves; empty: find or start one
-  std::optional<std::string> backend;  // of a daemon of its own; none: any daemon will do
+  std::string mount;                   // where a daemon serves; empty: the attached one, or its own
+  std::optional<std::string> backend;  // of a daemon of its own; none: the attached one will do
   std::string log_file;                // of a daemon of its own; empty: syslog
 };
 

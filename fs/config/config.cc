@@ -10,6 +10,7 @@
 
 #include "core/base/read_whole.h"
 #include "fs/command/exec_program.h"
+#include "fs/damon/sysfs_objects.h"
 
 namespace damonfs {
 
@@ -21,6 +22,8 @@ constexpr std::string_view kState = "state";
 constexpr std::string_view kEnabled = "/parameters/enabled";
 constexpr std::string_view kKdamondsName = "kdamonds";
 constexpr std::string_view kProtect = "protect";
+constexpr std::string_view kPidTarget = "pid_target";
+constexpr std::string_view kProcess = "process";
 constexpr std::string_view kAdmin = "kernel/mm/damon/admin/";
 
 std::string below(const std::string& directory, std::string_view name) {
@@ -59,6 +62,7 @@ class ConfigWalk {
                      size_t depth);
   Result<void> visit_directory(const std::string& path, const YAML::Node& node, size_t depth);
   Result<void> visit_numbered(const std::string& path, const YAML::Node& node, size_t depth);
+  Result<void> expect_process(const std::string& path, const YAML::Node& process);
   Result<void> write(const std::string& path, const std::string& text, const YAML::Mark& mark);
   [[nodiscard]] tl::unexpected<Error> fault(const YAML::Mark& mark, const std::string& path,
                                             Error error) const;
@@ -99,17 +103,27 @@ Result<void> ConfigWalk::visit(const std::string& path, const YAML::Node& name,
 
 Result<void> ConfigWalk::visit_directory(const std::string& path, const YAML::Node& node,
                                          size_t depth) {
+  const YAML::Node process = node[std::string(kPidTarget)] ? node[std::string(kProcess)]
+                                                           : YAML::Node(YAML::NodeType::Undefined);
   for (const auto& entry : node) {
     const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
     if (name.empty()) return fault(entry.first.Mark(), path, {EINVAL, "a name is wanted"});
     if (path.empty() && name == kProtect) continue;
+    if (process.IsDefined() && name == kProcess) continue;
     const bool short_name = path.empty() && name == kKdamondsName;
     const std::string named = short_name ? fmt::format("{}{}", kAdmin, name) : below(path, name);
     if (auto visited = visit(named, entry.first, entry.second, depth + 1); !visited) {
       return visited;
     }
   }
-  return {};
+  return process.IsDefined() ? expect_process(path, process) : Result<void>();
+}
+
+Result<void> ConfigWalk::expect_process(const std::string& path, const YAML::Node& process) {
+  const std::string name = below(path, kProcess);
+  if (!process.IsScalar()) return fault(process.Mark(), name, {EINVAL, "one line is wanted"});
+  const auto expected = writer_.expect_process(path, process.Scalar());
+  return expected ? expected : fault(process.Mark(), name, expected.error());
 }
 
 Result<void> ConfigWalk::visit_numbered(const std::string& path, const YAML::Node& node,
@@ -176,6 +190,20 @@ Result<void> LocalTreeWriter::write(const std::string& path, std::string_view te
   return find_file(tree_, path).and_then([&](const TreeFile& file) {
     return tree_.write(*file.directory, file.index, text, {});
   });
+}
+
+Result<void> LocalTreeWriter::expect_process(const std::string& target, std::string_view identity) {
+  const auto file = find_file(tree_, below(target, kPidTarget));
+  if (!file) return tl::unexpected(file.error());
+  const std::lock_guard lock(tree_.mutex());
+  auto& files = *static_cast<SysfsTarget*>(file->directory->object().get());
+  // One that is only described has no identity but its number.
+  if (files.process.identity.empty() || files.process.identity == identity) return {};
+  files.process = {};
+  files.process.refusal = fmt::format(
+      "the configuration means another process, \"{}\", than the one that has this number now",
+      identity);
+  return {};
 }
 
 Result<void> apply_config(std::string_view text, const std::string& name, TreeWriter& writer,

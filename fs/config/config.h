@@ -4,8 +4,10 @@
 // directories "0", "1", ... whose number goes into their nr_ file first (schemes into nr_schemes,
 // core_filters into nr_filters). Names are paths below the mount; `kdamonds` at the top stands for
 // kernel/mm/damon/admin/kdamonds. What is for a file `state`, or for `enabled` of a module, is
-// written last, when all else is there. `protect` at the top is no file: who is protected has to be
-// known before there is a tree, see read_protected().
+// written last, when all else is there. `process` beside a pid_target is no file either: it says
+// which process is meant (pinned_targets.h, in the words of `damonfs dump`); where another one has
+// the number, that target names none, and cannot be switched on. `protect` at the top is no file:
+// who is protected has to be known before there is a tree, see read_protected().
 #pragma once
 
 #include <functional>
@@ -27,6 +29,11 @@ class TreeWriter {
   virtual ~TreeWriter() = default;
   // Writes `text` to the file at `path` below the mount; errors as of open(2) and write(2).
   virtual Result<void> write(const std::string& path, std::string_view text) = 0;
+  // Told of the `process` beside the pid_target of `target`, after that was written.
+  virtual Result<void> expect_process(const std::string& /*target*/,
+                                      std::string_view /*identity*/) {
+    return {};
+  }
 };
 
 // A file of a tree: its directory, and its place in that one's table.
@@ -44,6 +51,8 @@ class LocalTreeWriter final : public TreeWriter {
   // The tree outlives it; its lock is not held.
   explicit LocalTreeWriter(Tree& tree) : tree_(tree) {}
   Result<void> write(const std::string& path, std::string_view text) override;
+  // The target lets go of a process that is another one.
+  Result<void> expect_process(const std::string& target, std::string_view identity) override;
 
  private:
   Tree& tree_;

@@ -6,22 +6,28 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <system_error>
 #include <vector>
 
+#include "core/base/read_whole.h"
 #include "fs/client/tree_client.h"
 #include "fs/command/commands.h"
+#include "fs/command/daemon_state.h"
+#include "fs/command/deadline.h"
 #include "fs/command/failures.h"
 #include "fs/config/config.h"
+#include "fs/damon/pinned_targets.h"
 
 namespace damonfs {
 
 namespace {
 
-constexpr const char* kKdamondsPath = "kernel/mm/damon/admin/kdamonds";
+constexpr const char* kAdminPath = "/kernel/mm/damon/admin/";
 // Those that we have, too; a kernel may have more (its samples).
 constexpr const char* kModules[] = {"damon_reclaim", "damon_lru_sort", "damon_stat"};
 
@@ -61,10 +67,34 @@ bool is_unset(const std::string& path, const std::string& text) {
          file.parent_path().parent_path().filename() == "core_filters";
 }
 
-// Nothing (a null node) where there is nothing to be set.
-Result<YAML::Node> dump_directory(const std::string& path);
+// A tree that is being dumped.
+class TreeDump {
+ public:
+  explicit TreeDump(const std::string& mount) : mount_(mount) {}
+  Result<YAML::Node> run();
 
-Result<YAML::Node> dump_numbered(const std::string& path, uint64_t count) {
+ private:
+  Result<void> read_pinned_targets();
+  Result<YAML::Node> dump_directory(const std::string& path);
+  Result<YAML::Node> dump_numbered(const std::string& path, uint64_t count);
+  Result<void> dump_file(const std::string& path, const std::string& name, YAML::Node& node) const;
+  Result<void> dump_process(const std::string& target, const std::string& pid,
+                            YAML::Node& node) const;
+  Result<YAML::Node> dump_module(const char* name);
+
+  const std::string& mount_;
+  std::map<std::string, PinnedTarget, std::less<>> pinned_;
+};
+
+// A tree that another version of ours serves may have no such file.
+Result<void> TreeDump::read_pinned_targets() {
+  const std::string file = mount_ + "/damonfs/targets/processes";
+  if (!std::filesystem::exists(file)) return {};
+  return read_whole(file).map(
+      [&](const std::string& text) { pinned_ = parse_pinned_targets(text); });
+}
+
+Result<YAML::Node> TreeDump::dump_numbered(const std::string& path, uint64_t count) {
   YAML::Node items(YAML::NodeType::Sequence);
   for (uint64_t i = 0; i < count; ++i) {
     auto item = dump_directory(fmt::format("{}/{}", path, i));
@@ -74,7 +104,19 @@ Result<YAML::Node> dump_numbered(const std::string& path, uint64_t count) {
   return items;
 }
 
-Result<void> dump_file(const std::string& path, const std::string& name, YAML::Node& node) {
+Result<void> TreeDump::dump_process(const std::string& target, const std::string& pid,
+                                    YAML::Node& node) const {
+  const auto found = pinned_.find(target.substr(mount_.size() + strlen(kAdminPath)));
+  if (found == pinned_.end()) return {};
+  if (std::to_string(found->second.pid) != pid) {
+    return fail(EAGAIN, "{}: pid_target was changed while it was dumped", target);
+  }
+  node["process"] = found->second.identity;
+  return {};
+}
+
+Result<void> TreeDump::dump_file(const std::string& path, const std::string& name,
+                                 YAML::Node& node) const {
   const auto directory = TreeDirectory::open(path);
   if (!directory) return tl::unexpected(directory.error());
   auto text = directory->read(name);
@@ -82,10 +124,11 @@ Result<void> dump_file(const std::string& path, const std::string& name, YAML::N
   const bool nothing = text->empty() || (name == "state" && *text == "off") ||
                        name == "commit_inputs" || (name == "enabled" && *text == "N");
   if (!nothing && !is_unset(path + '/' + name, *text)) node[name] = *text;
-  return {};
+  return name == "pid_target" ? dump_process(path, *text, node) : Result<void>();
 }
 
-Result<YAML::Node> dump_directory(const std::string& path) {
+// Nothing (a null node) where there is nothing to be set.
+Result<YAML::Node> TreeDump::dump_directory(const std::string& path) {
   const auto listing = list(path);
   if (!listing) return tl::unexpected(listing.error());
   const std::string count = std::filesystem::path(count_file(path)).filename();
@@ -110,30 +153,44 @@ Result<YAML::Node> dump_directory(const std::string& path) {
 }
 
 // Nothing where there is no such module.
-Result<YAML::Node> dump_module(const std::string& mount, const char* name) {
-  const std::string parameters = fmt::format("{}/module/{}/parameters", mount, name);
+Result<YAML::Node> TreeDump::dump_module(const char* name) {
+  const std::string parameters = fmt::format("{}/module/{}/parameters", mount_, name);
   if (!std::filesystem::is_directory(parameters)) return YAML::Node();
   return dump_directory(parameters);
+}
+
+Result<YAML::Node> TreeDump::run() {
+  if (auto read = read_pinned_targets(); !read) return tl::unexpected(read.error());
+  auto kdamonds = dump_directory(fmt::format("{}{}kdamonds", mount_, kAdminPath));
+  if (!kdamonds) return kdamonds;
+  YAML::Node root;
+  root["kdamonds"] = kdamonds->IsNull() ? YAML::Node(YAML::NodeType::Sequence) : *kdamonds;
+  for (const char* name : kModules) {
+    const auto parameters = dump_module(name);
+    if (!parameters) return parameters;
+    if (!parameters->IsNull()) root[fmt::format("module/{}/parameters", name)] = *parameters;
+  }
+  return root;
 }
 
 }  // namespace
 
 Result<std::string> dump_tree(const std::string& mount) {
-  auto kdamonds = dump_directory(fmt::format("{}/{}", mount, kKdamondsPath));
-  if (!kdamonds) return tl::unexpected(kdamonds.error());
-  YAML::Node root;
-  root["kdamonds"] = kdamonds->IsNull() ? YAML::Node(YAML::NodeType::Sequence) : *kdamonds;
-  for (const char* name : kModules) {
-    const auto parameters = dump_module(mount, name);
-    if (!parameters) return tl::unexpected(parameters.error());
-    if (!parameters->IsNull()) root[fmt::format("module/{}/parameters", name)] = *parameters;
-  }
-  YAML::Emitter text;
-  text << root;
-  return fmt::format("{}\n", text.c_str());
+  return TreeDump(mount).run().map([](const YAML::Node& root) {
+    YAML::Emitter text;
+    text << root;
+    return fmt::format("{}\n", text.c_str());
+  });
 }
 
 int run_dump(const DumpOptions& options) {
+  constexpr std::chrono::seconds kPatience{120};  // for a tree of any size
+  const std::string silent =
+      fmt::format("{}: nobody answers there; is the daemon stopped?", options.mount_point);
+  if (ask_daemon(options.mount_point) == DaemonState::silent) {
+    return complain(silent, "damonfs dump");
+  }
+  const Deadline deadline(kPatience, silent, "damonfs dump");
   const auto text = dump_tree(options.mount_point);
   if (!text) return complain(text.error().message, "damonfs dump");
   const bool written = std::fwrite(text->data(), 1, text->size(), stdout) == text->size();

@@ -4,30 +4,32 @@
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
+#include "core/base/guarded.h"
+#include "core/base/read_whole.h"
+#include "core/base/thread.h"
 #include "fs/command/failures.h"
 #include "fs/config/config.h"
+#include "fs/daemon/log.h"
+#include "fs/daemon/service_manager.h"
 #include "fs/damon/admin_directory.h"
+#include "fs/damon/pinned_targets.h"
 #include "fs/damonfs/damonfs_directory.h"
 #include "fs/fuse/session.h"
 #include "fs/modules/module_files.h"
 #include "fs/tracing/trace_pipe.h"
+#include "ops/procfs/free_memory.h"
 #include "ops/real_machine.h"
-
-#ifdef DAMONFS_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
 
 namespace damonfs {
 
@@ -36,12 +38,6 @@ namespace {
 // What comes first in the pipe of StartReport; after `kFailed` the reason.
 constexpr char kReady = 'r';
 constexpr char kFailed = 'f';
-
-void notify_service_manager([[maybe_unused]] const std::string& state) {
-#ifdef DAMONFS_SYSTEMD
-  sd_notify(0, state.c_str());
-#endif
-}
 
 // A pipe's ends; invalid when there is none to be had.
 struct Pipe {
@@ -65,6 +61,7 @@ Result<void> configure(Tree& tree, const MountOptions& options) {
 
 Result<ProtectedList> protected_of(const MountOptions& options) {
   ProtectedList list = ProtectedList::own();
+  list.devices = !options.act_on_devices;
   const auto add = [&](std::string_view words) { return list.add(words); };
   for (const std::string& words : options.protect) {
     if (auto added = add(words); !added) return tl::unexpected(added.error());
@@ -78,20 +75,50 @@ Result<ProtectedList> protected_of(const MountOptions& options) {
 }
 
 // Asks this process to end, as a signal from others would, once `life` is readable.
-void end_with(int life) {
-  std::thread([life] {
+Result<void> end_with(int life) {
+  auto thread = start_thread("damonfs-life", [life](const std::stop_token&) {
     pollfd poll{life, POLLIN, 0};
     while (::poll(&poll, 1, -1) < 0 && errno == EINTR) continue;
     ::kill(::getpid(), SIGTERM);
-  }).detach();
+  });
+  if (!thread) return tl::unexpected(thread.error());
+  thread->detach();
+  return {};
 }
 
-// Closes what a daemon has no use for, so that nobody waits for the end of a file of its own.
-void keep_only(int one, int other) {
-  const auto [low, high] = std::minmax(one, other);
-  ::close_range(STDERR_FILENO + 1, low - 1, 0);
-  ::close_range(low + 1, high - 1, 0);
-  ::close_range(high + 1, ~0U, 0);
+// Closes what a daemon has no use for, so that nobody waits for the end of a file of its own: all
+// but the standard ones and `kept`, of which -1 is none.
+void keep_only(std::array<int, 2> kept) {
+  std::ranges::sort(kept);
+  int low = STDERR_FILENO + 1;
+  for (const int fd : kept) {
+    if (fd < low) continue;
+    if (fd > low) ::close_range(low, fd - 1, 0);
+    low = fd + 1;
+  }
+  ::close_range(low, ~0U, 0);
+}
+
+// Keeps all of the daemon in memory from now on, so that it never waits for what it reclaims.
+Result<void> lock_memory() {
+  if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) return {};
+  return failed("cannot lock the daemon's memory (CAP_IPC_LOCK)");
+}
+
+// The tree and the files it is opened with.
+void set_up(Tree& tree, const MountOptions& options) {
+  const std::lock_guard lock(tree.mutex());
+  auto owner = tree.root().owner(-1);
+  owner.mode = options.mode;
+  tree.root().set_owner(-1, owner);
+  tree.set_free_bytes([] { return free_memory(Paths()); });
+}
+
+// Asks the tree by way of the kernel, as users do. What stands in front of it, or is not ours to
+// see, says nothing against it.
+bool is_served(const std::string& mount_point) {
+  const auto read = read_whole(mount_point + "/kernel/mm/damon/admin/kdamonds/nr_kdamonds");
+  return read || (read.error().code != ENOTCONN && read.error().code != ECONNABORTED);
 }
 
 int serve(const MountOptions& options, StartReport report, int life = -1) {
@@ -99,38 +126,50 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
   // thread serves the command, and would else stay behind in the arena of each.
   ::mallopt(M_ARENA_MAX, 1);
   StopSignals signals;
+  std::signal(SIGXFSZ, SIG_IGN);  // a write to a log that is too long fails, and no more
   if (auto log = start_log(options); !log) return report.failed(log.error());
   const auto failed = [&](const Error& error) {
     const bool log_is_elsewhere = !options.foreground || !options.log_file.empty();
     if (log_is_elsewhere) spdlog::error("{}", error.message);
     return report.failed(error);
   };
+  if (options.lock_memory) {
+    if (auto locked = lock_memory(); !locked) return failed(locked.error());
+  }
   const auto protect = protected_of(options);
   if (!protect) return failed(protect.error());
   const auto made = make_machine({.backend = options.backend,
                                   .seed = options.seed,
                                   .dry_run = options.dry_run,
+                                  .sweep_bp = basis_points(options.sweep),
                                   .protect = *protect});
   if (!made) return failed(made.error());
-  const auto trace = std::make_shared<TraceHub>();
+  const auto trace = std::make_shared<TracePipe>();
   Machine machine = made->machine;
   machine.trace = trace.get();
   Tree tree;
+  set_up(tree, options);
   add_damon_tree(tree, machine);
   add_modules(tree, machine);
   add_tracing(tree, trace);
   add_damonfs_directory(tree, machine);
+  add_pinned_targets(tree);
   const auto session = Session::mount(tree, options.mount_point);
   if (!session) return failed(session.error());
-  if (auto applied = configure(tree, options); !applied) {
-    (*session)->stop();
-    return failed(applied.error());
-  }
-  signals.watch([&session] {
+  Watchdog watchdog;
+  const auto stop = [&session] {
     spdlog::info("asked to end");
     (*session)->stop();
-  });
-  if (life >= 0) end_with(life);
+  };
+  auto ready = configure(tree, options);
+  if (ready)
+    ready = signals.watch({stop, reopen_log, options.foreground && ::isatty(STDERR_FILENO)});
+  if (ready && life >= 0) ready = end_with(life);
+  if (ready) ready = watchdog.start([path = (*session)->mount_point()] { return is_served(path); });
+  if (!ready) {
+    (*session)->stop();
+    return failed(ready.error());
+  }
   spdlog::info("{}: serving; {}", (*session)->mount_point(), made->description);
   report.ready((*session)->mount_point());
   (*session)->wait();
@@ -172,28 +211,6 @@ int wait_for_start(const Fd& pipe) {
   return complain("the daemon died while it was starting");
 }
 
-Result<void> start_log(const MountOptions& options) {
-  try {
-    spdlog::sink_ptr sink;
-    if (!options.log_file.empty()) {
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.log_file);
-    } else if (options.foreground) {
-      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-    } else {
-      sink = std::make_shared<spdlog::sinks::syslog_sink_mt>("damonfs", LOG_PID, LOG_DAEMON, true);
-    }
-    const auto logger = std::make_shared<spdlog::logger>("damonfs", std::move(sink));
-    const bool to_syslog = options.log_file.empty() && !options.foreground;
-    logger->set_pattern(to_syslog ? "%v" : "%Y-%m-%d %H:%M:%S.%e %l: %v");
-    logger->set_level(spdlog::level::from_str(options.log_level));
-    logger->flush_on(spdlog::level::trace);
-    spdlog::set_default_logger(logger);
-    return {};
-  } catch (const spdlog::spdlog_ex& error) {
-    return fail(EINVAL, "{}", error.what());
-  }
-}
-
 StopSignals::StopSignals() {
   sigemptyset(&signals_);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals_, signal);
@@ -201,12 +218,23 @@ StopSignals::StopSignals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-void StopSignals::watch(std::function<void()> stop) {
-  watcher_ = std::jthread([this, stop = std::move(stop)](const std::stop_token& ended) {
-    int signal = 0;
-    sigwait(&signals_, &signal);
-    if (!ended.stop_requested()) stop();
-  });
+Result<void> StopSignals::watch(Actions actions) {
+  auto thread = start_thread("damonfs-signals",
+                             [this, actions = std::move(actions)](const std::stop_token& ended) {
+                               int signal = 0;
+                               while (true) {
+                                 sigwait(&signals_, &signal);
+                                 if (ended.stop_requested()) return;
+                                 if (signal != SIGHUP || actions.hangup_ends) break;
+                                 actions.reopen();
+                               }
+                               // A request to end is not lost for want of memory.
+                               constexpr auto kPause = std::chrono::milliseconds(100);
+                               while (!guarded(actions.stop)) std::this_thread::sleep_for(kPause);
+                             });
+  if (!thread) return tl::unexpected(thread.error());
+  watcher_ = *std::move(thread);
+  return {};
 }
 
 StopSignals::~StopSignals() {
@@ -223,8 +251,8 @@ int start_daemon(const MountOptions& options, const Fd& life) {
   if (child == 0) {
     ::setsid();
     if (::fork() != 0) ::_exit(0);  // a child that fails to fork is a daemon that died
-    keep_only(pipe.write.get(), life.get());
     pipe.read = Fd();
+    keep_only({pipe.write.get(), life.get()});
     ::_exit(serve(options, StartReport(std::move(pipe.write)), life.get()));
   }
   ::waitpid(child, nullptr, 0);
@@ -233,6 +261,7 @@ int start_daemon(const MountOptions& options, const Fd& life) {
 }
 
 int run_mount(const MountOptions& options) {
+  keep_only({-1, -1});
   if (options.foreground) return serve(options, StartReport());
   Pipe pipe;
   if (!pipe.read.valid()) return complain(strerror(errno));

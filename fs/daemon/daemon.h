@@ -41,22 +41,24 @@ int wait_for_start(const Fd& pipe);
 // stderr. Only while we have one thread.
 int start_daemon(const MountOptions& options, const Fd& life);
 
-// Where log lines go: stderr in the foreground, else syslog, or the file that was asked for. Fails
-// when that cannot be opened.
-Result<void> start_log(const MountOptions& options);
-
-// Turns signals that ask the daemon to end (SIGTERM, SIGINT, SIGHUP) into a call, from a thread of
-// its own. Made before all other threads, which must not get these signals. `stop` is called once
-// at most, and not any more after the destructor.
+// Turns the signals that the daemon understands into calls, from a thread of its own: SIGTERM and
+// SIGINT ask it to end, SIGHUP to open its log again. Made before all other threads, which must not
+// get these signals. Nothing is called any more after the destructor.
 class StopSignals {
  public:
+  struct Actions {
+    std::function<void()> stop;  // once at most
+    std::function<void()> reopen;
+    bool hangup_ends = false;  // SIGHUP is of a terminal that has gone: the daemon's own
+  };
+
   StopSignals();
   ~StopSignals();
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
-  // From now on; signals that came before count.
-  void watch(std::function<void()> stop);
+  // From now on; signals that came before count. EAGAIN, ENOMEM when no thread is to be had.
+  Result<void> watch(Actions actions);
 
  private:
   sigset_t signals_{};

@@ -44,8 +44,10 @@ Result<void> store_nr_contexts(const Call& call, std::string_view text) {
   auto& kdamond = call.object<SysfsKdamond>();
   const auto count = parse_count(text, 1);
   if (!count) return tl::unexpected(count.error());
+  if (kdamond.beside) kdamond.beside->remove_numbered_children();
   const auto add = [&](Directory& parent, std::string name, const auto& context) {
     context->machine = kdamond.machine;
+    if (kdamond.beside) kdamond.beside->add_child(name, *kdamond.context_beside, context);
     add_context(parent, std::move(name), context);
   };
   return renumber(call.directory, kdamond.contexts, *count, add);
@@ -61,12 +63,20 @@ void add_kdamond(Directory& parent, std::string name, const std::shared_ptr<Sysf
   kdamond.add_child("contexts", kContexts, files);
 }
 
+// Makes the mirror's directory of a kdamond.
+void add_beside(const Beside& beside, const std::string& name,
+                const std::shared_ptr<SysfsKdamond>& kdamond) {
+  Directory& mirrored = beside.kdamonds->add_child(name, *beside.kdamond, kdamond);
+  kdamond->beside = mirrored.add_child("contexts", kPlainDirectory, nullptr).shared_from_this();
+  kdamond->context_beside = beside.context;
+}
+
 Result<std::string> show_nr_kdamonds(const Call& call) {
   return show_number(call.object<SysfsKdamonds>().kdamonds.size());
 }
 
 Result<void> store_nr_kdamonds(const Call& call, std::string_view text) {
-  auto& [machine, kdamonds] = call.object<SysfsKdamonds>();
+  auto& [machine, kdamonds, beside] = call.object<SysfsKdamonds>();
   const auto count = parse_count(text, INT_MAX);
   if (!count) return tl::unexpected(count.error());
   for (const auto& kdamond : kdamonds.items()) {
@@ -74,8 +84,11 @@ Result<void> store_nr_kdamonds(const Call& call, std::string_view text) {
       return fail(EBUSY, "a kdamond is running; it would be removed");
     }
   }
-  const auto add = [&machine = machine](Directory& parent, std::string name, const auto& kdamond) {
+  if (beside.kdamonds) beside.kdamonds->remove_numbered_children();
+  const auto add = [&machine = machine, &beside = beside](Directory& parent, std::string name,
+                                                          const auto& kdamond) {
     kdamond->machine = machine;
+    if (beside.kdamonds) add_beside(beside, name, kdamond);
     add_kdamond(parent, std::move(name), kdamond);
   };
   return renumber(call.directory, kdamonds, *count, add);
@@ -110,11 +123,25 @@ void add_damon_tree(Tree& tree, const Machine& machine) {
   add_kdamonds(*directory, machine);
 }
 
-std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> sysfs_kdamonds(Tree& tree) {
+namespace {
+
+std::shared_ptr<Directory> kdamonds_directory(Tree& tree) {
   std::shared_ptr<Directory> directory = tree.root().shared_from_this();
   for (const auto* name : {"kernel", "mm", "damon", "admin", "kdamonds"}) {
     directory = directory->child(name);
   }
+  return directory;
+}
+
+}  // namespace
+
+void mirror_kdamonds(Tree& tree, Beside beside) {
+  const auto directory = kdamonds_directory(tree);
+  static_cast<SysfsKdamonds*>(directory->object().get())->beside = std::move(beside);
+}
+
+std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> sysfs_kdamonds(Tree& tree) {
+  const auto directory = kdamonds_directory(tree);
   std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> found;
   const auto& kdamonds = static_cast<const SysfsKdamonds*>(directory->object().get())->kdamonds;
   for (size_t i = 0; i < kdamonds.size(); ++i) {

@@ -8,6 +8,7 @@
 
 #include "core/kdamond.h"
 #include "core/machine.h"
+#include "fs/damon/beside.h"
 #include "fs/tree/node.h"
 
 namespace damonfs {
@@ -15,6 +16,10 @@ namespace damonfs {
 // Makes kernel/mm/damon/admin below the tree's root. Kdamonds that still run when the tree goes are
 // stopped.
 void add_damon_tree(Tree& tree, const Machine& machine);
+
+// Keeps a mirror of kdamonds and contexts from now on. Once, before there are kdamonds. Under the
+// tree's lock.
+void mirror_kdamonds(Tree& tree, Beside beside);
 
 // The paths of the directories kdamonds/N and the kdamond of each; null when it was never on. Under
 // the tree's lock.

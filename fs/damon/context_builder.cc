@@ -88,12 +88,21 @@ Result<std::vector<AddrRange>> build_regions(const Numbered<AddrRange>& files,
   return ranges;
 }
 
-Result<void> add_one_target(Context& context, const SysfsTarget& files, const Machine& machine) {
+// The process that a target names, if it still is there.
+Result<std::shared_ptr<TargetHandle>> process_of(const SysfsTarget& files) {
+  const auto& [handle, identity, refusal] = files.process;
+  if (!handle) return fail(EINVAL, "pid_target {}: {}", files.pid, refusal);
+  if (handle->exists()) return handle;
+  return fail(EINVAL, "pid_target {}: the process that had this number when it was written is gone",
+              files.pid);
+}
+
+Result<void> add_one_target(Context& context, const SysfsTarget& files) {
   std::shared_ptr<TargetHandle> handle;
   if (context.ops_id != OpsId::paddr) {
-    auto opened = machine.open_target(files.pid);
-    if (!opened) return fail(EINVAL, "pid_target {}: {}", files.pid, opened.error().message);
-    handle = *std::move(opened);
+    auto process = process_of(files);
+    if (!process) return tl::unexpected(process.error());
+    handle = *std::move(process);
   }
   const auto ranges = build_regions(files.regions, context.min_region_sz);
   if (!ranges) return tl::unexpected(ranges.error());
@@ -103,13 +112,13 @@ Result<void> add_one_target(Context& context, const SysfsTarget& files, const Ma
   return {};
 }
 
-Result<void> add_targets(Context& context, const SysfsContext& files, const Machine& machine) {
+Result<void> add_targets(Context& context, const SysfsContext& files) {
   if (context.ops_id == OpsId::paddr && files.targets.size() > 1) {
     return fail(EINVAL, "{} targets, but there is only one physical address space",
                 files.targets.size());
   }
   for (size_t i = 0; i < files.targets.size(); ++i) {
-    if (auto added = add_one_target(context, files.targets[i], machine); !added) {
+    if (auto added = add_one_target(context, files.targets[i]); !added) {
       return tl::unexpected(within(added.error(), 0, "targets/{}", i));
     }
   }
@@ -227,6 +236,17 @@ Result<void> check_whole(const Context& context, const SysfsContext& files) {
 
 }  // namespace
 
+void name_process(SysfsTarget& target, int pid, int writer, const Machine& machine) {
+  target.pid = pid;
+  target.process = {};
+  auto opened = machine.open_target(pid, writer);
+  if (opened) {
+    target.process = {*opened, (*opened)->identity(), ""};
+  } else {
+    target.process.refusal = opened.error().message;
+  }
+}
+
 Result<std::vector<QuotaGoal>> build_goals(const Numbered<QuotaGoal>& files,
                                            const Machine& machine) {
   std::vector<QuotaGoal> goals;
@@ -253,10 +273,11 @@ Result<std::unique_ptr<Context>> build_context(const SysfsContext& files, const 
   if (!made) return made;
   std::unique_ptr<Context> context = *std::move(made);
   context->pause = files.pause;
+  if (files.sweep_bp) context->sweep_bp = *files.sweep_bp;
   Result<void> valid = context->attrs.validate();
   if (valid) valid = check_sample(files.sample, machine);
   if (valid) valid = add_probes(*context, files, machine);
-  if (valid) valid = add_targets(*context, files, machine);
+  if (valid) valid = add_targets(*context, files);
   if (valid) valid = add_schemes(*context, files, machine);
   if (valid) valid = check_whole(*context, files);
   if (!valid) return tl::unexpected(valid.error());

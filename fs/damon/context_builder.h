@@ -13,6 +13,10 @@
 
 namespace damonfs {
 
+// What the write of `pid` to a pid_target by the process `writer` does: takes hold of the process
+// that this number means to the writer now. That there may be none is told when a context is built.
+void name_process(SysfsTarget& target, int pid, int writer, const Machine& machine);
+
 // Makes the context that `files` (a copy: no lock is held) ask for. Any thread. EINVAL for what
 // cannot be watched so; ENOMEM, as the kernel, for every fault of a scheme. The first fault in the
 // kernel's order counts. For a commit `running` says which operations the kdamond has: if it can go

@@ -1,6 +1,7 @@
 #include "fs/damon/context_directories.h"
 
 #include "core/machine.h"
+#include "fs/damon/context_builder.h"
 #include "fs/damon/keywords.h"
 #include "fs/damon/sample_directories.h"
 #include "fs/damon/scheme_directories.h"
@@ -12,7 +13,10 @@ namespace {
 
 // monitoring_attrs/probes
 
-constexpr Attribute kProbePrepRows[] = {row<&SysfsProbePrep::action>("prep_action")};
+constexpr Attribute kProbePrepRows[] = {
+    avail_row<PrepAction>("avail_prep_actions"),
+    row<&SysfsProbePrep::action>("prep_action"),
+};
 constexpr DirectoryType kProbePrep = {"probe preparation", kProbePrepRows};
 
 constexpr Attribute kProbePrepsRows[] = {
@@ -21,9 +25,10 @@ constexpr Attribute kProbePrepsRows[] = {
 constexpr DirectoryType kProbePreps = {"probe preparations", kProbePrepsRows};
 
 constexpr Attribute kProbeFilterRows[] = {
-    row<&ProbeFilter::type>("type"),   row<&ProbeFilter::matching>("matching"),
-    row<&ProbeFilter::allow>("allow"), row<&ProbeFilter::path>("path"),
-    row<&ProbeFilter::min_sz>("min"),  row<&ProbeFilter::max_sz>("max"),
+    avail_row<ProbeFilterType>("avail_types"), row<&ProbeFilter::type>("type"),
+    row<&ProbeFilter::matching>("matching"),   row<&ProbeFilter::allow>("allow"),
+    row<&ProbeFilter::path>("path"),           row<&ProbeFilter::min_sz>("min"),
+    row<&ProbeFilter::max_sz>("max"),
 };
 constexpr DirectoryType kProbeFilter = {"probe filter", kProbeFilterRows};
 
@@ -95,8 +100,21 @@ constexpr Attribute kRegionsRows[] = {
 };
 constexpr DirectoryType kRegions = {"regions", kRegionsRows};
 
+Result<std::string> show_pid_target(const Call& call) {
+  return show_signed(call.object<SysfsTarget>().pid);
+}
+
+// Any number is taken, as by the kernel; one that means nobody now is refused when it is used.
+Result<void> store_pid_target(const Call& call, std::string_view text) {
+  const auto pid = parse_int(text);
+  if (!pid) return fail(EINVAL, "{}", pid.error().message);
+  const auto& context = *static_cast<SysfsContext*>(call.directory.parent()->object().get());
+  name_process(call.object<SysfsTarget>(), *pid, call.writer, *context.machine);
+  return {};
+}
+
 constexpr Attribute kTargetRows[] = {
-    einval_row<&SysfsTarget::pid>("pid_target"),
+    {"pid_target", 0600, show_pid_target, store_pid_target},
     row<&SysfsTarget::obsolete>("obsolete_target"),
 };
 constexpr DirectoryType kTarget = {"target", kTargetRows};

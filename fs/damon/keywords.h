@@ -40,7 +40,8 @@ inline constexpr auto keywords<FilterType> =
 template <>
 inline constexpr auto keywords<GoalMetric> = std::to_array<std::string_view>(
     {"user_input", "some_mem_psi_us", "node_mem_used_bp", "node_mem_free_bp", "node_memcg_used_bp",
-     "node_memcg_free_bp", "active_mem_bp", "inactive_mem_bp", "node_eligible_mem_bp"});
+     "node_memcg_free_bp", "active_mem_bp", "inactive_mem_bp", "node_eligible_mem_bp",
+     "hugepage_mem_bp"});
 
 template <>
 inline constexpr auto keywords<GoalTuner> = std::to_array<std::string_view>({"consist",

@@ -1,8 +1,8 @@
 #include "fs/damon/refresher.h"
 
-#include <pthread.h>
-
 #include <chrono>
+
+#include "core/base/thread.h"
 
 namespace damonfs {
 
@@ -19,17 +19,22 @@ void Refresher::set_ms(uint32_t ms) {
   changed_.notify_all();
 }
 
-void Refresher::follow(std::shared_ptr<Kdamond> kdamond, std::mutex& tree_mutex, ShowFn show) {
-  thread_ = std::jthread([this, kdamond = std::move(kdamond), &tree_mutex,
-                          show = std::move(show)](const std::stop_token& stop) {
-    pthread_setname_np(pthread_self(), "damon-refresh");
-    while (wait_period(stop)) {
-      const auto report = Report::ask(*kdamond, stop);
-      if (!report) return;
-      const std::unique_lock tree(tree_mutex, std::try_to_lock);
-      if (tree) show(*report);
-    }
-  });
+Result<void> Refresher::follow(std::shared_ptr<Kdamond> kdamond, std::mutex& tree_mutex,
+                               ShowFn show) {
+  thread_ = {};
+  auto thread =
+      start_thread("damon-refresh", [this, kdamond = std::move(kdamond), &tree_mutex,
+                                     show = std::move(show)](const std::stop_token& stop) {
+        while (wait_period(stop)) {
+          const auto report = Report::ask(*kdamond, stop);
+          if (!report) return;
+          const std::unique_lock tree(tree_mutex, std::try_to_lock);
+          if (tree) show(*report);
+        }
+      });
+  if (!thread) return tl::unexpected(thread.error());
+  thread_ = *std::move(thread);
+  return {};
 }
 
 bool Refresher::wait_period(const std::stop_token& stop) {

@@ -27,8 +27,9 @@ class Refresher {
   void set_ms(uint32_t ms);
 
   // Follows `kdamond` until it has ended, in place of the one before. `show` is called with
-  // `tree_mutex` held; both outlive the refresher.
-  void follow(std::shared_ptr<Kdamond> kdamond, std::mutex& tree_mutex, ShowFn show);
+  // `tree_mutex` held; both outlive the refresher. EAGAIN, ENOMEM when no thread is to be had:
+  // nothing is followed then.
+  Result<void> follow(std::shared_ptr<Kdamond> kdamond, std::mutex& tree_mutex, ShowFn show);
 
  private:
   // Until a period is over; false when `stop` is requested first.

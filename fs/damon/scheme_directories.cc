@@ -104,6 +104,7 @@ Result<void> ops_filter(FilterType type) {
 
 template <auto allowed>
 constexpr Attribute kFilterRows[] = {
+    avail_row<FilterType, allowed>("avail_types"),
     checked_row<allowed, &Filter::type>("type"),
     row<&Filter::matching>("matching"),
     row<&Filter::allow>("allow"),

@@ -49,21 +49,25 @@ Result<void> turn_on(const Call& call, SysfsKdamond& files) {
     started = machine.kdamonds->start(*std::move(context), *machine.clock, Exclusivity::shared);
   }
   if (!started) return tl::unexpected(started.error());
+  auto followed =
+      files.refresher.follow(*started, call.tree.mutex(), [&files](const Report& report) {
+        if (files.contexts.size() == 1) show_all(report, files.contexts[0]);
+      });
+  if (!followed) {
+    const Unlocked unlocked(call.lock);
+    (*started)->stop();
+    return followed;
+  }
   files.kdamond = *std::move(started);
   files.operations = wanted.operations;
-  files.refresher.follow(files.kdamond, call.tree.mutex(), [&files](const Report& report) {
-    if (files.contexts.size() == 1) show_all(report, files.contexts[0]);
-  });
   return {};
 }
 
 Result<void> turn_off(const Call& call, SysfsKdamond& files) {
   if (!files.kdamond) return never_started();
-  if (!files.kdamond->running()) return fail(EPERM, "the kdamond has ended already");
   const auto kdamond = files.kdamond;
   const Unlocked unlocked(call.lock);
-  kdamond->stop();
-  return {};
+  return kdamond->stop(call.interrupt);
 }
 
 // Builds what is wanted and has the kdamond take it over. Without the tree's lock.

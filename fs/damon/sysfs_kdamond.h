@@ -5,6 +5,7 @@
 
 #include "core/kdamond.h"
 #include "core/machine.h"
+#include "fs/damon/beside.h"
 #include "fs/damon/refresher.h"
 #include "fs/damon/sysfs_objects.h"
 
@@ -15,7 +16,9 @@ namespace damonfs {
 // and the directory is not removed.
 struct SysfsKdamond {
   std::shared_ptr<const Machine> machine;
-  Numbered<SysfsContext> contexts;  // one at the most
+  std::shared_ptr<Directory> beside;  // kdamonds/K/contexts of the mirror; null: there is none
+  const DirectoryType* context_beside = nullptr;  // what directories of contexts are there
+  Numbered<SysfsContext> contexts;                // one at most
   // Of the last successful `on`; stays when it has ended. Whoever waits for it holds it, too.
   std::shared_ptr<Kdamond> kdamond;
   OpsId operations = OpsId::vaddr;  // that it runs with
@@ -29,6 +32,7 @@ struct SysfsKdamond {
 struct SysfsKdamonds {
   std::shared_ptr<const Machine> machine;
   Numbered<SysfsKdamond> kdamonds;
+  Beside beside;
 };
 
 }  // namespace damonfs

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "core/quota.h"
 #include "core/region.h"
 #include "core/scheme.h"
+#include "core/target.h"
 #include "core/watermarks.h"
 #include "fs/tree/numbered.h"
 
@@ -25,9 +27,18 @@ namespace damonfs {
 
 struct Machine;
 
+// The process that was named by the last write of a pid_target, held since then: the number may
+// pass to others.
+struct PinnedProcess {
+  std::shared_ptr<TargetHandle> handle;          // null: none
+  std::string identity;                          // of it, as it was held
+  std::string refusal = "no process was named";  // why there is none
+};
+
 // targets/T; regions/R are plain ranges, in any order and shape until a context is built.
 struct SysfsTarget {
-  int32_t pid = 0;
+  int32_t pid = 0;  // as written
+  PinnedProcess process;
   bool obsolete = false;
   Numbered<AddrRange> regions;
 };
@@ -122,6 +133,7 @@ struct SysfsContext {
   uint64_t addr_unit = 1;
   bool pause = false;
   MonitoringAttrs attrs;
+  std::optional<uint64_t> sweep_bp;  // for sweeps, beside the ABI; none: Machine::sweep_bp
   Numbered<SysfsProbe> probes;
   SysfsSample sample;
   Numbered<SysfsTarget> targets;

@@ -189,6 +189,7 @@ ContextStatus ContextStatus::of(const Context& context) {
   status.addr_unit = context.addr_unit;
   status.min_region_sz = context.min_region_sz;
   status.pause = context.pause;
+  status.sweep_bp = context.sweep_bp;
   status.attrs = context.attrs;
   status.probes = context.probes;
   status.timing = context.timing;
@@ -198,6 +199,9 @@ ContextStatus ContextStatus::of(const Context& context) {
     of_target.obsolete = target.obsolete;
     of_target.regions.reserve(target.nr_regions());
     for (const Region& region : target.regions()) {
+      const uint64_t bytes = region.range.size() * context.addr_unit;
+      if (region.swept == SweptState::accessed) status.accessed_bytes += bytes;
+      if (region.swept == SweptState::unknown) status.unknown_bytes += bytes;
       of_target.regions.push_back({region.range, region.sampling_addr,
                                    context.moving_nr_accesses(region), region.age,
                                    context.moving_probe_hits(region)});
@@ -224,6 +228,10 @@ nlohmann::ordered_json ContextStatus::to_json() const {
           {"sampling",
            {{"last_aggregation", timing_json(timing.last_aggregation)},
             {"since_start", timing_json(timing.since_start)}}},
+          {"sweep",
+           {{"percent", static_cast<double>(sweep_bp) / 100},
+            {"accessed_bytes", accessed_bytes},
+            {"unknown_bytes", unknown_bytes}}},
           {"nr_regions", nr_regions},
           {"targets", array_of(targets, with_probes)},
           {"schemes", array_of(schemes, scheme_json)}};

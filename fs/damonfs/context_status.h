@@ -39,6 +39,9 @@ struct ContextStatus {
   uint64_t addr_unit = 1;
   uint64_t min_region_sz = 0;  // in units of address
   bool pause = false;
+  uint64_t sweep_bp = 0;        // budget of sweeps, of one processor, in 1/10,000
+  uint64_t accessed_bytes = 0;  // of regions that the last sweeps found accessed
+  uint64_t unknown_bytes = 0;   // of those whose accesses they could not tell
   MonitoringAttrs attrs;
   std::vector<Probe> probes;
   SampleTiming timing;

@@ -1,18 +1,23 @@
 #include "fs/damonfs/damonfs_directory.h"
 
+#include <cerrno>
+#include <charconv>
 #include <chrono>
+#include <cmath>
 #include <vector>
 
 #include "fs/damon/admin_directory.h"
+#include "fs/damon/sysfs_objects.h"
 #include "fs/damonfs/status.h"
 #include "fs/modules/module_files.h"
 #include "fs/tree/unlocked.h"
+#include "fs/tree/values.h"
 
 namespace damonfs {
 
 namespace {
 
-// How long a reader of status.json waits for a kdamond at the most.
+// How long a reader of status.json waits for a kdamond at most.
 constexpr std::chrono::milliseconds kPatience{1000};
 
 // All places where kdamonds run. Under the tree's lock.
@@ -37,14 +42,41 @@ constexpr Attribute kRows[] = {
      .store = nullptr,
      .snapshot = take_status},
 };
+// The budget of a context's sweeps, in percent of one processor.
+Result<std::string> show_sweep(const Call& call) {
+  const auto& context = call.object<SysfsContext>();
+  const uint64_t bp = context.sweep_bp.value_or(context.machine->sweep_bp);
+  return fmt::format("{}\n", static_cast<double>(bp) / 100);
+}
+
+Result<void> store_sweep(const Call& call, std::string_view text) {
+  text = without_newline(text);
+  double percent = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), percent);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  if (!whole || !(percent >= 0 && percent <= 100)) {
+    return fail(EINVAL, "a percentage from 0 to 100 is wanted");
+  }
+  call.object<SysfsContext>().sweep_bp = static_cast<uint64_t>(std::llround(percent * 100));
+  return {};
+}
+
+constexpr Attribute kContextRows[] = {
+    {.name = "sweep", .mode = 0600, .show = show_sweep, .store = store_sweep},
+};
+constexpr DirectoryType kContext = {"context", kContextRows};
+constexpr DirectoryType kKdamond = {"kdamond", {}};
+
 constexpr DirectoryType kDamonfs = {"damonfs", kRows};
 
 }  // namespace
 
 void add_damonfs_directory(Tree& tree, const Machine& machine) {
   const std::lock_guard lock(tree.mutex());
-  tree.root().add_child("damonfs", kDamonfs,
-                        std::make_shared<DaemonFacts>(machine.backend, machine.dry_run));
+  Directory& damonfs = tree.root().add_child(
+      "damonfs", kDamonfs, std::make_shared<DaemonFacts>(machine.backend, machine.dry_run));
+  Directory& kdamonds = damonfs.add_child("kdamonds", kPlainDirectory, nullptr);
+  mirror_kdamonds(tree, {kdamonds.shared_from_this(), &kKdamond, &kContext});
 }
 
 }  // namespace damonfs

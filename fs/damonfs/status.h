@@ -24,7 +24,7 @@ struct DaemonFacts {
   bool dry_run = false;
 };
 
-// Asks all kdamonds at once and waits for what they say, for `patience` at the most; one that has
+// Asks all kdamonds at once and waits for what they say, for `patience` at most; one that has
 // not answered by then is reported as busy. The file's text, in JSON (docs/status.md). EINTR when
 // `interrupt` is requested. Without the tree's lock; any thread.
 [[nodiscard]] Result<std::string> status_text(const DaemonFacts& daemon,

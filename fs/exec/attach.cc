@@ -1,13 +1,18 @@
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/file.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/base/fd.h"
 #include "fs/command/commands.h"
+#include "fs/command/daemon_state.h"
+#include "fs/command/deadline.h"
 #include "fs/command/failures.h"
 #include "fs/mount/mounts.h"
 #include "fs/mount/sys_view.h"
@@ -15,6 +20,8 @@
 namespace damonfs {
 
 namespace {
+
+constexpr std::chrono::seconds kPatience{30};  // for a few look-ups in the tree
 
 // A place in /sys and what is to be seen there.
 struct Cover {
@@ -28,6 +35,7 @@ Result<std::vector<Cover>> build_covers(const std::string& mount_point) {
   if (auto own = enter_private_mounts(); !own) return tl::unexpected(own.error());
   auto view = SysView::begin();
   if (!view) return tl::unexpected(view.error());
+  const Deadline deadline(kPatience, "the daemon does not answer; is it stopped?", "damonfs");
   Result<void> done = bind_mount(mount_point, kViewTree);
   if (done) done = view->finish();
   if (!done) return tl::unexpected(done.error());
@@ -40,27 +48,61 @@ Result<std::vector<Cover>> build_covers(const std::string& mount_point) {
   return covers;
 }
 
-Result<void> attach(const std::string& path) {
-  if (auto may = check_may_mount(); !may) return may;
-  const auto mount_point = find_serving(path);
-  if (!mount_point) return tl::unexpected(mount_point.error());
-  const auto covers_already = [](const MountEntry& mount) { return mount.source == kViewSource; };
-  if (std::ranges::any_of(read_mounts(), covers_already)) {
+// Keeps other attachments and detachments from happening meanwhile.
+Result<Fd> lock_view() {
+  Fd directory(::open("/sys/kernel", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) return failed("open", "/sys/kernel");
+  if (::flock(directory.get(), LOCK_EX | LOCK_NB) == 0) return directory;
+  return fail(EBUSY, "another damonfs attaches or detaches at this moment");
+}
+
+// Takes a view off whose daemon has died. EBUSY when it lives.
+Result<void> remove_dead_view() {
+  const auto mounts = read_mounts();
+  const bool any =
+      std::ranges::count(mounts, std::string_view(kViewSource), &MountEntry::source) != 0;
+  if (!any) return {};
+  if (ask_daemon(kViewTree) != DaemonState::dead) {
     return fail(EBUSY, "a tree is attached already; see damonfs detach");
   }
-  const Fd machine(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
-  if (!machine.valid()) return failed("/proc/self/ns/mnt");
-  const auto covers = build_covers(*mount_point);
-  if (::setns(machine.get(), CLONE_NEWNS) != 0) return failed("cannot return to the machine");
-  if (!covers) return tl::unexpected(covers.error());
-  for (const Cover& cover : *covers) {
-    if (auto placed = place_mount(cover.mounts, cover.place); !placed) return placed;
+  if (auto removed = remove_view(); !removed) return tl::unexpected(removed.error());
+  complain("replaces an attached tree whose daemon has died", "damonfs attach");
+  return {};
+}
+
+// All of the covers, or none.
+Result<void> place_covers(const std::vector<Cover>& covers) {
+  for (const Cover& cover : covers) {
+    auto placed = place_mount(cover.mounts, cover.place);
+    if (placed) continue;
+    if (auto removed = remove_view(); !removed) complain(removed.error().message);
+    return placed;
   }
   return {};
 }
 
+Result<void> attach(const std::string& path) {
+  if (auto may = check_may_mount(); !may) return may;
+  const auto locked = lock_view();
+  if (!locked) return tl::unexpected(locked.error());
+  const auto mount_point = find_serving(path);
+  if (!mount_point) return tl::unexpected(mount_point.error());
+  if (auto removed = remove_dead_view(); !removed) return removed;
+  const Fd machine(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (!machine.valid()) return failed("/proc/self/ns/mnt");
+  const auto covers = build_covers(*mount_point);
+  // A thread that still shares the working directory, the deadline's, would keep us from it.
+  if (::unshare(CLONE_FS) != 0 || ::setns(machine.get(), CLONE_NEWNS) != 0) {
+    return failed("cannot return to the machine");
+  }
+  if (!covers) return tl::unexpected(covers.error());
+  return place_covers(*covers);
+}
+
 Result<void> detach() {
   if (auto may = check_may_mount(); !may) return may;
+  const auto locked = lock_view();
+  if (!locked) return tl::unexpected(locked.error());
   const auto removed = remove_view();
   if (!removed) return tl::unexpected(removed.error());
   if (!*removed) return fail(EINVAL, "no tree is attached");

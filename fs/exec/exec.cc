@@ -1,16 +1,19 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
+#include "core/base/read_whole.h"
 #include "fs/command/commands.h"
+#include "fs/command/deadline.h"
 #include "fs/command/exec_program.h"
 #include "fs/command/failures.h"
 #include "fs/daemon/daemon.h"
@@ -22,16 +25,39 @@ namespace damonfs {
 namespace {
 
 constexpr std::string_view kExec = "damonfs exec";
+constexpr std::chrono::seconds kPatience{30};  // for a few look-ups in the tree
 
-// Where the daemon serves that the command is to see; empty for one of its own.
-Result<std::string> choose_mount(const ExecOptions& options) {
-  if (!options.mount.empty()) return find_serving(options.mount);
-  if (options.backend || !options.log_file.empty()) return std::string();
-  const auto serving = serving_mounts();
-  if (serving.empty()) return std::string();
-  if (serving.size() == 1) return serving.front();
-  return fail(EINVAL, "{} damonfs are mounted, {} and {} among them: choose one with --mount",
-              serving.size(), serving[0], serving[1]);
+// The daemon that the command is to see.
+struct Choice {
+  std::string mount;  // where it serves; empty: one of the command's own
+  std::string news;   // what the user may not expect; empty: nothing
+};
+
+// Of what is mounted here nobody is asked, for it may not answer.
+Choice choose_own(std::string why) {
+  if (why.empty()) {
+    const auto mounts = read_mounts();
+    const auto ours = std::ranges::find(mounts, std::string_view(kMountType), &MountEntry::type);
+    if (ours != mounts.end()) {
+      why = fmt::format("not the one at {}, which --mount would take", ours->mount_point);
+    }
+  }
+  const bool on_terminal = ::isatty(STDERR_FILENO) == 1;
+  if (why.empty()) return {{}, on_terminal ? "uses a daemon of its own" : ""};
+  return {{}, fmt::format("uses a daemon of its own, {}", why)};
+}
+
+Result<Choice> choose_daemon(const ExecOptions& options) {
+  if (options.mount.empty() && (options.backend || !options.log_file.empty())) return Choice{};
+  const bool attached = top_mount(read_mounts(), kViewTree) != nullptr;
+  if (options.mount.empty() && !attached) return choose_own({});
+  auto serving = find_serving(options.mount.empty() ? kViewTree : options.mount);
+  if (serving) return Choice{*serving, fmt::format("uses the daemon that serves at {}", *serving)};
+  const int code = serving.error().code;
+  if (!options.mount.empty()) return tl::unexpected(serving.error());
+  if (code == ENOTCONN) return choose_own("as the attached one has died");
+  return fail(code, "{}; `damonfs detach` detaches its tree, and --backend takes another daemon",
+              serving.error().message);
 }
 
 // Starts a daemon whose tree appears at kViewTree and which ends with this process, whatever it
@@ -60,17 +86,21 @@ Result<void> reenter_working_directory() {
 // damo keeps in its home what the DAMON that it found can do, and believes that for as long as the
 // kernel is of the same version. Of ours it is to find out anew, unless it did: it also keeps where
 // perf was.
+// The home may be another user's, who could put a link there: only a file of that name is looked
+// at, and what was looked at is covered, by what is held and not by its name.
 Result<void> hide_known_features() {
   const char* home = std::getenv("HOME");
   const std::string known = std::string(home != nullptr ? home : "") + "/.damo.sysinfo";
-  std::ifstream file(known);
-  if (!file) return {};
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (text.find(kViewPrograms) != std::string::npos) return {};
+  const Fd held(::open(known.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!held.valid() || ::fstat(held.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
+  const std::string held_path = fmt::format("/proc/self/fd/{}", held.get());
+  const auto text = read_whole(held_path);
+  if (!text || text->find(kViewPrograms) != std::string::npos) return {};
   const std::string fresh = std::string(kViewDirectory) + "/damo.sysinfo";
-  const Fd made(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  const Fd made(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!made.valid()) return fail(errno, "cannot make {}: {}", fresh, strerror(errno));
-  return bind_mount(fresh, known);
+  return bind_mount(fresh, held_path);
 }
 
 void find_our_programs_first() {
@@ -83,11 +113,12 @@ void find_our_programs_first() {
 
 int run_exec(const ExecOptions& options) {
   if (auto may = check_may_mount(); !may) return complain(may.error().message, kExec);
-  const auto mount = choose_mount(options);
-  if (!mount) return complain(mount.error().message, kExec);
+  const auto choice = choose_daemon(options);
+  if (!choice) return complain(choice.error().message, kExec);
+  if (!choice->news.empty()) complain(choice->news, kExec);
   if (auto own = enter_private_mounts(); !own) return complain(own.error().message, kExec);
   // Taken hold of now, for it may be a view's, which is about to go.
-  auto tree = mount->empty() ? Result<Fd>() : clone_mount(*mount, false);
+  auto tree = choice->mount.empty() ? Result<Fd>() : clone_mount(choice->mount, false);
   if (!tree) return complain(tree.error().message, kExec);
   auto view = SysView::begin();
   if (!view) return complain(view.error().message, kExec);
@@ -97,8 +128,13 @@ int run_exec(const ExecOptions& options) {
     return complain(placed.error().message, kExec);
   }
   if (auto done = hide_known_features(); !done) return complain(done.error().message, kExec);
-  if (auto done = view->finish(); !done) return complain(done.error().message, kExec);
-  if (auto done = reenter_working_directory(); !done) return complain(done.error().message, kExec);
+  {
+    const Deadline deadline(kPatience, "the daemon does not answer; is it stopped?",
+                            std::string(kExec));
+    Result<void> done = view->finish();
+    if (done) done = reenter_working_directory();
+    if (!done) return complain(done.error().message, kExec);
+  }
   find_our_programs_first();
   constexpr int kCannotRun = 126;
   constexpr int kNotFound = 127;

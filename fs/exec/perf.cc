@@ -16,7 +16,7 @@
 #include "fs/command/failures.h"
 #include "fs/exec/perf_options.h"
 #include "fs/exec/perf_recording.h"
-#include "fs/exec/process_finders.h"
+#include "fs/exec/real_program.h"
 #include "fs/exec/trace_line.h"
 #include "fs/mount/sys_view.h"
 #include "fs/tracing/trace_format.h"

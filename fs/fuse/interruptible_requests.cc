@@ -4,28 +4,28 @@
 
 namespace damonfs {
 
-ActiveRequests::Place ActiveRequests::begin() {
+ActiveRequests::Active ActiveRequests::begin() {
   const std::lock_guard lock(mutex_);
   const auto place = active_.emplace(active_.end());
   if (interrupted_) place->request_stop();
-  return place;
+  return {this, place};
 }
 
-void ActiveRequests::end(Place place) {
+void ActiveRequests::end(Active::Place place) {
   const std::lock_guard lock(mutex_);
   active_.erase(place);
   idle_.notify_all();
 }
 
-void ActiveRequests::carry_out(fuse_req* request, Place place,
-                               const std::function<void(const std::stop_token&)>& work) {
-  const auto interrupt = [](fuse_req_t, void* stop) {
-    static_cast<std::stop_source*>(stop)->request_stop();
+void ActiveRequests::on_interrupt(fuse_req* request, std::stop_source* stop) {
+  const auto interrupt = [](fuse_req_t, void* source) {
+    static_cast<std::stop_source*>(source)->request_stop();
   };
-  fuse_req_interrupt_func(request, interrupt, &*place);
-  work(place->get_token());
-  // Waits for an interrupt that is just being delivered.
-  fuse_req_interrupt_func(request, nullptr, nullptr);
+  if (stop == nullptr) {
+    fuse_req_interrupt_func(request, nullptr, nullptr);
+  } else {
+    fuse_req_interrupt_func(request, interrupt, stop);
+  }
 }
 
 void ActiveRequests::interrupt_all() {

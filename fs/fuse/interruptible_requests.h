@@ -2,10 +2,13 @@
 #pragma once
 
 #include <condition_variable>
-#include <functional>
 #include <list>
 #include <mutex>
 #include <stop_token>
+#include <utility>
+
+#include "core/base/guarded.h"
+#include "core/base/result.h"
 
 struct fuse_req;
 
@@ -15,16 +18,36 @@ namespace damonfs {
 // wait. Thread-safe.
 class ActiveRequests {
  public:
-  using Place = std::list<std::stop_source>::iterator;
+  // One that is being carried out for as long as this lives. Movable, also to another thread.
+  class Active {
+   public:
+    Active(Active&& other) noexcept
+        : all_(std::exchange(other.all_, nullptr)), place_(other.place_) {}
+    Active& operator=(Active&&) = delete;
+    ~Active() {
+      if (all_ != nullptr) all_->end(place_);
+    }
 
-  // One more, until end(), which may be called on another thread.
-  [[nodiscard]] Place begin();
-  void end(Place place);
+    // Calls `work` with a token that tells it to give up: the caller of `request` did, or all are
+    // interrupted. What it returns; as guarded() when it throws.
+    template <class Work>  // Result<void>(const std::stop_token&)
+    Result<void> carry_out(fuse_req* request, Work&& work) {
+      on_interrupt(request, &*place_);
+      auto done = guarded([&] { return work(place_->get_token()); });
+      on_interrupt(request, nullptr);
+      return done;
+    }
 
-  // Calls `work` with a token that tells it to give up: the caller of `request` did, or all are
-  // interrupted.
-  static void carry_out(fuse_req* request, Place place,
-                        const std::function<void(const std::stop_token&)>& work);
+   private:
+    friend class ActiveRequests;
+    using Place = std::list<std::stop_source>::iterator;
+    Active(ActiveRequests* all, Place place) : all_(all), place_(place) {}
+
+    ActiveRequests* all_;
+    Place place_;
+  };
+
+  [[nodiscard]] Active begin();
 
   // Interrupts every request, also those to come.
   void interrupt_all();
@@ -32,6 +55,11 @@ class ActiveRequests {
   void wait_idle();
 
  private:
+  // Has `stop` requested when the caller of `request` gives up. Null: no more; waits for an
+  // interrupt that is just being delivered.
+  static void on_interrupt(fuse_req* request, std::stop_source* stop);
+  void end(Active::Place place);
+
   std::mutex mutex_;
   std::condition_variable idle_;
   std::list<std::stop_source> active_;

@@ -22,11 +22,13 @@ std::optional<Node> NodeTable::find(uint64_t inode) const {
 
 void NodeTable::add(const Node& node) {
   const std::lock_guard lock(mutex_);
-  Entry& entry = entries_[node.directory->inode()];
-  if (entry.directory == nullptr) {
-    entry.directory = node.directory;
-    entry.lookups.resize(1 + node.directory->type().attributes.size());
+  auto found = entries_.find(node.directory->inode());
+  if (found == entries_.end()) {
+    Entry fresh{node.directory, std::vector<uint64_t>(1 + node.directory->type().attributes.size()),
+                0};
+    found = entries_.emplace(node.directory->inode(), std::move(fresh)).first;
   }
+  Entry& entry = found->second;
   ++entry.lookups[static_cast<size_t>(node.index + 1)];
   ++entry.sum;
 }
@@ -45,19 +47,6 @@ void NodeTable::forget(uint64_t inode, uint64_t times) {
   if (entry.sum > 0) return;
   last = std::move(entry.directory);
   entries_.erase(found);
-}
-
-std::vector<Node> NodeTable::known(uint64_t directory_inode) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = entries_.find(directory_inode);
-  if (found == entries_.end()) return {};
-  const auto& [directory, lookups, sum] = found->second;
-  std::vector<Node> nodes;
-  for (size_t i = 1; i < lookups.size(); ++i) {
-    if (lookups[i] > 0) nodes.push_back({directory, static_cast<int>(i) - 1});
-  }
-  if (lookups[0] > 0) nodes.push_back({directory, -1});
-  return nodes;
 }
 
 bool NodeTable::knows(uint64_t inode) const {

@@ -36,11 +36,10 @@ class NodeTable {
 
   // Nothing for a number that the kernel was not told of.
   [[nodiscard]] std::optional<Node> find(uint64_t inode) const;
+  // Changes nothing when it throws, for want of memory.
   void add(const Node& node);
   void forget(uint64_t inode, uint64_t times);
 
-  // What of a directory is known: the indices of its files, then -1 if it is so itself.
-  [[nodiscard]] std::vector<Node> known(uint64_t directory_inode) const;
   [[nodiscard]] bool knows(uint64_t inode) const;
 
  private:

@@ -3,28 +3,22 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
+#include <variant>
 
 #include "fs/fuse/node_table.h"
 
 namespace damonfs {
 
-// Whatever the kernel holds a handle of.
-struct Handle {
-  Handle() = default;
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-  virtual ~Handle() = default;
-};
-
 // An open file: a sequence of reads sees the text of one moment. Thread-safe.
-class OpenFile final : public Handle {
+class OpenFile {
  public:
   explicit OpenFile(Node node) : node_(std::move(node)) {}
 
@@ -43,8 +37,23 @@ class OpenFile final : public Handle {
   uint64_t next_ = 0;  // where the last read ended; 0: there is no text yet
 };
 
-// An open file whose text was made as it was opened, and never changes. Thread-safe.
-class OpenSnapshot final : public Handle {
+// An open file that is a stream. Immutable.
+class OpenStream {
+ public:
+  OpenStream(Node node, std::shared_ptr<TextStream> stream)
+      : node_(std::move(node)), stream_(std::move(stream)) {}
+
+  [[nodiscard]] const Node& node() const { return node_; }
+  // Null for one that is opened for writing only.
+  [[nodiscard]] const std::shared_ptr<TextStream>& stream() const { return stream_; }
+
+ private:
+  const Node node_;
+  const std::shared_ptr<TextStream> stream_;
+};
+
+// An open file whose text was made as it was opened, and never changes. Immutable.
+class OpenSnapshot {
  public:
   explicit OpenSnapshot(std::string text) : text_(std::move(text)) {}
 
@@ -57,42 +66,48 @@ class OpenSnapshot final : public Handle {
   const std::string text_;
 };
 
-// An open directory: its entries as they were when reading it began, each at a fixed offset.
-// Reading from the start again sees the directory as it is then. Thread-safe.
-class OpenDirectory final : public Handle {
+// An open directory. It holds nothing but the directory, however many entries that has: every entry
+// has a place that depends on its name alone, and a listing goes on behind the place where it was.
+// So what is there throughout is listed once, and what comes or goes meanwhile once at most.
+// Immutable.
+class OpenDirectory {
  public:
   explicit OpenDirectory(std::shared_ptr<Directory> directory) : directory_(std::move(directory)) {}
 
+  // One line of a listing. For "..", in place of a node, the inode.
   struct Entry {
-    std::string name;
-    Node node;
+    std::string_view name;
+    std::optional<Node> node;
+    uint64_t inode = 0;
+    uint64_t next = 0;  // the offset of what follows
   };
 
-  [[nodiscard]] const std::shared_ptr<Directory>& directory() const { return directory_; }
-
-  // The entries but for "." and ".."; files before directories. Taken anew if `rewind` or not taken
-  // yet.
-  using Entries = std::shared_ptr<const std::vector<Entry>>;
-  Entries entries(Tree& tree, bool rewind);
+  // Calls `visit` with the entries from `offset` on, in order: ".", "..", files, directories; until
+  // it returns false. Of a removed directory the first two only. Under the tree's lock.
+  void list(uint64_t offset, const std::function<bool(const Entry&)>& visit) const;
 
  private:
   const std::shared_ptr<Directory> directory_;
-  std::mutex mutex_;  // taken before the tree's
-  Entries entries_;
 };
+
+// Whatever the kernel holds a handle of.
+using Handle = std::variant<OpenFile, OpenStream, OpenSnapshot, OpenDirectory>;
 
 // All handles of one session, by the numbers that the kernel has of them; those that it never
 // released go with the session. Thread-safe.
 class Handles {
  public:
+  // Changes nothing when it throws, for want of memory.
   uint64_t add(std::shared_ptr<Handle> handle);
   void remove(uint64_t number);
 
-  // The handle `number`, which must be there and a T.
+  // Null when there is no handle of that number.
+  [[nodiscard]] std::shared_ptr<Handle> find(uint64_t number) const;
+  // Null when there is none, and when it is not a T.
   template <class T>
-  [[nodiscard]] std::shared_ptr<T> get(uint64_t number) const {
-    const std::lock_guard lock(mutex_);
-    return std::static_pointer_cast<T>(handles_.at(number));
+  [[nodiscard]] std::shared_ptr<T> find(uint64_t number) const {
+    const auto handle = find(number);
+    return {handle, handle == nullptr ? nullptr : std::get_if<T>(handle.get())};
   }
 
  private:

@@ -6,18 +6,23 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <memory>
-#include <thread>
+#include <utility>
+
+#include "core/base/guarded.h"
 
 namespace damonfs {
 
 namespace {
 
-// Nothing changes without the kernel being told.
+// How long the kernel may keep what it was told of a name or of attributes. What can change without
+// it is never kept: to be told of a change, from within the request that changes it, would be to
+// wait for locks that callers of other requests hold (see Invalidator).
 constexpr double kForever = 86400;
+constexpr double kNever = 0;
 constexpr size_t kPage = 4096;
+constexpr size_t kMaxListed = 1 << 20;              // bytes of one answer
 constexpr uint32_t kParallelDirectWrites = 1 << 6;  // FOPEN_PARALLEL_DIRECT_WRITES, Linux 6.2
 
 timespec wall_time() {
@@ -28,19 +33,24 @@ timespec wall_time() {
 
 }  // namespace
 
-Server::Server(Tree& tree, int most_inline_stores)
+Server::Server(Tree& tree, int max_inline_stores)
     : tree_(tree),
       started_(wall_time()),
       known_(tree.root().shared_from_this()),
-      stores_(tree, most_inline_stores),
+      stores_(tree, max_inline_stores),
       snapshots_(tree) {
-  tree.on_removal([this](std::span<const Tree::Removal> removals) { forget_removed(removals); });
-  tree.on_resize([this](std::span<const uint64_t> inodes) { forget_sizes(inodes); });
+  tree.on_removal([this](Tree::Removal removal) { invalidator_.add(std::move(removal)); });
 }
 
-Server::~Server() {
-  tree_.on_removal(nullptr);
-  tree_.on_resize(nullptr);
+Server::~Server() { tree_.on_removal(nullptr); }
+
+Result<void> Server::attach(fuse_session* session) {
+  return invalidator_.start([this, session](const Tree::Removal& removal) {
+    // One that the kernel does not know has nothing below it that the kernel knows.
+    if (!known_.knows(removal.inode)) return;
+    fuse_lowlevel_notify_inval_entry(session, removal.parent_inode, removal.name.data(),
+                                     removal.name.size());
+  });
 }
 
 void Server::interrupt_all() {
@@ -53,13 +63,14 @@ void Server::wait_idle() {
   stores_.wait_idle();
   streams_.wait_idle();
   snapshots_.wait_idle();
+  invalidator_.stop();
 }
 
 void Server::init(fuse_conn_info& connection) {
   // More than one store takes, or the kernel would cut a long write into several and so hide that
   // it was short.
-  constexpr unsigned kMostWritten = 16 * kPage;
-  connection.max_write = kMostWritten;
+  constexpr unsigned kMaxWritten = 16 * kPage;
+  connection.max_write = kMaxWritten;
   connection.max_readahead = 0;
   ready_ = true;
 }
@@ -82,12 +93,20 @@ struct stat Server::stat_of(const Node& node) const {
   return st;
 }
 
+// Modes, owners and times change by requests only, of which the kernel knows; the number of
+// sub-directories by writes to files of the directory.
+double Server::attributes_timeout(const Node& node) {
+  const Directory& directory = *node.directory;
+  const bool fixed = directory.permanent() && directory.type().attributes.empty();
+  return fixed || !node.is_directory() ? kForever : kNever;
+}
+
 fuse_entry_param Server::entry_of(const Node& node) const {
   fuse_entry_param entry{};
   entry.ino = node.inode();
   entry.attr = stat_of(node);
-  entry.attr_timeout = kForever;
-  entry.entry_timeout = kForever;
+  entry.attr_timeout = attributes_timeout(node);
+  entry.entry_timeout = node.directory->permanent() ? kForever : kNever;
   return entry;
 }
 
@@ -127,7 +146,7 @@ void Server::get_attributes(fuse_req* request, uint64_t inode) {
   std::unique_lock lock(tree_.mutex());
   const struct stat st = stat_of(*node);
   lock.unlock();
-  fuse_reply_attr(request, &st, kForever);
+  fuse_reply_attr(request, &st, attributes_timeout(*node));
 }
 
 void Server::set_attributes(fuse_req* request, uint64_t inode, const struct stat& wanted,
@@ -151,40 +170,47 @@ void Server::set_attributes(fuse_req* request, uint64_t inode, const struct stat
   if (which & kKept) node->directory->set_owner(node->index, owner);
   const struct stat st = stat_of(*node);
   lock.unlock();
-  fuse_reply_attr(request, &st, kForever);
+  fuse_reply_attr(request, &st, attributes_timeout(*node));
+}
+
+// What open(2) with `flags` of a file is refused with; 0: it is not. Under the tree's lock.
+int Server::refuse_open(const Node& node, int flags) {
+  if (node.directory->removed()) return ENODEV;
+  const mode_t mode = node.directory->owner(node.index).mode;
+  const int access = flags & O_ACCMODE;
+  const bool writes = access == O_WRONLY || access == O_RDWR;
+  const bool reads = access == O_RDONLY || access == O_RDWR;
+  // Root, too: the kernel looks at the bits of all three classes.
+  const bool writable = (mode & 0222) != 0 && node.attribute().snapshot == nullptr;
+  if ((writes && !writable) || (reads && (mode & 0444) == 0)) return EACCES;
+  return flags & O_DIRECT ? EINVAL : 0;
 }
 
 void Server::open(fuse_req* request, uint64_t inode, int flags) {
   const auto node = known_.find(inode);
-  int error = 0;
-  if (!node) {
-    error = ESTALE;
-  } else {
-    const std::lock_guard lock(tree_.mutex());
-    const mode_t mode = node->directory->owner(node->index).mode;
-    const int access = flags & O_ACCMODE;
-    const bool writes = access == O_WRONLY || access == O_RDWR;
-    const bool reads = access == O_RDONLY || access == O_RDWR;
-    // Root, too: the kernel looks at the bits of all three classes.
-    const bool writable = (mode & 0222) != 0 && node->attribute().snapshot == nullptr;
-    const bool refused = (writes && !writable) || (reads && (mode & 0444) == 0);
-    if (flags & O_DIRECT) error = EINVAL;
-    if (refused) error = EACCES;
-    if (node->directory->removed()) error = ENODEV;
+  if (!node || node->is_directory()) {
+    fuse_reply_err(request, ESTALE);
+    return;
   }
-  if (error != 0) {
+  std::unique_lock lock(tree_.mutex());
+  if (const int error = refuse_open(*node, flags); error != 0) {
+    lock.unlock();
     fuse_reply_err(request, error);
     return;
   }
   if (node->attribute().snapshot != nullptr) {
+    lock.unlock();
     snapshots_.open(request, *node, [this](fuse_req* opening, std::string text) {
-      reply_open(opening, std::make_shared<OpenSnapshot>(std::move(text)), FOPEN_DIRECT_IO);
+      auto handle = std::make_shared<Handle>(std::in_place_type<OpenSnapshot>, std::move(text));
+      reply_open(opening, std::move(handle), FOPEN_DIRECT_IO);
     });
     return;
   }
+  auto handle = make_handle(*node, flags, lock);
+  lock.unlock();
   const uint32_t stream =
       node->attribute().stream == nullptr ? 0 : FOPEN_STREAM | FOPEN_NONSEEKABLE;
-  reply_open(request, make_handle(*node), FOPEN_DIRECT_IO | kParallelDirectWrites | stream);
+  reply_open(request, std::move(handle), FOPEN_DIRECT_IO | kParallelDirectWrites | stream);
 }
 
 void Server::reply_open(fuse_req* request, std::shared_ptr<Handle> handle, uint32_t flags) {
@@ -197,27 +223,39 @@ void Server::reply_open(fuse_req* request, std::shared_ptr<Handle> handle, uint3
   }
 }
 
-std::shared_ptr<Handle> Server::make_handle(const Node& node) {
+std::shared_ptr<Handle> Server::make_handle(const Node& node, int flags,
+                                            std::unique_lock<std::mutex>& lock) {
   const auto open_stream = node.attribute().stream;
-  if (open_stream == nullptr) return std::make_shared<OpenFile>(node);
-  std::unique_lock lock(tree_.mutex());
+  if (open_stream == nullptr) {
+    return std::make_shared<Handle>(std::in_place_type<OpenFile>, node);
+  }
+  // Whoever only writes must not have text kept for it.
   const std::stop_token never;
-  return std::make_shared<OpenStream>(open_stream({tree_, *node.directory, lock, never}));
+  auto stream = (flags & O_ACCMODE) == O_WRONLY
+                    ? nullptr
+                    : open_stream({tree_, *node.directory, lock, never, ::getpid()});
+  return std::make_shared<Handle>(std::in_place_type<OpenStream>, node, std::move(stream));
 }
 
 void Server::read(fuse_req* request, const fuse_file_info& file, size_t size, uint64_t offset) {
-  const auto handle = handles_.get<Handle>(file.fh);
-  if (const auto* open = dynamic_cast<const OpenStream*>(handle.get())) {
-    streams_.read(request, open->stream, size, (file.flags & O_NONBLOCK) == 0);
+  const auto handle = handles_.find(file.fh);
+  const auto* stream = handle == nullptr ? nullptr : std::get_if<OpenStream>(handle.get());
+  if (stream != nullptr && stream->stream() != nullptr) {
+    streams_.read(request, stream->stream(), size, (file.flags & O_NONBLOCK) == 0);
     return;
   }
-  if (const auto* open = dynamic_cast<const OpenSnapshot*>(handle.get())) {
-    const std::string_view text = open->read(offset, size);
+  const auto* snapshot = handle == nullptr ? nullptr : std::get_if<OpenSnapshot>(handle.get());
+  if (snapshot != nullptr) {
+    const std::string_view text = snapshot->read(offset, size);
     fuse_reply_buf(request, text.data(), text.size());
     return;
   }
-  auto& open = static_cast<OpenFile&>(*handle);
-  const auto text = open.read(tree_, offset, size, std::stop_token());
+  auto* open = handle == nullptr ? nullptr : std::get_if<OpenFile>(handle.get());
+  if (open == nullptr) {
+    fuse_reply_err(request, EBADF);
+    return;
+  }
+  const auto text = open->read(tree_, offset, size, std::stop_token());
   if (!text) {
     fuse_reply_err(request, text.error().code);
     return;
@@ -226,7 +264,15 @@ void Server::read(fuse_req* request, const fuse_file_info& file, size_t size, ui
 }
 
 void Server::write(fuse_req* request, uint64_t file, const char* text, size_t size) {
-  stores_.store(request, handles_.get<OpenFile>(file)->node(), {text, std::min(size, kPage)});
+  const auto handle = handles_.find(file);
+  const auto* open = handle == nullptr ? nullptr : std::get_if<OpenFile>(handle.get());
+  const auto* stream = handle == nullptr ? nullptr : std::get_if<OpenStream>(handle.get());
+  if (open == nullptr && stream == nullptr) {
+    fuse_reply_err(request, EBADF);
+    return;
+  }
+  const Node node = open != nullptr ? open->node() : stream->node();
+  stores_.store(request, node, {text, std::min(size, kPage)});
 }
 
 void Server::open_directory(fuse_req* request, uint64_t inode, fuse_file_info* file) {
@@ -235,90 +281,36 @@ void Server::open_directory(fuse_req* request, uint64_t inode, fuse_file_info* f
     fuse_reply_err(request, ESTALE);
     return;
   }
-  file->fh = handles_.add(std::make_shared<OpenDirectory>(node->directory));
+  file->fh =
+      handles_.add(std::make_shared<Handle>(std::in_place_type<OpenDirectory>, node->directory));
   if (fuse_reply_open(request, file) != 0) handles_.remove(file->fh);
 }
 
-// One line of a listing.
-struct Server::Listed {
-  const char* name = nullptr;
-  Node node;  // no directory: the kernel gets no inode to keep
-  fuse_entry_param entry{};
-};
-
-bool Server::list(const OpenDirectory& directory, const OpenDirectory::Entries& entries,
-                  uint64_t offset, bool plus, Listed& listed) const {
-  constexpr uint64_t kDots = 2;
-  listed = {};
-  if (offset < kDots) {
-    const Directory& self = *directory.directory();
-    const bool up = offset == 1 && self.parent() != nullptr;
-    listed.name = offset == 0 ? "." : "..";
-    listed.entry.attr.st_mode = S_IFDIR;
-    listed.entry.attr.st_ino = up ? self.parent()->inode() : self.inode();
-    return true;
+void Server::read_directory(fuse_req* request, uint64_t file, size_t size, uint64_t offset) {
+  const auto directory = handles_.find<OpenDirectory>(file);
+  if (directory == nullptr) {
+    fuse_reply_err(request, EBADF);
+    return;
   }
-  const OpenDirectory::Entry& entry = (*entries)[offset - kDots];
-  if (entry.node.directory->removed()) return false;
-  listed.name = entry.name.c_str();
-  listed.entry = entry_of(entry.node);
-  if (plus) listed.node = entry.node;
-  return true;
-}
-
-void Server::read_directory(fuse_req* request, uint64_t file, size_t size, uint64_t offset,
-                            bool plus) {
-  const auto directory = handles_.get<OpenDirectory>(file);
-  const auto entries = directory->entries(tree_, offset == 0);
-  std::vector<char> buffer(size);
-  std::vector<uint64_t> told;
+  std::vector<char> buffer(std::min(size, kMaxListed));
   size_t used = 0;
-  std::unique_lock lock(tree_.mutex());
-  for (Listed listed; offset < entries->size() + 2; ++offset) {
-    if (!list(*directory, entries, offset, plus, listed)) continue;
-    const auto next = static_cast<off_t>(offset + 1);
-    const size_t left = size - used;
-    const size_t need = plus ? fuse_add_direntry_plus(request, &buffer[used], left, listed.name,
-                                                      &listed.entry, next)
-                             : fuse_add_direntry(request, &buffer[used], left, listed.name,
-                                                 &listed.entry.attr, next);
-    if (need > left) break;
-    used += need;
-    if (listed.node.directory == nullptr) continue;
-    known_.add(listed.node);
-    told.push_back(listed.node.inode());
+  std::string name;  // ends with a NUL
+  {
+    const std::lock_guard lock(tree_.mutex());
+    directory->list(offset, [&](const OpenDirectory::Entry& entry) {
+      struct stat st {};
+      st.st_ino = entry.inode;
+      st.st_mode = entry.node && !entry.node->is_directory() ? S_IFREG : S_IFDIR;
+      name = entry.name;
+      const size_t left = buffer.size() - used;
+      const size_t need = fuse_add_direntry(request, &buffer[used], left, name.c_str(), &st,
+                                            static_cast<off_t>(entry.next));
+      if (need > left) return false;
+      used += need;
+      return used < buffer.size();
+    });
   }
-  lock.unlock();
-  if (fuse_reply_buf(request, buffer.data(), used) == 0) return;
-  for (const uint64_t inode : told) known_.forget(inode, 1);
-}
-
-void Server::forget_removed(std::span<const Tree::Removal> removals) {
-  const auto forget = [this](uint64_t parent, std::string_view name) {
-    fuse_lowlevel_notify_inval_entry(session_, parent, name.data(), name.size());
-  };
-  for (const Tree::Removal& removal : removals) {
-    for (const Node& node : known_.known(removal.inode)) {
-      if (node.is_directory()) {
-        forget(removal.parent_inode, removal.name);
-      } else {
-        forget(removal.inode, node.attribute().name);
-      }
-    }
-  }
-}
-
-void Server::forget_sizes(std::span<const uint64_t> inodes) {
-  for (const uint64_t inode : inodes) {
-    // An inode that the kernel was told of and does not have is on its way there, or the news of
-    // its end is on the way here; either takes but a moment.
-    constexpr int kTries = 50;
-    constexpr auto kMoment = std::chrono::microseconds(100);
-    for (int i = 0; i < kTries && known_.knows(inode); ++i) {
-      if (fuse_lowlevel_notify_inval_inode(session_, inode, -1, 0) != -ENOENT) break;
-      std::this_thread::sleep_for(kMoment);
-    }
-  }
+  fuse_reply_buf(request, buffer.data(), used);
 }
 
 // The table's functions, which libfuse calls.
@@ -327,11 +319,18 @@ struct Server::Operations {
     return *static_cast<Server*>(fuse_req_userdata(request));
   }
 
+  // Has `work` answer `request`. What it throws, it throws before it has answered.
+  template <class Work>
+  static void serve(fuse_req_t request, const Work& work) {
+    const auto served = guarded([&] { work(server(request)); });
+    if (!served) fuse_reply_err(request, served.error().code);
+  }
+
   static void init(void* server, fuse_conn_info* connection) {
     static_cast<Server*>(server)->init(*connection);
   }
   static void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
-    server(request).look_up(request, parent, name);
+    serve(request, [&](Server& server) { server.look_up(request, parent, name); });
   }
   static void forget(fuse_req_t request, fuse_ino_t inode, uint64_t times) {
     server(request).known_.forget(inode, times);
@@ -344,37 +343,37 @@ struct Server::Operations {
     fuse_reply_none(request);
   }
   static void getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
-    server(request).get_attributes(request, inode);
+    serve(request, [&](Server& server) { server.get_attributes(request, inode); });
   }
   static void setattr(fuse_req_t request, fuse_ino_t inode, struct stat* wanted, int which,
                       fuse_file_info*) {
-    server(request).set_attributes(request, inode, *wanted, which);
+    serve(request, [&](Server& server) { server.set_attributes(request, inode, *wanted, which); });
   }
   static void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
-    server(request).open(request, inode, file->flags);
+    serve(request, [&](Server& server) { server.open(request, inode, file->flags); });
   }
   static void read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset,
                    fuse_file_info* file) {
-    server(request).read(request, *file, size, static_cast<uint64_t>(offset));
+    serve(request, [&](Server& server) {
+      server.read(request, *file, size, static_cast<uint64_t>(offset));
+    });
   }
   static void write(fuse_req_t request, fuse_ino_t, const char* text, size_t size, off_t,
                     fuse_file_info* file) {
-    server(request).write(request, file->fh, text, size);
+    serve(request, [&](Server& server) { server.write(request, file->fh, text, size); });
   }
   static void release(fuse_req_t request, fuse_ino_t, fuse_file_info* file) {
     server(request).handles_.remove(file->fh);
     fuse_reply_err(request, 0);
   }
   static void opendir(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
-    server(request).open_directory(request, inode, file);
+    serve(request, [&](Server& server) { server.open_directory(request, inode, file); });
   }
   static void readdir(fuse_req_t request, fuse_ino_t, size_t size, off_t offset,
                       fuse_file_info* file) {
-    server(request).read_directory(request, file->fh, size, static_cast<uint64_t>(offset), false);
-  }
-  static void readdirplus(fuse_req_t request, fuse_ino_t, size_t size, off_t offset,
-                          fuse_file_info* file) {
-    server(request).read_directory(request, file->fh, size, static_cast<uint64_t>(offset), true);
+    serve(request, [&](Server& server) {
+      server.read_directory(request, file->fh, size, static_cast<uint64_t>(offset));
+    });
   }
   static void statfs(fuse_req_t request, fuse_ino_t) {
     struct statvfs fs {};
@@ -429,7 +428,6 @@ const fuse_lowlevel_ops& Server::operations() {
     ops.release = Operations::release;
     ops.opendir = Operations::opendir;
     ops.readdir = Operations::readdir;
-    ops.readdirplus = Operations::readdirplus;
     ops.releasedir = Operations::release;
     ops.fsyncdir = Operations::fsyncdir;
     ops.statfs = Operations::statfs;

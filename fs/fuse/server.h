@@ -7,8 +7,9 @@
 #include <atomic>
 #include <cstdint>
 #include <ctime>
-#include <span>
+#include <mutex>
 
+#include "fs/fuse/invalidator.h"
 #include "fs/fuse/node_table.h"
 #include "fs/fuse/open_file.h"
 #include "fs/fuse/snapshot_opens.h"
@@ -25,24 +26,26 @@ struct fuse_session;
 namespace damonfs {
 
 // Serves one tree to one mount. Owned by the session. Its operations may be called by any number of
-// threads at once; the kernel caches what they answer for as long as it likes, so whatever changes
-// is told by invalidation.
+// threads at once; whatever they throw, for want of memory, they throw before they have answered.
+// The kernel keeps what it is told only of what never changes, or changes by requests alone.
 class Server {
  public:
   // Takes the listeners of `tree`, which outlives the server.
-  Server(Tree& tree, int most_inline_stores);
+  Server(Tree& tree, int max_inline_stores);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   // The table to hand to libfuse, with the server as user data.
   static const fuse_lowlevel_ops& operations();
-  // Where invalidations go. Once, before the first request is processed.
-  void attach(fuse_session* session) { session_ = session; }
+  // Where invalidations go. Once, before the first request is processed. EAGAIN, ENOMEM when no
+  // thread is to be had.
+  Result<void> attach(fuse_session* session);
 
   // Whether the kernel has introduced itself: the tree can be used.
   [[nodiscard]] bool ready() const { return ready_; }
-  // Interrupts whatever waits, also what is to come; waits until nothing does.
+  // Interrupts whatever waits, also what is to come; waits until nothing does. Others must still
+  // answer requests meanwhile.
   void interrupt_all();
   void wait_idle();
 
@@ -54,34 +57,31 @@ class Server {
   void get_attributes(fuse_req* request, uint64_t inode);
   void set_attributes(fuse_req* request, uint64_t inode, const struct stat& wanted, int which);
   void open(fuse_req* request, uint64_t inode, int flags);
-  [[nodiscard]] std::shared_ptr<Handle> make_handle(const Node& node);
+  [[nodiscard]] static int refuse_open(const Node& node, int flags);
+  [[nodiscard]] std::shared_ptr<Handle> make_handle(const Node& node, int flags,
+                                                    std::unique_lock<std::mutex>& lock);
+  // Throws, when memory runs out, only before it has answered.
   void reply_open(fuse_req* request, std::shared_ptr<Handle> handle, uint32_t flags);
   void read(fuse_req* request, const fuse_file_info& file, size_t size, uint64_t offset);
   void write(fuse_req* request, uint64_t file, const char* text, size_t size);
   void open_directory(fuse_req* request, uint64_t inode, fuse_file_info* file);
-  void read_directory(fuse_req* request, uint64_t file, size_t size, uint64_t offset, bool plus);
+  void read_directory(fuse_req* request, uint64_t file, size_t size, uint64_t offset);
 
   // Under the tree's lock.
   [[nodiscard]] struct stat stat_of(const Node& node) const;
   [[nodiscard]] fuse_entry_param entry_of(const Node& node) const;
-  // The entry at `offset`; of the directory itself and its parent for the first two. Nothing for
-  // one that is gone.
-  struct Listed;
-  bool list(const OpenDirectory& directory, const OpenDirectory::Entries& entries, uint64_t offset,
-            bool plus, Listed& listed) const;
-
-  void forget_removed(std::span<const Tree::Removal> removals);
-  void forget_sizes(std::span<const uint64_t> inodes);
+  // Seconds for which the kernel may keep them.
+  [[nodiscard]] static double attributes_timeout(const Node& node);
 
   Tree& tree_;
   const timespec started_;
-  fuse_session* session_ = nullptr;
   std::atomic<bool> ready_ = false;
   NodeTable known_;
   Handles handles_;
   Stores stores_;
   Streams streams_;
   SnapshotOpens snapshots_;
+  Invalidator invalidator_;  // last: its thread uses the others
 };
 
 }  // namespace damonfs

@@ -13,6 +13,8 @@
 #include <cstdarg>
 #include <cstdlib>
 
+#include "core/base/thread.h"
+
 namespace damonfs {
 
 namespace {
@@ -22,9 +24,9 @@ constexpr int kWakeSignal = SIGUSR2;
 
 // Half of the workers may be taken by writes that wait, the others answer what these wait for.
 int choose_nr_workers() {
-  constexpr int kLeast = 4;
-  constexpr int kMost = 16;
-  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), kLeast, kMost);
+  constexpr int kMin = 4;
+  constexpr int kMax = 16;
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), kMin, kMax);
 }
 
 void log_of_libfuse(fuse_log_level level, const char* format, va_list arguments) {
@@ -68,7 +70,7 @@ Result<std::unique_ptr<Session>> Session::mount(Tree& tree, const std::string& m
   if (auto introduced = session->introduce(); !introduced) {
     return tl::unexpected(introduced.error());
   }
-  session->start_workers();
+  if (auto started = session->start_workers(); !started) return tl::unexpected(started.error());
   return session;
 }
 
@@ -85,7 +87,7 @@ Result<void> Session::introduce() {
       fuse_session_mount(session_.get(), fmt::format("/dev/fd/{}", copy).c_str()) != 0) {
     return fail(ENOMEM, "{}: libfuse refuses to begin a session", mount_point());
   }
-  server_.attach(session_.get());
+  if (auto attached = server_.attach(session_.get()); !attached) return attached;
   RequestBuffer request;
   int size = -EINTR;
   while (size == -EINTR) size = fuse_session_receive_buf(session_.get(), &request.buf);
@@ -94,17 +96,27 @@ Result<void> Session::introduce() {
   return fail(EPROTO, "{}: the kernel's FUSE and libfuse do not agree", mount_point());
 }
 
-void Session::start_workers() {
+Result<void> Session::start_workers() {
   const std::lock_guard lock(mutex_);
-  for (; nr_running_ < nr_workers_; ++nr_running_) workers_.emplace_back([this] { work(); });
+  workers_.reserve(static_cast<size_t>(nr_workers_));
+  for (; nr_running_ < nr_workers_; ++nr_running_) {
+    auto worker = start_thread("damonfs-worker", [this](const std::stop_token&) { work(); });
+    if (!worker) return tl::unexpected(worker.error());
+    workers_.push_back(*std::move(worker));
+  }
+  return {};
 }
 
 void Session::work() {
-  pthread_setname_np(pthread_self(), "damonfs-worker");
+  constexpr auto kPause = std::chrono::milliseconds(10);
   RequestBuffer request;
   while (!fuse_session_exited(session_.get())) {
     const int size = fuse_session_receive_buf(session_.get(), &request.buf);
     if (size == -EINTR) continue;
+    if (size == -ENOMEM) {  // for the buffer; there may be some later
+      std::this_thread::sleep_for(kPause);
+      continue;
+    }
     if (size <= 0) break;
     fuse_session_process_buf(session_.get(), &request.buf);
   }
@@ -140,7 +152,7 @@ void Session::wait() {
     changed_.wait(lock, [this] { return nr_running_ < nr_workers_; });
   }
   stop();
-  std::vector<std::thread> ended;
+  std::vector<std::jthread> ended;
   {
     const std::lock_guard lock(mutex_);
     ended.swap(workers_);

@@ -21,7 +21,8 @@ namespace damonfs {
 class Session {
  public:
   // Mounts `tree` at the directory `mount_point` and serves it; both work when this returns. Errors
-  // as mount_damonfs(); EPROTO when the kernel's FUSE is too old.
+  // as mount_damonfs(); EPROTO when the kernel's FUSE is too old; EAGAIN, ENOMEM when no thread is
+  // to be had.
   static Result<std::unique_ptr<Session>> mount(Tree& tree, const std::string& mount_point);
   // As stop() and wait().
   ~Session();
@@ -44,7 +45,7 @@ class Session {
   Session(Tree& tree, FuseMount mounted);
   // Begins to talk to the kernel.
   Result<void> introduce();
-  void start_workers();
+  Result<void> start_workers();
   void work();
   void wake_workers();
 
@@ -56,7 +57,7 @@ class Session {
   std::mutex mutex_;
   std::condition_variable changed_;
   int nr_running_ = 0;  // workers that read requests
-  std::vector<std::thread> workers_;
+  std::vector<std::jthread> workers_;
 };
 
 }  // namespace damonfs

@@ -18,8 +18,9 @@ class SnapshotOpens {
  public:
   explicit SnapshotOpens(Tree& tree) : tree_(tree) {}
 
-  // Has `reply` answer `request` once the text of `node` is there, on another thread. Answers it
-  // with the error otherwise: EINTR when the caller gives up.
+  // Has `reply` answer `request` once the text of `node` is there, on another thread; it throws,
+  // when memory runs out, only before it has answered. Answers with the error otherwise: EINTR when
+  // the caller gives up, EAGAIN when no thread is to be had. Throws as `reply`.
   using ReplyFn = std::function<void(fuse_req* request, std::string text)>;
   void open(fuse_req* request, const Node& node, ReplyFn reply);
 

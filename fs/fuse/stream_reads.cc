@@ -1,26 +1,30 @@
 #include "fs/fuse/stream_reads.h"
 
 #include <fuse_lowlevel.h>
-#include <pthread.h>
 
 #include <cerrno>
 #include <string>
-#include <system_error>
-#include <thread>
+#include <utility>
+
+#include "core/base/thread.h"
 
 namespace damonfs {
 
 namespace {
 
-void reply(fuse_req* request, const std::string& text) {
-  fuse_reply_buf(request, text.data(), text.size());
+void reply(fuse_req* request, const Result<std::string>& text) {
+  if (text) {
+    fuse_reply_buf(request, text->data(), text->size());
+  } else {
+    fuse_reply_err(request, text.error().code);
+  }
 }
 
 }  // namespace
 
-void Streams::read(fuse_req* request, const std::shared_ptr<TextStream>& stream, size_t most,
+void Streams::read(fuse_req* request, const std::shared_ptr<TextStream>& stream, size_t max,
                    bool block) {
-  const std::string text = stream->read_now(most);
+  const std::string text = stream->read_now(max);
   if (!text.empty()) {
     reply(request, text);
     return;
@@ -29,29 +33,28 @@ void Streams::read(fuse_req* request, const std::shared_ptr<TextStream>& stream,
     fuse_reply_err(request, EAGAIN);
     return;
   }
-  const auto place = active_.begin();
-  try {
-    std::thread([this, request, stream, most, place] {
-      pthread_setname_np(pthread_self(), "damonfs-stream");
-      wait_for_text(request, *stream, most, place);
-    }).detach();
-  } catch (const std::system_error&) {
-    active_.end(place);
-    fuse_reply_err(request, EAGAIN);
+  auto started = start_thread("damonfs-stream", [request, stream, max, active = active_.begin()](
+                                                    const std::stop_token&) mutable {
+    reply(request, wait_for_text(request, *stream, max, active));
+  });
+  if (started) {
+    started->detach();
+  } else {
+    fuse_reply_err(request, started.error().code);
   }
 }
 
-void Streams::wait_for_text(fuse_req* request, TextStream& stream, size_t most,
-                            ActiveRequests::Place place) {
-  bool there = false;
-  ActiveRequests::carry_out(request, place,
-                            [&](const std::stop_token& stop) { there = stream.wait(stop); });
-  if (there) {
-    reply(request, stream.read_now(most));
-  } else {
-    fuse_reply_err(request, EINTR);
-  }
-  active_.end(place);
+Result<std::string> Streams::wait_for_text(fuse_req* request, TextStream& stream, size_t max,
+                                           ActiveRequests::Active& active) {
+  std::string text;
+  return active
+      .carry_out(request,
+                 [&](const std::stop_token& stop) -> Result<void> {
+                   if (!stream.wait(stop)) return fail(EINTR, "interrupted");
+                   text = stream.read_now(max);
+                   return {};
+                 })
+      .map([&] { return std::move(text); });
 }
 
 }  // namespace damonfs

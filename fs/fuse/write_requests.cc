@@ -1,65 +1,69 @@
 #include "fs/fuse/write_requests.h"
 
 #include <fuse_lowlevel.h>
-#include <pthread.h>
 
-#include <cerrno>
-#include <new>
 #include <string>
-#include <system_error>
-#include <thread>
+#include <utility>
+
+#include "core/base/thread.h"
 
 namespace damonfs {
 
 namespace {
 
-// How a write is answered: 0 or an errno.
-int write_text(Tree& tree, const Node& node, std::string_view text, const std::stop_token& stop) {
-  try {
-    const auto written = tree.write(*node.directory, node.index, text, stop);
-    return written ? 0 : written.error().code;
-  } catch (const std::bad_alloc&) {
-    return ENOMEM;
-  }
-}
+// Counts itself for as long as it lives.
+class Counted {
+ public:
+  explicit Counted(std::atomic<int>& counter) : counter_(counter), before_(counter.fetch_add(1)) {}
+  ~Counted() { counter_.fetch_sub(1); }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+  [[nodiscard]] int before() const { return before_; }
+
+ private:
+  std::atomic<int>& counter_;
+  const int before_;
+};
 
 }  // namespace
 
 void Stores::store(fuse_req* request, const Node& node, std::string_view text) {
-  if (inline_.fetch_add(1) < most_inline_) {
-    carry_out(request, node, text, active_.begin());
-    inline_.fetch_sub(1);
-    return;
+  {
+    const Counted counted(inline_);
+    if (counted.before() < max_inline_) {
+      auto active = active_.begin();
+      carry_out(request, node, text, active);
+      return;
+    }
   }
-  inline_.fetch_sub(1);
-  start_thread(request, node, text);
+  start_store(request, node, text);
 }
 
-void Stores::start_thread(fuse_req* request, const Node& node, std::string_view text) {
-  const auto place = active_.begin();
-  try {
-    std::thread([this, request, node, copy = std::string(text), place] {
-      pthread_setname_np(pthread_self(), "damonfs-store");
-      carry_out(request, node, copy, place);
-    }).detach();
-  } catch (const std::exception&) {  // no thread, no memory
-    active_.end(place);
-    fuse_reply_err(request, EAGAIN);
+void Stores::start_store(fuse_req* request, const Node& node, std::string_view text) {
+  auto started =
+      start_thread("damonfs-store", [this, request, node = Node(node), copy = std::string(text),
+                                     active = active_.begin()](const std::stop_token&) mutable {
+        const Node held = std::exchange(node, {});  // goes while the session is still there
+        carry_out(request, held, copy, active);
+      });
+  if (started) {
+    started->detach();
+  } else {
+    fuse_reply_err(request, started.error().code);
   }
 }
 
 void Stores::carry_out(fuse_req* request, const Node& node, std::string_view text,
-                       ActiveRequests::Place place) {
-  int error = 0;
-  ActiveRequests::carry_out(request, place, [&](const std::stop_token& stop) {
-    error = write_text(tree_, node, text, stop);
+                       ActiveRequests::Active& active) {
+  const auto written = active.carry_out(request, [&](const std::stop_token& stop) {
+    return tree_.write(*node.directory, node.index, text, stop, fuse_req_ctx(request)->pid);
   });
-  if (error != 0) {
-    fuse_reply_err(request, error);
-  } else {
+  if (written) {
     fuse_reply_write(request, text.size());
+  } else {
+    fuse_reply_err(request, written.error().code);
   }
-  active_.end(place);
 }
 
 }  // namespace damonfs

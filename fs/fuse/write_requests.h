@@ -13,14 +13,14 @@ struct fuse_req;
 namespace damonfs {
 
 // All writes of one session that are being carried out. However many of them wait, enough of the
-// session's own threads stay free: a write beyond `most_inline` gets a thread of its own. (That is
-// no matter of comfort: a write that removes directories waits for the kernel to forget them, which
-// waits for look-ups under way to be answered.) Owned by the session; thread-safe.
+// session's own threads stay free: a write beyond `max_inline` gets a thread of its own. Owned by
+// the session; thread-safe.
 class Stores {
  public:
-  Stores(Tree& tree, int most_inline) : tree_(tree), most_inline_(most_inline) {}
+  Stores(Tree& tree, int max_inline) : tree_(tree), max_inline_(max_inline) {}
 
-  // Has `text` stored and answers `request`, now or later; the text is copied if need be.
+  // Has `text` stored and answers `request`, now or later; the text is copied if need be. EAGAIN
+  // when no thread is to be had. Throws, when memory runs out, only before it has answered.
   void store(fuse_req* request, const Node& node, std::string_view text);
 
   // Interrupts every write, also those to come.
@@ -29,12 +29,12 @@ class Stores {
   void wait_idle() { active_.wait_idle(); }
 
  private:
-  void start_thread(fuse_req* request, const Node& node, std::string_view text);
+  void start_store(fuse_req* request, const Node& node, std::string_view text);
   void carry_out(fuse_req* request, const Node& node, std::string_view text,
-                 ActiveRequests::Place place);
+                 ActiveRequests::Active& active);
 
   Tree& tree_;
-  const int most_inline_;
+  const int max_inline_;
   std::atomic<int> inline_ = 0;
   ActiveRequests active_;
 };

@@ -23,6 +23,11 @@ constexpr Attribute physical_row(std::string_view name) {
   return row<&Files::params, &decltype(Files::params)::physical, Path...>(name);
 }
 
+Result<void> above_zero(uint64_t unit) {
+  if (unit == 0) return fail(EINVAL, "a unit of address cannot be 0 bytes");
+  return {};
+}
+
 template <class Files, class Params = decltype(Files::params)>
 constexpr Attribute kCommonRows[] = {
     enabled_row<Files>(),
@@ -41,7 +46,8 @@ constexpr Attribute kCommonRows[] = {
     physical_row<Files, &PhysicalParams::max_nr_regions>("max_nr_regions"),
     physical_row<Files, &PhysicalParams::region, &AddrRange::start>("monitor_region_start"),
     physical_row<Files, &PhysicalParams::region, &AddrRange::end>("monitor_region_end"),
-    physical_row<Files, &PhysicalParams::addr_unit>("addr_unit"),
+    checked_row<above_zero, &Files::params, &Params::physical, &PhysicalParams::addr_unit>(
+        "addr_unit"),
 };
 
 // Those, and the module's own.

@@ -6,17 +6,18 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <climits>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <future>
+#include <iterator>
 #include <optional>
 #include <sstream>
 #include <thread>
@@ -28,8 +29,6 @@
 namespace damonfs {
 
 namespace {
-
-constexpr const char* kType = "fuse.damonfs";
 
 // Undoes the \ooo that mountinfo has in place of blanks and the like.
 std::string unescape(std::string_view text) {
@@ -51,10 +50,9 @@ std::optional<MountEntry> parse_mount(const std::string& line) {
   unsigned major = 0;
   unsigned minor = 0;
   char colon = 0;
-  std::string root;
   std::string word;
   std::istringstream words(line);
-  words >> entry.id >> entry.parent >> major >> colon >> minor >> root >> entry.mount_point;
+  words >> entry.id >> entry.parent >> major >> colon >> minor >> entry.root >> entry.mount_point;
   while (words >> word && word != "-") continue;
   if (!(words >> entry.type)) return std::nullopt;
   words >> entry.source;
@@ -63,54 +61,153 @@ std::optional<MountEntry> parse_mount(const std::string& line) {
   return entry;
 }
 
-// Whether a daemon answers at `mount_point`. One that hangs counts as there: it is not ours to
-// clean up.
-bool answers(const std::string& mount_point) {
-  constexpr auto kPatience = std::chrono::seconds(2);
-  std::promise<int> promise;
-  auto answer = promise.get_future();
-  // A thread, as nothing but the end of the process gets us out of the call if nobody answers.
-  std::thread([mount_point, promise = std::move(promise)]() mutable {
-    struct statfs fs {};
-    promise.set_value(::statfs(mount_point.c_str(), &fs) == 0 ? 0 : errno);
-  }).detach();
-  if (answer.wait_for(kPatience) != std::future_status::ready) return true;
-  const int error = answer.get();
-  return error != ENOTCONN && error != ECONNABORTED;
+// The directory at a path, held so that nobody can put another one in its place.
+struct Place {
+  Fd directory;  // O_PATH
+  std::string path;
+  // The mount whose root it is, if any.
+  std::optional<MountEntry> mount;
+
+  // A path that leads to the directory held and nowhere else.
+  [[nodiscard]] std::string held_path() const {
+    return fmt::format("/proc/self/fd/{}", directory.get());
+  }
+};
+
+// The id of the mount that `file` lies in, as mountinfo has it; 0 when it cannot be told.
+int mount_id(const Fd& file) {
+  std::ifstream info(fmt::format("/proc/self/fdinfo/{}", file.get()));
+  for (std::string word; info >> word;) {
+    int id = 0;
+    if (word == "mnt_id:" && info >> id) return id;
+  }
+  return 0;
 }
 
-// Takes what dead daemons left behind off `mount_point`. EBUSY when one lives.
-Result<void> clear_mount_point(const std::string& mount_point) {
-  while (true) {
-    const auto mounts = read_mounts();
-    const MountEntry* top = top_mount(mounts, mount_point);
-    if (top == nullptr || top->type != kType) return {};
-    if (answers(mount_point)) {
-      return fail(EBUSY, "{}: a damonfs daemon serves here already", mount_point);
+Error path_error(const std::string& path, int error) {
+  if (error == ENOTDIR) return {error, fmt::format("{}: not a directory", path)};
+  return {error, fmt::format("{}: {}", path, strerror(error))};
+}
+
+// Opened as a path only, so that nothing is asked of whoever serves what is mounted there.
+Fd open_path(int directory, const std::string& name, int flags) {
+  return Fd(::openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC | flags));
+}
+
+// Where the link that `link` holds leads, if it is ours or root's to say; nothing for what is no
+// link. EACCES for a link of another user.
+Result<std::optional<std::string>> follow(const Fd& link) {
+  std::array<char, PATH_MAX> target{};
+  const ssize_t size = ::readlinkat(link.get(), "", target.data(), target.size());
+  if (size < 0) return std::nullopt;
+  struct stat status {};
+  if (::fstat(link.get(), &status) != 0) return fail(errno, "{}", strerror(errno));
+  if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
+    return fail(EACCES, "a link of another user is not followed");
+  }
+  return std::string(target.data(), static_cast<size_t>(size));
+}
+
+// The names in a path, the last one first.
+std::vector<std::string> names_in(const std::string& path) {
+  std::vector<std::string> names;
+  std::istringstream parts(path);
+  for (std::string name; std::getline(parts, name, '/');) {
+    if (!name.empty() && name != ".") names.push_back(std::move(name));
+  }
+  std::ranges::reverse(names);
+  return names;
+}
+
+// The directory `path`, step by step, so that every link on the way is looked at before it is
+// followed.
+Result<Fd> open_directory(const std::string& path) {
+  constexpr int kMaxLinks = 40;  // as the kernel
+  if (path.empty()) return tl::unexpected(path_error(path, ENOENT));
+  Fd here = open_path(AT_FDCWD, path.front() == '/' ? "/" : ".", O_DIRECTORY);
+  std::vector<std::string> names = names_in(path);
+  for (int nr_links = 0; here.valid() && !names.empty();) {
+    const std::string name = std::move(names.back());
+    names.pop_back();
+    Fd next = open_path(here.get(), name, O_DIRECTORY);
+    if (next.valid()) {
+      here = std::move(next);
+      continue;
     }
-    if (::umount2(mount_point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {
-      return fail(errno, "{}: cannot unmount what a dead daemon left there: {}", mount_point,
+    int error = errno;
+    const Fd link = open_path(here.get(), name, 0);
+    const auto target = link.valid() ? follow(link) : Result<std::optional<std::string>>();
+    if (!target) return fail(target.error().code, "{}: {}", path, target.error().message);
+    if (*target && ++nr_links > kMaxLinks) error = ELOOP;
+    if (!*target || nr_links > kMaxLinks) return tl::unexpected(path_error(path, error));
+    if ((*target)->starts_with('/')) here = open_path(AT_FDCWD, "/", O_DIRECTORY);
+    std::ranges::move(names_in(**target), std::back_inserter(names));
+  }
+  if (!here.valid()) return tl::unexpected(path_error(path, errno));
+  return here;
+}
+
+Result<Place> open_place(const std::string& path) {
+  auto directory = open_directory(path);
+  if (!directory) return tl::unexpected(directory.error());
+  Place place{*std::move(directory), {}, std::nullopt};
+  std::error_code error;
+  place.path = std::filesystem::read_symlink(place.held_path(), error);
+  if (error) return fail(error.value(), "{}: {} (is /proc mounted?)", path, error.message());
+  const int id = mount_id(place.directory);
+  for (MountEntry& mount : read_mounts()) {
+    if (mount.id == id && mount.mount_point == place.path) place.mount = std::move(mount);
+  }
+  return place;
+}
+
+// The root of `mount`, if it still is where it was and nothing covers it.
+std::optional<Fd> open_mount(const MountEntry& mount) {
+  auto root = open_directory(mount.mount_point);
+  if (!root || mount_id(*root) != mount.id) return std::nullopt;
+  return *std::move(root);
+}
+
+// By what is held, not by a name. Forced: requests that nobody answers would otherwise keep
+// whoever made them, and their files the daemon.
+bool unmount_held(const Fd& root, int flags) {
+  const std::string held = fmt::format("/proc/self/fd/{}", root.get());
+  return ::umount2(held.c_str(), flags | MNT_DETACH) == 0;
+}
+
+// The place at `path`, from which what dead daemons left behind is taken off. EBUSY when one
+// lives.
+Result<Place> open_clear_place(const std::string& path) {
+  while (true) {
+    auto place = open_place(path);
+    if (!place || !place->mount || place->mount->type != kMountType) return place;
+    switch (ask_daemon(place->path)) {
+      case DaemonState::answers:
+        return fail(EBUSY, "{}: a damonfs daemon serves here already", place->path);
+      case DaemonState::silent:
+        return fail(EBUSY, "{}: a damonfs daemon serves here already, and does not answer",
+                    place->path);
+      case DaemonState::dead:
+        break;
+    }
+    if (!unmount_held(place->directory, 0)) {
+      return fail(errno, "{}: cannot unmount what a dead daemon left there: {}", place->path,
                   strerror(errno));
     }
-    spdlog::warn("{}: unmounted what a dead daemon left there", mount_point);
+    spdlog::warn("{}: unmounted what a dead daemon left there", place->path);
   }
 }
 
-// Opens the directory that is to be mounted over and keeps other daemons from doing the same at
-// this moment.
-Result<Fd> lock_mount_point(const std::string& mount_point) {
-  Fd directory(::open(mount_point.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.valid()) {
-    const int error = errno;
-    if (error == ENOENT) return fail(error, "{}: there is no such directory", mount_point);
-    if (error == ENOTDIR) return fail(error, "{}: not a directory", mount_point);
-    return fail(error, "{}: {}", mount_point, strerror(error));
-  }
+// Keeps other daemons from mounting over the directory at this moment, for as long as what is
+// returned is there.
+Result<Fd> lock_place(const Place& place) {
+  Fd directory(::openat(place.directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) return failed("open", place.path);
   constexpr int kTries = 50;
   constexpr auto kPause = std::chrono::milliseconds(100);
   for (int i = 0; ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0; ++i) {
     if (errno != EWOULDBLOCK) break;  // no locks there: go without
-    if (i == kTries) return fail(EBUSY, "{}: locked by another program", mount_point);
+    if (i == kTries) return fail(EBUSY, "{}: locked by another program", place.path);
     std::this_thread::sleep_for(kPause);
   }
   return directory;
@@ -127,13 +224,15 @@ Result<Fd> open_fuse() {
   return fail(error, "/dev/fuse: {}", strerror(error));
 }
 
-Result<void> do_mount(const std::string& mount_point, int fuse) {
+Result<void> do_mount(const Place& place, int fuse) {
   const std::string options =
-      fmt::format("fd={},rootmode=40755,user_id={},group_id={},allow_other,default_permissions",
+      fmt::format("fd={},rootmode=40700,user_id={},group_id={},allow_other,default_permissions",
                   fuse, ::geteuid(), ::getegid());
   constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  if (::mount("damonfs", mount_point.c_str(), kType, kFlags, options.c_str()) == 0) return {};
+  if (::mount("damonfs", place.held_path().c_str(), kMountType, kFlags, options.c_str()) == 0)
+    return {};
   const int error = errno;
+  const std::string& mount_point = place.path;
   if (error == EPERM) return fail(error, "{}: only root may mount (CAP_SYS_ADMIN)", mount_point);
   if (error == ENODEV) {
     return fail(error, "{}: this kernel cannot mount FUSE file systems (modprobe fuse?)",
@@ -173,88 +272,75 @@ const MountEntry* top_mount(const std::vector<MountEntry>& mounts, std::string_v
 }
 
 Result<std::string> resolve_mount_point(const std::string& path) {
-  namespace files = std::filesystem;
-  std::error_code error;
-  if (path.empty()) return fail(ENOENT, "an empty path names no directory");
-  files::path given = files::absolute(path, error);
-  if (!given.has_filename()) given = given.parent_path();
-  const auto name = given.filename();
-  if (!error && name != "." && name != "..") {
-    // Nobody may answer at the mount point itself, so it is not touched when it is one.
-    const auto above = files::canonical(given.parent_path(), error);
-    if (!error && top_mount(read_mounts(), (above / name).native()) != nullptr) {
-      return (above / name).native();
-    }
-  }
-  if (!error) given = files::canonical(given, error);
-  if (error) return fail(error.value(), "{}: {}", path, error.message());
-  return given.native();
+  return open_place(path).map([](Place&& place) { return std::move(place.path); });
 }
 
-std::vector<std::string> serving_mounts() {
-  std::vector<std::string> serving;
+std::vector<MountedTree> find_trees() {
+  std::vector<MountedTree> trees;
   std::vector<dev_t> devices;  // of these
   const auto mounts = read_mounts();
   for (const MountEntry& mount : mounts) {
-    const bool seen = mount.type == kType && top_mount(mounts, mount.mount_point) == &mount;
-    if (!seen || std::ranges::find(devices, mount.device) != devices.end()) continue;
-    // Parts of it may be bound elsewhere.
-    if (!answers(mount.mount_point)) continue;
-    std::error_code error;
-    if (!std::filesystem::exists(mount.mount_point + "/kernel/mm/damon/admin", error)) continue;
+    const bool whole = mount.type == kMountType && mount.root == "/" &&
+                       top_mount(mounts, mount.mount_point) == &mount;
+    if (!whole || std::ranges::find(devices, mount.device) != devices.end()) continue;
     devices.push_back(mount.device);
-    serving.push_back(mount.mount_point);
+    trees.push_back({mount.mount_point, ask_daemon(mount.mount_point)});
   }
-  return serving;
+  return trees;
 }
 
 Result<std::string> find_serving(const std::string& path) {
-  auto mount_point = resolve_mount_point(path);
-  if (!mount_point) return mount_point;
-  const auto mounts = read_mounts();
-  const MountEntry* top = top_mount(mounts, *mount_point);
-  if (top == nullptr || top->type != kType) {
-    return fail(EINVAL, "{}: no damonfs is mounted here", *mount_point);
+  auto place = open_place(path);
+  if (!place) return tl::unexpected(place.error());
+  if (!place->mount || place->mount->type != kMountType) {
+    return fail(EINVAL, "{}: no damonfs is mounted here", place->path);
   }
-  if (!answers(*mount_point)) {
-    return fail(ENOTCONN, "{}: the daemon that served here has died", *mount_point);
+  switch (ask_daemon(place->path)) {
+    case DaemonState::dead:
+      return fail(ENOTCONN, "{}: the daemon that served here has died", place->path);
+    case DaemonState::silent:
+      return fail(ETIMEDOUT, "{}: the daemon that serves here does not answer; is it stopped?",
+                  place->path);
+    case DaemonState::answers:
+      break;
   }
-  return mount_point;
+  return std::move(place->path);
 }
 
 Result<FuseMount> mount_damonfs(const std::string& path) {
-  auto mount_point = resolve_mount_point(path);
-  if (!mount_point) return tl::unexpected(mount_point.error());
-  if (auto clear = clear_mount_point(*mount_point); !clear) return tl::unexpected(clear.error());
-  const auto locked = lock_mount_point(*mount_point);
+  auto place = open_clear_place(path);
+  if (!place) return tl::unexpected(place.error());
+  const auto locked = lock_place(*place);
   if (!locked) return tl::unexpected(locked.error());
   // Another daemon may have been faster.
-  if (auto clear = clear_mount_point(*mount_point); !clear) return tl::unexpected(clear.error());
+  const int id = mount_id(place->directory);
+  place = open_clear_place(place->path);
+  if (!place) return tl::unexpected(place.error());
+  if (mount_id(place->directory) != id) {
+    return fail(EBUSY, "{}: something else was mounted here meanwhile", place->path);
+  }
   auto fuse = open_fuse();
   if (!fuse) return tl::unexpected(fuse.error());
-  if (auto mounted = do_mount(*mount_point, fuse->get()); !mounted) {
+  if (auto mounted = do_mount(*place, fuse->get()); !mounted) {
     return tl::unexpected(mounted.error());
   }
   const auto mounts = read_mounts();
-  const MountEntry* top = top_mount(mounts, *mount_point);
-  return FuseMount{*std::move(fuse), top == nullptr ? 0 : top->device, *std::move(mount_point)};
+  const MountEntry* top = top_mount(mounts, place->path);
+  return FuseMount{*std::move(fuse), top == nullptr ? 0 : top->device, std::move(place->path)};
 }
 
 Result<void> unmount_damonfs(const std::string& path) {
-  const auto mount_point = resolve_mount_point(path);
-  if (!mount_point) return tl::unexpected(mount_point.error());
-  const auto mounts = read_mounts();
-  const MountEntry* top = top_mount(mounts, *mount_point);
-  if (top == nullptr) return fail(EINVAL, "{}: nothing is mounted here", *mount_point);
-  if (top->type != kType) {
-    return fail(EINVAL, "{}: what is mounted here is no damonfs but {}", *mount_point, top->type);
+  const auto place = open_place(path);
+  if (!place) return tl::unexpected(place.error());
+  if (!place->mount) return fail(EINVAL, "{}: nothing is mounted here", place->path);
+  if (place->mount->type != kMountType) {
+    return fail(EINVAL, "{}: what is mounted here is no damonfs but {}", place->path,
+                place->mount->type);
   }
-  // Forced first: requests that nobody answers would otherwise keep whoever made them, and their
-  // files the daemon.
-  if (::umount2(mount_point->c_str(), MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return {};
+  if (unmount_held(place->directory, MNT_FORCE)) return {};
   const int error = errno;
-  if (error == EPERM) return fail(error, "{}: only root may unmount", *mount_point);
-  return fail(error, "{}: cannot unmount: {}", *mount_point, strerror(error));
+  if (error == EPERM) return fail(error, "{}: only root may unmount", place->path);
+  return fail(error, "{}: cannot unmount: {}", place->path, strerror(error));
 }
 
 void unmount(const FuseMount& mounted) {
@@ -262,19 +348,19 @@ void unmount(const FuseMount& mounted) {
   if (::poll(&poll, 1, 0) > 0 && (poll.revents & POLLERR) != 0) {
     // Unmounted by others, so that the number of the device may belong to another one by now; or
     // they have only cut the connection.
-    if (!clear_mount_point(mounted.mount_point)) spdlog::debug("a daemon serves there again");
+    if (!open_clear_place(mounted.mount_point)) spdlog::debug("a daemon serves there again");
     return;
   }
   // Not read again, as the number of the device is free once the last mount is gone.
   auto mounts = read_mounts();
   const auto ours = [&](const MountEntry& mount) {
     // One that is covered by another comes when that one is gone, if it is ours too.
-    return mount.device == mounted.device && mount.type == kType &&
+    return mount.device == mounted.device && mount.type == kMountType &&
            top_mount(mounts, mount.mount_point) == &mount;
   };
   for (auto mount = std::ranges::find_if(mounts, ours); mount != mounts.end();
        mount = std::ranges::find_if(mounts, ours)) {
-    ::umount2(mount->mount_point.c_str(), MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
+    if (const auto root = open_mount(*mount)) unmount_held(*root, MNT_FORCE);
     mounts.erase(mount);
   }
 }

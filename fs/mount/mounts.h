@@ -9,14 +9,19 @@
 
 #include "core/base/fd.h"
 #include "core/base/result.h"
+#include "fs/command/daemon_state.h"
 
 namespace damonfs {
+
+// The type of our mounts.
+inline constexpr const char* kMountType = "fuse.damonfs";
 
 // One mount, as a line of /proc/self/mountinfo has it. A plain value.
 struct MountEntry {
   int id = 0;
   int parent = 0;
   dev_t device = 0;  // of the file system, whatever its mounts
+  std::string root;  // the directory of the file system that is seen at mount_point
   std::string mount_point;
   std::string type;
   std::string source;
@@ -31,15 +36,20 @@ struct MountEntry {
 [[nodiscard]] const MountEntry* top_mount(const std::vector<MountEntry>& mounts,
                                           std::string_view mount_point);
 
-// A place for every damonfs whose daemon answers and whose whole tree is seen.
-[[nodiscard]] std::vector<std::string> serving_mounts();
+// A damonfs whose whole tree is seen somewhere, and whether its daemon answers.
+struct MountedTree {
+  std::string mount_point;
+  DaemonState state;
+};
+// All of them; takes two seconds for each that does not answer.
+[[nodiscard]] std::vector<MountedTree> find_trees();
 
 // The damonfs at `path`, as an absolute path without links. EINVAL when what is there is none;
-// ENOTCONN when its daemon has died.
+// ENOTCONN when its daemon has died; ETIMEDOUT when it does not answer.
 Result<std::string> find_serving(const std::string& path);
 
-// The absolute path of `path`, without links; its last part need not be accessible. ENOENT when the
-// directory above it does not exist.
+// The absolute path of the directory `path`, without links. Nothing is asked of whoever serves it.
+// ENOENT, ENOTDIR: there is no such directory. EACCES: a link of another user leads there.
 Result<std::string> resolve_mount_point(const std::string& path);
 
 // A file system that was just mounted: its end of /dev/fuse, on which nobody answers yet.
@@ -49,7 +59,8 @@ struct FuseMount {
   std::string mount_point;  // as resolved
 };
 
-// Mounts damonfs at `path`. A mount that a daemon left behind as it died is cleaned up first.
+// Mounts damonfs at `path`: on the directory that was there when it was looked at, whatever anybody
+// puts in its place meanwhile. A mount that a daemon left behind as it died is cleaned up first.
 // ENOENT, ENOTDIR: there is no such directory. EBUSY: a daemon serves there already. ENODEV: the
 // kernel has no FUSE. EPERM: no privilege.
 Result<FuseMount> mount_damonfs(const std::string& path);

@@ -139,8 +139,7 @@ Result<void> place_mount(const Fd& copy, const std::string& place) {
 Result<bool> remove_view() {
   bool any = false;
   for (const MountEntry& mount : read_mounts()) {
-    const bool events =
-        mount.type == "fuse.damonfs" && mount.mount_point.ends_with("/events/damon");
+    const bool events = mount.type == kMountType && mount.mount_point.ends_with("/events/damon");
     if (mount.source != kViewSource && !events) continue;
     // One that was below another has gone with it.
     const bool done = ::umount2(mount.mount_point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0;
@@ -190,7 +189,7 @@ Result<void> SysView::add_programs() const {
   std::error_code error;
   const auto own = std::filesystem::read_symlink("/proc/self/exe", error);
   if (error) return fail(error.value(), "cannot tell where this program is: {}", error.message());
-  for (const auto* name : {"perf", "pgrep", "pidof"}) {
+  for (const auto* name : {"perf", "pgrep", "pidof", "ps"}) {
     const std::string program = fmt::format("{}/{}", kViewPrograms, name);
     if (::symlink(own.c_str(), program.c_str()) != 0) return failed("make", program);
   }

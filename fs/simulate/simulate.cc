@@ -18,8 +18,8 @@ namespace damonfs {
 
 namespace {
 
-constexpr uint64_t kRows = 20;     // unless `--every` says otherwise
-constexpr size_t kMostOfMap = 40;  // lines
+constexpr uint64_t kRows = 20;    // unless `--every` says otherwise
+constexpr size_t kMaxOfMap = 40;  // lines
 
 void log_to_stderr() {
   const auto logger = std::make_shared<spdlog::logger>(
@@ -62,7 +62,7 @@ struct Plan {
     return row >= rows() ? length_ns : row * every_ns;
   }
   [[nodiscard]] bool in_map(uint64_t row) const {
-    const uint64_t step = (rows() + kMostOfMap - 1) / kMostOfMap;
+    const uint64_t step = (rows() + kMaxOfMap - 1) / kMaxOfMap;
     return row > 0 && (row % step == 0 || row == rows());
   }
 };
@@ -107,6 +107,7 @@ int run_simulate(const SimulateOptions& options) {
   auto world = SimulatedWorld::load(options.pattern, options.seed);
   if (!world) return complain(world.error().message, "damonfs simulate");
   const Plan plan = make_plan(options, world->length_ns());
+  world->set_sweep_bp(basis_points(options.sweep));
   const auto simulation = Simulation::make(options.config, *std::move(world), plan.length_ns);
   if (!simulation) return complain(simulation.error().message, "damonfs simulate");
   return play(**simulation, plan, options.json) ? 0 : 1;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/guarded.h"
 #include "fs/tracing/trace_format.h"
 
 namespace damonfs {
@@ -22,8 +23,13 @@ struct Identity {
 
 Result<std::string> no_text(const Call&) { return fail(EINVAL, "this file is read as a stream"); }
 
+// As tracefs answers, not as sysfs does.
+Result<void> take_nothing(const Call&, std::string_view) {
+  return fail(EINVAL, "this file is only read");
+}
+
 std::shared_ptr<TextStream> open_trace_pipe(const Call& call) {
-  return call.object<TraceHub>().open();
+  return call.object<TracePipe>().open();
 }
 
 Result<std::string> show_available_events(const Call&) {
@@ -43,7 +49,7 @@ Result<std::string> show_id(const Call& call) {
 constexpr mode_t kReadable = 0440;
 constexpr Attribute kTracingRows[] = {
     {"available_events", kReadable, show_available_events, nullptr},
-    {"trace_pipe", kReadable, no_text, nullptr, open_trace_pipe},
+    {"trace_pipe", kReadable, no_text, take_nothing, open_trace_pipe},
 };
 constexpr DirectoryType kTracing = {"tracing", kTracingRows};
 constexpr Attribute kEventRows[] = {
@@ -65,16 +71,16 @@ std::string trace_line(const TraceRecord& record) {
 void TraceReader::push(const TraceRecord& record) {
   {
     const std::lock_guard lock(mutex_);
-    if (queue_.size() >= kMost) {
+    // A kdamond goes on, also when there is no memory for what it has to tell.
+    if (queue_.size() >= kMax || !guarded([&] { queue_.push_back(record); })) {
       ++nr_lost_;
       return;
     }
-    queue_.push_back(record);
   }
   changed_.notify_one();
 }
 
-std::string TraceReader::read_now(size_t most) {
+std::string TraceReader::read_now(size_t max) {
   // Formatted outside the lock, which kdamonds want.
   constexpr size_t kShortestLine = 64;
   std::vector<TraceRecord> records;
@@ -83,7 +89,7 @@ std::string TraceReader::read_now(size_t most) {
   {
     const std::lock_guard lock(mutex_);
     text = std::exchange(rest_, {});
-    const size_t wanted = text.size() < most ? most / kShortestLine + 1 : 0;
+    const size_t wanted = text.size() < max ? max / kShortestLine + 1 : 0;
     const size_t count = std::min(queue_.size(), wanted);
     records.assign(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(count));
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(count));
@@ -91,10 +97,10 @@ std::string TraceReader::read_now(size_t most) {
   }
   for (const TraceRecord& record : records) text += trace_line(record);
   if (nr_lost != 0) text += fmt::format("[LOST {} EVENTS]\n", nr_lost);
-  if (text.size() > most) {
+  if (text.size() > max) {
     const std::lock_guard lock(mutex_);
-    rest_ = text.substr(most);
-    text.resize(most);
+    rest_ = text.substr(max);
+    text.resize(max);
   }
   return text;
 }
@@ -104,7 +110,7 @@ bool TraceReader::wait(const std::stop_token& stop) {
   return changed_.wait(lock, stop, [this] { return !queue_.empty() || !rest_.empty(); });
 }
 
-void TraceHub::emit(uint64_t time_ns, const TraceFields& fields) {
+void TracePipe::emit(uint64_t time_ns, const TraceFields& fields) {
   thread_local const Identity self;
   const TraceRecord record{time_ns, self.tid, ::sched_getcpu(), self.name, fields};
   const std::lock_guard lock(mutex_);
@@ -116,7 +122,7 @@ void TraceHub::emit(uint64_t time_ns, const TraceFields& fields) {
   if (gone != 0) nr_readers_ = readers_.size();
 }
 
-std::shared_ptr<TraceReader> TraceHub::open() {
+std::shared_ptr<TraceReader> TracePipe::open() {
   auto reader = std::make_shared<TraceReader>();
   const std::lock_guard lock(mutex_);
   readers_.push_back(reader);
@@ -124,7 +130,7 @@ std::shared_ptr<TraceReader> TraceHub::open() {
   return reader;
 }
 
-void add_tracing(Tree& tree, const std::shared_ptr<TraceHub>& hub) {
+void add_tracing(Tree& tree, const std::shared_ptr<TracePipe>& hub) {
   const std::lock_guard lock(tree.mutex());
   const auto kernel = tree.root().child("kernel");
   Directory& tracing = kernel->add_child("tracing", kTracing, hub);

@@ -37,13 +37,13 @@ struct TraceRecord {
 class TraceReader final : public TextStream {
  public:
   // A reader that has not taken so many events in time loses those that follow.
-  static constexpr size_t kMost = 65536;
+  static constexpr size_t kMax = 65536;
 
   void push(const TraceRecord& record);
 
-  // As many lines as fit into `most` bytes, one at the least; the rest of a line that was cut comes
+  // As many lines as fit into `max` bytes, one at least; the rest of a line that was cut comes
   // first in the next call. What was lost is a line, too: "[LOST 37 EVENTS]".
-  std::string read_now(size_t most) override;
+  std::string read_now(size_t max) override;
   bool wait(const std::stop_token& stop) override;
 
  private:
@@ -55,7 +55,7 @@ class TraceReader final : public TextStream {
 };
 
 // All readers of one daemon. Thread-safe; outlives kdamonds and the tree.
-class TraceHub final : public TraceSink {
+class TracePipe final : public TraceSink {
  public:
   [[nodiscard]] bool wanted() const override { return nr_readers_.load() != 0; }
   void emit(uint64_t time_ns, const TraceFields& fields) override;
@@ -71,6 +71,6 @@ class TraceHub final : public TraceSink {
 
 // Makes kernel/tracing below the tree's root: trace_pipe, available_events and
 // events/damon/*/format.
-void add_tracing(Tree& tree, const std::shared_ptr<TraceHub>& hub);
+void add_tracing(Tree& tree, const std::shared_ptr<TracePipe>& hub);
 
 }  // namespace damonfs

@@ -7,6 +7,7 @@
 #include <climits>
 #include <type_traits>
 
+#include "core/base/guarded.h"
 #include "fs/tree/keywords.h"
 #include "fs/tree/node.h"
 #include "fs/tree/numbered.h"
@@ -96,6 +97,20 @@ Result<void> store_field_checked(const Call& call, std::string_view text) {
   return store_field<Path...>(call, text);
 }
 
+template <class Enum>
+Result<void> any(Enum /*value*/) {
+  return {};
+}
+
+template <class Enum, auto check>
+Result<std::string> show_avail(const Call& /*call*/) {
+  std::string words;
+  for (size_t i = 0; i < keywords<Enum>.size(); ++i) {
+    if (check(static_cast<Enum>(i))) words += show_keyword(keywords<Enum>[i]);
+  }
+  return words;
+}
+
 }  // namespace attribute_detail
 
 // A file that is read and written: row<&SysfsScheme::apply_interval_us>("apply_interval_us").
@@ -125,25 +140,51 @@ constexpr Attribute checked_row(std::string_view name) {
           &attribute_detail::store_field_checked<check, Path...>};
 }
 
-// How many directories a nr_ file may ask for. EINVAL for a number below zero or above `most`.
-inline Result<int> parse_count(std::string_view text, int most) {
+// A file that lists the keywords of an enumeration that its directory takes, one a line: those that
+// pass `check`: Result<void>(value), as of checked_row().
+template <class Enum, auto check>
+constexpr Attribute avail_row(std::string_view name) {
+  return {name, 0400, &attribute_detail::show_avail<Enum, check>, nullptr};
+}
+template <class Enum>
+constexpr Attribute avail_row(std::string_view name) {
+  return avail_row<Enum, attribute_detail::any<Enum>>(name);
+}
+
+// How many directories a nr_ file may ask for. EINVAL for a number below zero or above `max`.
+inline Result<int> parse_count(std::string_view text, int max) {
   const auto count = parse_int(text);
   if (!count) return tl::unexpected(count.error());
-  if (*count < 0 || *count > most) return fail(EINVAL, "{} is not within 0 and {}", *count, most);
+  if (*count < 0 || *count > max) return fail(EINVAL, "{} is not within 0 and {}", *count, max);
   return *count;
 }
 
 // Throws the numbered directories of `directory` away, with all below them, and makes `count` new
 // ones by `add`: void( Directory& parent, std::string name, const std::shared_ptr<T>& item).
-// ENOMEM, with none left, for more than the kernel has room for.
+// ENOMEM, with none left, for more than the kernel has room for, and for more than we have: judged
+// by what the first one takes, before the others are made.
 template <class T, class Add>
 Result<void> renumber(Directory& directory, Numbered<T>& items, int count, const Add& add) {
-  constexpr int kMost = (4 << 20) / 8;  // pointers in the largest array that the kernel allocates
+  constexpr int kMax = (4 << 20) / 8;  // pointers in the largest array that the kernel allocates
   directory.remove_numbered_children();
   items.clear();
-  if (count > kMost) return fail(ENOMEM, "{} directories are more than there is room for", count);
-  for (int i = 0; i < count; ++i) add(directory, std::to_string(i), items.add());
-  return {};
+  if (count > kMax) return fail(ENOMEM, "{} directories are more than there is room for", count);
+  const Tree& tree = directory.tree();
+  const uint64_t nr_before = tree.nr_directories();
+  auto made = guarded([&]() -> Result<void> {
+    for (int i = 0; i < count; ++i) {
+      add(directory, std::to_string(i), items.add());
+      if (i != 0) continue;
+      const uint64_t each =
+          sizeof(T) + (tree.nr_directories() - nr_before) * Tree::kBytesPerDirectory;
+      if (auto room = tree.check_room(each * static_cast<uint64_t>(count)); !room) return room;
+    }
+    return {};
+  });
+  if (made) return made;
+  directory.remove_numbered_children();
+  items.clear();
+  return made;
 }
 
 // An `add` for directories of `type` that have files only.
@@ -153,14 +194,14 @@ void add_leaf(Directory& parent, std::string name, const std::shared_ptr<void>& 
 }
 
 // A nr_ file: count_row<add_target, &SysfsContext::targets>("nr_targets"); `add` as for renumber().
-template <auto add, auto Path, int most = INT_MAX>
+template <auto add, auto Path, int max = INT_MAX>
 constexpr Attribute count_row(std::string_view name) {
   return {name, 0600,
           [](const Call& call) -> Result<std::string> {
             return show_number(attribute_detail::field<Path>(call).size());
           },
           [](const Call& call, std::string_view text) -> Result<void> {
-            const auto count = parse_count(text, most);
+            const auto count = parse_count(text, max);
             if (!count) return tl::unexpected(count.error());
             return renumber(call.directory, attribute_detail::field<Path>(call), *count, add);
           }};

@@ -5,25 +5,24 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <utility>
+
+#include "core/base/guarded.h"
 
 namespace damonfs {
 
 namespace {
 
 constexpr DirectoryType kRoot = {"root", {}};
-constexpr size_t kMostShown = 4095;  // a page less the NUL that ends it in the kernel
-
-bool is_number(std::string_view name) {
-  return !name.empty() && std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; });
-}
+constexpr size_t kMaxShown = 4095;  // a page less the NUL that ends it in the kernel
 
 // The start of what was written, fit for a line of a log.
 std::string quoted(std::string_view text) {
-  constexpr size_t kMost = 64;
+  constexpr size_t kMax = 64;
   std::string out = "\"";
-  for (const char c : text.substr(0, kMost)) {
+  for (const char c : text.substr(0, kMax)) {
     if (c == '\n') {
       out += "\\n";
     } else if (c >= ' ' && c <= '~') {
@@ -32,16 +31,25 @@ std::string quoted(std::string_view text) {
       out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
   }
-  return out + (text.size() > kMost ? "\"..." : "\"");
+  return out + (text.size() > kMax ? "\"..." : "\"");
 }
 
 }  // namespace
+
+bool ChildOrder::operator()(std::string_view a, std::string_view b) const {
+  const bool a_number = Directory::is_number(a);
+  if (a_number != Directory::is_number(b)) return !a_number;
+  return a_number && a.size() != b.size() ? a.size() < b.size() : a < b;
+}
 
 Directory::Directory(Tree& tree, const DirectoryType& type, std::shared_ptr<void> object)
     : tree_(tree), type_(type), object_(std::move(object)), inode_(tree.next_inode_) {
   assert(type.attributes.size() < kInodesEach);
   tree.next_inode_ += kInodesEach;
+  ++tree_.nr_directories_;
 }
+
+Directory::~Directory() { --tree_.nr_directories_; }
 
 Directory& Directory::add_child(std::string name, const DirectoryType& type,
                                 std::shared_ptr<void> object) {
@@ -51,8 +59,8 @@ Directory& Directory::add_child(std::string name, const DirectoryType& type,
   Directory& made = *at->second;
   made.name_ = at->first;
   made.removed_ = removed_;
+  made.permanent_ = permanent_ && !is_number(made.name_);
   if (!removed_) made.parent_ = this;
-  tree_.note_resize(inode_);
   return made;
 }
 
@@ -61,8 +69,13 @@ void Directory::remove_child(std::string_view name) {
   if (found == children_.end()) return;
   const auto child = std::move(found->second);
   children_.erase(found);
+  const bool known = child->parent_ != nullptr && tree_.on_removal_;
   child->mark_removed();
-  tree_.note_resize(inode_);
+  if (known) tree_.on_removal_({child->inode_, inode_, child->name_});
+}
+
+bool Directory::is_number(std::string_view name) {
+  return !name.empty() && std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; });
 }
 
 void Directory::remove_numbered_children() {
@@ -76,7 +89,6 @@ void Directory::remove_numbered_children() {
 void Directory::mark_removed() {
   for (const auto& [name, child] : children_) child->mark_removed();
   children_.clear();
-  if (parent_ != nullptr) tree_.note_removal({inode_, parent_->inode_, name_});
   parent_ = nullptr;
   removed_ = true;
 }
@@ -109,13 +121,26 @@ void Directory::set_owner(int index, Owner owner) {
 
 Tree::Tree() : root_(std::make_shared<Directory>(*this, kRoot, nullptr)) {}
 
+Result<void> Tree::check_room(uint64_t bytes) const {
+  const uint64_t used = nr_directories_ * kBytesPerDirectory;
+  if (bytes > kMaxBytes || used + bytes > kMaxBytes) {
+    return fail(ENOMEM, "this would take {} MiB, and a tree has {} at the most", bytes >> 20,
+                kMaxBytes >> 20);
+  }
+  const uint64_t free = free_bytes_ ? free_bytes_() : UINT64_MAX;
+  if (bytes <= free / 2) return {};
+  return fail(ENOMEM, "this would take {} MiB of the {} that are free", bytes >> 20, free >> 20);
+}
+
 Result<std::string> Tree::read(Directory& directory, int index, const std::stop_token& interrupt) {
   std::unique_lock lock(mutex_);
   if (directory.removed()) return fail(ENODEV, "the directory was removed");
   const Attribute& attribute = directory.type().attributes[static_cast<size_t>(index)];
   if (attribute.show == nullptr) return fail(EIO, "the file cannot be read");
-  auto text = attribute.show({*this, directory, lock, interrupt});
-  if (text && text->size() > kMostShown) text->resize(kMostShown);
+  auto text = guarded([&] {
+    return attribute.show({*this, directory, lock, interrupt, ::getpid()});
+  });
+  if (text && text->size() > kMaxShown) text->resize(kMaxShown);
   return text;
 }
 
@@ -124,61 +149,33 @@ Result<std::string> Tree::take_snapshot(Directory& directory, int index,
   std::unique_lock lock(mutex_);
   if (directory.removed()) return fail(ENODEV, "the directory was removed");
   const Attribute& attribute = directory.type().attributes[static_cast<size_t>(index)];
-  return attribute.snapshot({*this, directory, lock, interrupt});
+  return guarded([&] {
+    return attribute.snapshot({*this, directory, lock, interrupt, ::getpid()});
+  });
+}
+
+Result<void> Tree::store(const Attribute& attribute, std::string_view text, const Call& call) {
+  if (attribute.store == nullptr) return fail(EIO, "the file cannot be written");
+  return guarded([&] { return attribute.store(call, text); });
 }
 
 Result<void> Tree::write(Directory& directory, int index, std::string_view text,
-                         const std::stop_token& interrupt) {
+                         const std::stop_token& interrupt, pid_t writer) {
   std::unique_lock lock(mutex_);
   if (directory.removed()) return fail(ENODEV, "the directory was removed");
   const Attribute& attribute = directory.type().attributes[static_cast<size_t>(index)];
-  Result<void> result = fail(EIO, "the file cannot be written");
-  if (attribute.store != nullptr) {
-    result = attribute.store({*this, directory, lock, interrupt}, text);
-  }
-  const std::string path = result ? "" : directory.path();
-  lock.unlock();
-  if (!result) {
+  auto stored = store(attribute, text, {*this, directory, lock, interrupt, writer});
+  if (stored) return stored;
+  const auto left_out = refused_lines_.ask(std::chrono::steady_clock::now());
+  if (!left_out) return stored;
+  [[maybe_unused]] const auto logged = guarded([&] {  // or not, when there is no memory for it
+    const std::string path = directory.path();
+    lock.unlock();
+    if (*left_out > 0) spdlog::info("{} refused writes were left out of this log", *left_out);
     spdlog::info("{}/{}: {} refused: {} ({})", path, attribute.name, quoted(text),
-                 result.error().message, strerrorname_np(result.error().code));
-  }
-  tell();
-  return result;
-}
-
-void Tree::on_removal(std::function<void(std::span<const Removal>)> listener) {
-  on_removal_ = std::move(listener);
-}
-
-void Tree::on_resize(std::function<void(std::span<const uint64_t>)> listener) {
-  on_resize_ = std::move(listener);
-}
-
-void Tree::note_removal(Removal removal) {
-  if (!on_removal_) return;
-  changes_.removals.push_back(std::move(removal));
-  untold_ = true;
-}
-
-void Tree::note_resize(uint64_t inode) {
-  // A new count of many directories notes the same one over and over.
-  if (!on_resize_ || (!changes_.resized.empty() && changes_.resized.back() == inode)) return;
-  changes_.resized.push_back(inode);
-  untold_ = true;
-}
-
-void Tree::tell() {
-  if (!untold_) return;
-  const std::lock_guard telling(telling_);
-  Changes changes;
-  {
-    const std::lock_guard lock(mutex_);
-    changes = std::exchange(changes_, {});
-  }
-  if (on_removal_ && !changes.removals.empty()) on_removal_(changes.removals);
-  if (on_resize_ && !changes.resized.empty()) on_resize_(changes.resized);
-  const std::lock_guard lock(mutex_);
-  untold_ = !changes_.removals.empty() || !changes_.resized.empty();
+                 stored.error().message, strerrorname_np(stored.error().code));
+  });
+  return stored;
 }
 
 }  // namespace damonfs

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "fs/tree/rate_limit.h"
 
 namespace damonfs {
 
@@ -35,6 +37,9 @@ struct Call {
   std::unique_lock<std::mutex>& lock;
   const std::stop_token&
       interrupt;  // requested when the caller gives up: the wait must end with EINTR
+  // The process or thread that writes, which waits for it: a number of this process's pid
+  // namespace, 0 for one that is not in it.
+  pid_t writer = 0;
 
   template <class T>
   [[nodiscard]] T& object() const;
@@ -48,8 +53,8 @@ class TextStream {
   TextStream& operator=(const TextStream&) = delete;
   virtual ~TextStream() = default;
 
-  // What there is, `most` bytes at the most; may be nothing.
-  virtual std::string read_now(size_t most) = 0;
+  // What there is, `max` bytes at most; may be nothing.
+  virtual std::string read_now(size_t max) = 0;
   // Waits until there is something; false when `stop` was requested instead.
   virtual bool wait(const std::stop_token& stop) = 0;
 };
@@ -74,17 +79,26 @@ struct DirectoryType {
   std::span<const Attribute> attributes;
 };
 
+// The order of sub-directories: names, then "0", "1", ... as numbers.
+struct ChildOrder {
+  using is_transparent = void;
+  bool operator()(std::string_view a, std::string_view b) const;
+};
 // For directories that hold directories only.
 inline constexpr DirectoryType kPlainDirectory = {"directory", {}};
 
 // A directory: named sub-directories, and one object that its attributes show and store. Owned by
 // its parent and by whoever has it or a file of it open; everything but `type`, `inode` and
-// `object` under the tree's lock. Once removed it stays so, and its files answer ENODEV.
+// `object` under the tree's lock. Once removed it stays so, and its files answer ENODEV. Never
+// outlives the tree.
 class Directory : public std::enable_shared_from_this<Directory> {
  public:
-  using Children = std::map<std::string, std::shared_ptr<Directory>, std::less<>>;
+  using Children = std::map<std::string, std::shared_ptr<Directory>, ChildOrder>;
 
   Directory(Tree& tree, const DirectoryType& type, std::shared_ptr<void> object);
+  ~Directory();
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
 
   // Makes a sub-directory. The name must be free. Below a removed directory it is born removed.
   Directory& add_child(std::string name, const DirectoryType& type, std::shared_ptr<void> object);
@@ -92,15 +106,21 @@ class Directory : public std::enable_shared_from_this<Directory> {
   void remove_child(std::string_view name);
   // Removes the sub-directories "0", "1", ...; named ones stay.
   void remove_numbered_children();
+  // Whether `name` is one of "0", "1", ...
+  static bool is_number(std::string_view name);
 
   [[nodiscard]] std::shared_ptr<Directory> child(std::string_view name) const;
   [[nodiscard]] const Children& children() const { return children_; }
   [[nodiscard]] const DirectoryType& type() const { return type_; }
   [[nodiscard]] bool removed() const { return removed_; }
+  // Whether it is there for as long as the tree is: neither it nor what it is in has a number for a
+  // name. Never changes; may be asked without the lock.
+  [[nodiscard]] bool permanent() const { return permanent_; }
   // Null for the root and for what was removed.
   [[nodiscard]] Directory* parent() const { return parent_; }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const std::shared_ptr<void>& object() const { return object_; }
+  [[nodiscard]] Tree& tree() const { return tree_; }
   // Path below the root of the tree, for logs.
   [[nodiscard]] std::string path() const;
 
@@ -132,12 +152,16 @@ class Directory : public std::enable_shared_from_this<Directory> {
   std::string name_;
   Children children_;
   bool removed_ = false;
+  bool permanent_ = true;
   std::unique_ptr<std::map<int, Owner>> owners_;  // only those that differ from the table
 };
 
 // The whole tree: its root, its lock, and what must be told of removals.
 class Tree {
  public:
+  static constexpr int kLinesPerSecond = 20;
+  static constexpr uint64_t kMaxBytes = uint64_t{1} << 30;
+
   Tree();
 
   [[nodiscard]] Directory& root() { return *root_; }
@@ -145,50 +169,49 @@ class Tree {
 
   // Reads or writes attribute `index` of `directory`, as read(2) and write(2) of a file opened
   // there would: ENODEV when the directory is gone, EIO when its table has no function for that. A
-  // read gives 4095 bytes at the most. write() logs one line for every refused write. Any thread,
-  // without the lock.
+  // read gives 4095 bytes at most; ENOMEM when memory runs out. write() logs one line for a
+  // refused write, kLinesPerSecond at most. `writer` as in Call. Any
+  // thread, without the lock.
   Result<std::string> read(Directory& directory, int index, const std::stop_token& interrupt);
   Result<void> write(Directory& directory, int index, std::string_view text,
-                     const std::stop_token& interrupt);
+                     const std::stop_token& interrupt, pid_t writer = ::getpid());
 
   // The text of attribute `index` of `directory`, which has a `snapshot` function, as open(2) takes
   // it. ENODEV when the directory is gone; else what the function says. As read().
   Result<std::string> take_snapshot(Directory& directory, int index,
                                     const std::stop_token& interrupt);
 
-  // A directory that left the tree, to be forgotten by caches above: its inode, that of its parent,
-  // and its name there. What is below comes before what is above.
+  // What a directory takes, about: itself, its name, its place and its object.
+  static constexpr uint64_t kBytesPerDirectory = 768;
+  // ENOMEM when `bytes` more would be more than a tree may have, counting what was removed and is
+  // still held by somebody, or more than half of what is free.
+  [[nodiscard]] Result<void> check_room(uint64_t bytes) const;
+  [[nodiscard]] uint64_t nr_directories() const { return nr_directories_; }
+  // How many bytes are free, for check_room(); without it there is no telling. Set while nobody
+  // uses the tree.
+  void set_free_bytes(std::function<uint64_t()> free_bytes) { free_bytes_ = std::move(free_bytes); }
+
+  // A directory that leaves the tree, with all below it.
   struct Removal {
     uint64_t inode;
     uint64_t parent_inode;
     std::string name;
   };
-  // Both are called by write() after the lock is released and before it returns, by one thread at a
-  // time, so that a write returns only when all that it changed has been told. Set once, before the
-  // tree is shared.
-  void on_removal(std::function<void(std::span<const Removal>)> listener);
-  // Told of directories, by inode, whose number of sub-directories changed.
-  void on_resize(std::function<void(std::span<const uint64_t>)> listener);
+  // Called under the lock, before the write that removes the directory is answered: it must not
+  // wait for anything that a user of the tree may hold. Set while nobody uses the tree.
+  void on_removal(std::function<void(Removal)> listener) { on_removal_ = std::move(listener); }
 
  private:
   friend class Directory;
 
-  struct Changes {
-    std::vector<Removal> removals;
-    std::vector<uint64_t> resized;
-  };
-  void note_removal(Removal removal);
-  void note_resize(uint64_t inode);
-  // Tells listeners what was noted; returns when all of it, by whomever, is told.
-  void tell();
+  static Result<void> store(const Attribute& attribute, std::string_view text, const Call& call);
 
   std::mutex mutex_;
   uint64_t next_inode_ = 1;  // the root's, FUSE_ROOT_ID
-  Changes changes_;          // not yet told
-  std::atomic<bool> untold_ = false;
-  std::mutex telling_;  // taken before mutex_
-  std::function<void(std::span<const Removal>)> on_removal_;
-  std::function<void(std::span<const uint64_t>)> on_resize_;
+  std::atomic<uint64_t> nr_directories_ = 0;
+  std::function<uint64_t()> free_bytes_;
+  std::function<void(Removal)> on_removal_;
+  RateLimit refused_lines_{kLinesPerSecond};  // under the lock
   std::shared_ptr<Directory> root_;
 };
 

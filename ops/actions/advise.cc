@@ -10,48 +10,67 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/arithmetic.h"
+#include "core/base/stop_scope.h"
 #include "ops/pages/process_pages.h"
 
 namespace damonfs {
 
 namespace {
 
-// The kernel takes no more bytes a call (MAX_RW_COUNT) and would cut a range; whole huge pages.
-constexpr uint64_t kMostBytes = (uint64_t{1} << 31) - kHugePageSize;
 constexpr int kTries = 4;
+// Each refused piece costs a system call more. A process that locks all its memory would else cost
+// a call for each sample.
+constexpr size_t kMaxRefused = 64;
 
-// Ranges to advise, and how far that has come.
+// Bytes that one call is given, whole huge pages. It holds the process's memory map, and nobody can
+// stop it: 2 ms are wanted at most. Pages are put out one after the other, at some microseconds
+// each.
+uint64_t max_bytes(int advice) {
+  constexpr uint64_t kMax = 8 * kHugePageSize;
+  return advice == MADV_PAGEOUT || advice == MADV_COLLAPSE ? kHugePageSize : kMax;
+}
+
+uint64_t addr_of(const iovec& piece) { return std::bit_cast<uint64_t>(piece.iov_base); }
+
+// Pieces to advise, and how far that has come.
 class Progress {
  public:
-  explicit Progress(std::span<const AddrRange> ranges) : left_(ranges) {}
+  explicit Progress(std::span<const iovec> pieces) : pieces_(pieces), left_(pieces) {}
 
   [[nodiscard]] bool finished() const { return left_.empty(); }
-  [[nodiscard]] uint64_t next_addr() const { return left_.front().start; }
+  // The number of the next piece, and its address.
+  [[nodiscard]] size_t next() const { return pieces_.size() - left_.size(); }
+  [[nodiscard]] uint64_t next_addr() const { return addr_of(left_.front()); }
   RangeList& taken() { return taken_; }
 
-  // Fills `call` with as much of the ranges as one call goes.
-  void fill(std::vector<iovec>& call) const {
+  // Fills `call` with `room` bytes of the pieces at most. A piece that is cut is cut between
+  // huge pages.
+  void fill(std::vector<iovec>& call, uint64_t room) const {
     call.clear();
-    uint64_t room = kMostBytes;
     uint64_t begun = begun_;
-    for (const AddrRange& range : left_) {
+    for (const iovec& piece : left_) {
       if (room == 0 || call.size() == IOV_MAX) return;
-      const uint64_t start = range.start + std::exchange(begun, 0);
-      const uint64_t size = std::min(range.end - start, room);
-      call.push_back({std::bit_cast<void*>(start), size});
-      room -= size;
+      const uint64_t start = addr_of(piece) + std::exchange(begun, 0);
+      const uint64_t whole = addr_of(piece) + piece.iov_len;
+      uint64_t end = whole;
+      if (end - start > room) end = std::max(align_down(start + room, kHugePageSize), start);
+      if (start == end) return;
+      call.push_back({std::bit_cast<void*>(start), end - start});
+      if (end < whole) return;  // the next piece comes after all of this one
+      room -= end - start;
     }
   }
 
-  // The first `bytes` of the ranges were taken.
+  // The first `bytes` of what is left were taken.
   void take(uint64_t bytes) {
     while (bytes > 0 && !finished()) {
-      const uint64_t start = left_.front().start + begun_;
-      const uint64_t size = std::min(left_.front().end - start, bytes);
+      const uint64_t start = next_addr() + begun_;
+      const uint64_t size = std::min(left_.front().iov_len - begun_, bytes);
       append_joined(taken_, {start, start + size});
       bytes -= size;
       begun_ += size;
-      if (start + size == left_.front().end) skip();
+      if (begun_ == left_.front().iov_len) skip();
     }
   }
 
@@ -64,10 +83,38 @@ class Progress {
   }
 
  private:
-  std::span<const AddrRange> left_;
+  std::span<const iovec> pieces_;
+  std::span<const iovec> left_;
   uint64_t begun_ = 0;  // bytes of the first one left that are done
   RangeList taken_;
 };
+
+// Whether an error is of the process as a whole and not of a piece of its memory.
+bool concerns_process(int error) {
+  return error == EPERM || error == EACCES || error == ESRCH || error == EBADF || error == ENOSYS;
+}
+
+bool passes_by_itself(int error) { return error == EAGAIN || error == EINTR; }
+
+// Gives `advice` by `call`, int64_t(std::span<const iovec>), as ActionCalls::advise(), and gets
+// past what fails: by go_on(Progress&, error), which skips what it must, or ends it with false.
+template <class Call, class GoOn>
+void advise_all(Progress& progress, int advice, const Call& call, const GoOn& go_on) {
+  std::vector<iovec> batch;
+  for (int tries = 1; !progress.finished() && !asked_to_stop();) {
+    progress.fill(batch, max_bytes(advice));
+    const int64_t done = call(batch);
+    if (done > 0) {
+      progress.take(static_cast<uint64_t>(done));
+      tries = 1;
+      continue;
+    }
+    const int error = static_cast<int>(-done);
+    if (passes_by_itself(error) && tries++ < kTries) continue;
+    tries = 1;
+    if (!go_on(progress, error)) return;
+  }
+}
 
 uint64_t end_of_mapping(std::span<const AddrRange> mappings, uint64_t addr) {
   const auto mapping =
@@ -95,53 +142,52 @@ const char* advice_name(int advice) {
 
 RangeList Adviser::advise(const Process& process, int advice, std::span<const AddrRange> ranges,
                           std::span<const AddrRange> mappings) {
-  Progress progress(ranges);
-  std::vector<iovec> call;
-  for (int tries = 1; !progress.finished();) {
-    progress.fill(call);
-    const int64_t done = calls_.advise(process.pidfd(), call, advice);
-    if (done > 0) {
-      progress.take(static_cast<uint64_t>(done));
-      taken_.insert(advice);
-      tries = 1;
-      continue;
-    }
-    const Failure failure = judge(process, advice, static_cast<int>(-done));
-    if (failure == Failure::end) break;
-    if (failure == Failure::again && tries++ < kTries) continue;
-    tries = 1;
-    if (failure == Failure::skip_mapping) {
-      progress.skip_to(end_of_mapping(mappings, progress.next_addr()));
-    } else {
-      progress.skip();
-    }
+  std::vector<iovec> pieces;
+  pieces.reserve(ranges.size());
+  for (const AddrRange& range : ranges) {
+    pieces.push_back({std::bit_cast<void*>(range.start), range.size()});
   }
+  Progress progress(pieces);
+  const auto call = [&](std::span<const iovec> batch) {
+    const int64_t done = calls_.advise(process.pidfd(), batch, advice);
+    if (done > 0) taken_.insert(advice);
+    return done;
+  };
+  const auto go_on = [&](Progress& at, int error) {
+    const Failure failure = judge(process, advice, error);
+    if (failure == Failure::skip_mapping) {
+      at.skip_to(end_of_mapping(mappings, at.next_addr()));
+    } else if (failure == Failure::skip_range) {
+      at.skip();
+    }
+    return failure != Failure::end;
+  };
+  advise_all(progress, advice, call, go_on);
   return std::move(progress.taken());
 }
 
 Adviser::Failure Adviser::judge(const Process& process, int advice, int error) {
   const char* name = advice_name(advice);
-  switch (error) {
-    case EAGAIN:
-    case EINTR:
-      return Failure::again;
-    case ESRCH:
+  if (passes_by_itself(error)) return Failure::skip_range;
+  if (error == ESRCH) {
+    if (process.exists()) {
+      warn_("no memory", "process {} has no memory to be acted on: a kernel thread or a zombie",
+            process.pid());
+    }
+    return Failure::end;
+  }
+  if (error == EINVAL) {
+    if (!takes(process, advice)) {
+      warn_(name, "this kernel does not take {} for another process", name);
       return Failure::end;
-    case EINVAL:
-      if (!takes(process, advice)) {
-        warn_(name, "this kernel does not take {} for another process", name);
-        return Failure::end;
-      }
-      // These two go by the kind of the mapping.
-      return advice == MADV_COLD || advice == MADV_PAGEOUT ? Failure::skip_mapping
-                                                           : Failure::skip_range;
-    default:
-      break;
+    }
+    // These two go by the kind of the mapping.
+    return advice == MADV_COLD || advice == MADV_PAGEOUT ? Failure::skip_mapping
+                                                         : Failure::skip_range;
   }
   warn_(std::string(name) + std::to_string(error), "process_madvise({}) of process {}: {}", name,
         process.pid(), std::strerror(error));
-  const bool of_the_process = error == EPERM || error == EACCES || error == ENOSYS;
-  return of_the_process ? Failure::end : Failure::skip_range;
+  return concerns_process(error) ? Failure::end : Failure::skip_range;
 }
 
 bool Adviser::takes(const Process& process, int advice) {
@@ -150,6 +196,39 @@ bool Adviser::takes(const Process& process, int advice) {
   if (calls_.advise(process.pidfd(), {}, advice) == -EINVAL) return false;
   taken_.insert(advice);
   return true;
+}
+
+AdviseCall cold_advice_for(int pidfd) {
+  return [pidfd](std::span<const iovec> pieces) -> Result<size_t> {
+    const int64_t done = ActionCalls().advise(pidfd, pieces, MADV_COLD);
+    if (done >= 0) return static_cast<size_t>(done);
+    const int error = static_cast<int>(-done);
+    return fail(error, "process_madvise(MADV_COLD): {}", std::strerror(error));
+  };
+}
+
+Result<> advise_cold(std::span<const iovec> pieces, const AdviseCall& call,
+                     std::vector<bool>& refused) {
+  refused.assign(pieces.size(), false);
+  size_t nr_refused = 0;
+  Result<> told;
+  const auto count = [&](std::span<const iovec> batch) -> int64_t {
+    const Result<size_t> bytes = call(batch);
+    if (bytes) return static_cast<int64_t>(*bytes);
+    if (concerns_process(bytes.error().code)) told = tl::unexpected(bytes.error());
+    return -bytes.error().code;
+  };
+  const auto go_on = [&](Progress& at, int /*error*/) {
+    if (!told) return false;
+    refused[at.next()] = true;
+    at.skip();
+    if (++nr_refused < kMaxRefused) return true;
+    std::fill(refused.begin() + static_cast<ptrdiff_t>(at.next()), refused.end(), true);
+    return false;
+  };
+  Progress progress(pieces);
+  advise_all(progress, MADV_COLD, count, go_on);
+  return told;
 }
 
 }  // namespace damonfs

@@ -1,9 +1,14 @@
 // Giving a piece of advice on many ranges of another process's memory.
 #pragma once
 
+#include <sys/uio.h>
+
+#include <functional>
 #include <set>
 #include <span>
+#include <vector>
 
+#include "core/base/result.h"
 #include "core/ranges.h"
 #include "ops/actions/action_calls.h"
 #include "ops/base/warn_once.h"
@@ -20,14 +25,15 @@ class Adviser {
   // Advises `ranges`, which are page aligned and lie within one of `mappings` each. Returns those
   // that the kernel took. A range that fails is left out and the rest goes on: EAGAIN and EINTR
   // after a few tries, EINVAL (locked, hugetlb or device memory, for MADV_COLD and MADV_PAGEOUT)
-  // with all of its mapping, ENOMEM (unmapped meanwhile, or no memory) and others. EPERM, or an
-  // advice that the kernel does not take for other processes, ends it. Each errno is warned of once
+  // with all of its mapping, ENOMEM (unmapped meanwhile, or no memory) and others. An error
+  // of the whole process (EPERM, say), or an advice that the kernel does not take for other
+  // processes, ends it. Each errno is warned of once
   // but EINVAL, EAGAIN, EINTR; a process that has gone (ESRCH) is no error.
   RangeList advise(const Process& process, int advice, std::span<const AddrRange> ranges,
                    std::span<const AddrRange> mappings);
 
  private:
-  enum class Failure { again, skip_range, skip_mapping, end };
+  enum class Failure { skip_range, skip_mapping, end };
   Failure judge(const Process& process, int advice, int error);
 
   // Whether the kernel takes `advice` for other processes at all.
@@ -37,6 +43,21 @@ class Adviser {
   std::set<int> taken_;  // pieces of advice that it is known to take
   WarnOnce warn_;
 };
+
+// Gives MADV_COLD to the pieces, in order, and returns how many bytes it got to before a piece was
+// refused, as process_madvise() does; or the errno if that was the first.
+using AdviseCall = std::function<Result<size_t>(std::span<const iovec> pieces)>;
+
+// The call for the process behind `pidfd`. It must stay open while the call is used.
+AdviseCall cold_advice_for(int pidfd);
+
+// What a backend makes pages old with: gives MADV_COLD to all `pieces` (page-aligned, not empty),
+// as many at once as the kernel takes, and steps over those it refuses: locked, unmapped meanwhile,
+// of a kind that cannot be aged. `refused[i]` becomes whether that was so for pieces[i]; when many
+// are refused the rest is not tried and counts as refused. The error is one that concerns the
+// process, not a piece: EPERM, ESRCH.
+Result<> advise_cold(std::span<const iovec> pieces, const AdviseCall& call,
+                     std::vector<bool>& refused);
 
 // "MADV_COLD" and the like, for log lines.
 [[nodiscard]] const char* advice_name(int advice);

@@ -9,11 +9,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cinttypes>
-#include <cstdio>
-#include <cstring>
 #include <string>
 
 #include "core/base/arithmetic.h"
@@ -105,36 +100,6 @@ RangeList shifted(std::span<const AddrRange> list, uint64_t by) {
 }
 
 }  // namespace
-
-std::vector<MappedFile> parse_mapped_files(std::string_view text) {
-  std::vector<MappedFile> files;
-  while (!text.empty()) {
-    const std::string line(text.substr(0, text.find('\n')));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    MappedFile file;
-    uint64_t inode = 0;
-    const int read =
-        std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %*s %" SCNu64,
-                    &file.range.start, &file.range.end, &file.offset, &inode);
-    if (read == 4 && inode != 0 && file.range.start < file.range.end) files.push_back(file);
-  }
-  return files;
-}
-
-Result<std::vector<MappedFile>> read_mapped_files(const Process& process) {
-  const auto maps = process.open_file("maps", O_RDONLY);
-  if (!maps) return tl::unexpected(maps.error());
-  std::string text;
-  std::array<char, 16384> chunk;
-  for (ssize_t got = 1; got > 0;) {
-    got = ::read(maps->get(), chunk.data(), chunk.size());
-    if (got < 0) {
-      return fail(errno, "maps of process {}: {}", process.pid(), std::strerror(errno));
-    }
-    text.append(chunk.data(), static_cast<size_t>(got));
-  }
-  return parse_mapped_files(text);
-}
 
 RangeList find_uncached(const Process& process, std::span<const MappedFile> files,
                         std::span<const AddrRange> pages) {

@@ -10,6 +10,8 @@
 #include <sstream>
 #include <string>
 
+#include "core/base/stop_scope.h"
+
 namespace damonfs {
 
 namespace {
@@ -87,6 +89,7 @@ RangeList Migrator::migrate(const SchemeParams& params, const Process& process, 
   if (dests.size() > 1) job.files = read_mapped_files(process).value_or(std::vector<MappedFile>{});
   RangeList moved;
   for (const RangeList& window : by_window(pages, kMoveWindow)) {
+    if (asked_to_stop()) break;
     job.pages = window;
     choose_nodes(job, dests, info);
     if (!move(job, dry_run, moved)) break;
@@ -146,7 +149,7 @@ bool Migrator::move(const Job& job, bool dry_run, RangeList& moved) {
   if (!dry_run) {
     if (!job.process.exists()) return false;
     const int64_t left = calls_.move_pages(job.process.pid(), pages, nodes.data(), after);
-    if (left < 0 && left != -ESRCH) {
+    if (left < 0 && !job.process.is_gone(static_cast<int>(-left))) {
       warn_("move_pages" + std::to_string(left), "move_pages of process {}: {}", job.process.pid(),
             std::strerror(static_cast<int>(-left)));
     }
@@ -164,7 +167,7 @@ std::vector<int> Migrator::current_nodes(const Process& process, std::span<void*
   std::vector<int> status(pages.size(), -ENOENT);
   if (pages.empty() || !process.exists()) return status;
   const int64_t error = calls_.move_pages(process.pid(), pages, nullptr, status);
-  if (error < 0 && error != -ESRCH) {
+  if (error < 0 && !process.is_gone(static_cast<int>(-error))) {
     warn_("move_pages?" + std::to_string(error), "asking for the nodes of process {}'s pages: {}",
           process.pid(), std::strerror(static_cast<int>(-error)));
   }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/base/result.h"
-#include "ops/backend/accessed_bits.h"
+#include "ops/backend/vaddr_backend.h"
 #include "ops/procfs/paths.h"
 
 namespace damonfs {

@@ -1,7 +1,21 @@
 #include "ops/doctor/features.h"
 
+#include <fcntl.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
 #include <cerrno>
+#include <memory>
 #include <utility>
+
+#include "core/base/read_whole.h"
+#include "ops/doctor/backend_trial.h"
+#include "ops/doctor/backends.h"
+#include "ops/idle/idle_backend.h"
+#include "ops/pte/bpf_loader.h"
+#include "ops/pte/kernel_types.h"
+#include "ops/pte/pte_backend.h"
+#include "ops/soft_dirty/soft_dirty_backend.h"
 
 namespace damonfs {
 namespace {
@@ -24,7 +38,9 @@ std::string missing_for_pte(const Capabilities& capabilities) {
   return missing;
 }
 
-BackendReport report_on(const char* name, const char* sees) { return {name, false, sees, {}, {}}; }
+BackendReport report_on(const char* name) {
+  return {name, false, std::string(find_backend(name)->sees), {}, {}};
+}
 
 BackendReport lacks(BackendReport report, std::string reason, std::string remedy) {
   report.reason = std::move(reason);
@@ -39,7 +55,7 @@ BackendReport works(BackendReport report, std::string reason) {
 }
 
 BackendReport judge_pte(const BackendFacts& facts) {
-  const BackendReport report = report_on("pte", "reads and writes");
+  const BackendReport report = report_on("pte");
   if (facts.pte) return works(report, "saw what a test process touched");
   if (facts.machine != "x86_64")
     return lacks(report,
@@ -61,8 +77,8 @@ BackendReport judge_pte(const BackendFacts& facts) {
   switch (facts.pte.error().code) {
     case ENOSYS:
       return lacks(report, facts.pte.error().message,
-                   "boot a kernel with CONFIG_BPF_SYSCALL=y, CONFIG_BPF_JIT=y, and "
-                   "CONFIG_ADVISE_SYSCALLS=y, 5.17 or newer");
+                   "boot kernel 5.17 or newer, with CONFIG_BPF_SYSCALL=y, CONFIG_BPF_JIT=y and "
+                   "CONFIG_ADVISE_SYSCALLS=y");
     case EPERM:
     case EACCES:
       return lacks(
@@ -71,14 +87,16 @@ BackendReport judge_pte(const BackendFacts& facts) {
           "run it outside of the container or user namespace, or let its seccomp filter and "
           "security module pass bpf(), process_madvise() and reading other processes");
     default:
-      return lacks(report, facts.pte.error().message,
-                   "use the backend idle, and report this with `uname -r`");
+      return lacks(
+          report, facts.pte.error().message,
+          fmt::format("use the backend idle or another kernel, and report this line, which "
+                      "is of kernel {}",
+                      facts.kernel));
   }
 }
 
 BackendReport judge_idle(const BackendFacts& facts) {
-  const BackendReport report =
-      report_on("idle", "reads and writes, by whichever process shares a page");
+  const BackendReport report = report_on("idle");
   if (facts.idle) return works(report, "saw what a test process touched");
   if (facts.idle.error().code == ENOSYS)
     return lacks(report,
@@ -92,7 +110,7 @@ BackendReport judge_idle(const BackendFacts& facts) {
 }
 
 BackendReport judge_soft_dirty(const BackendFacts& facts) {
-  const BackendReport report = report_on("soft-dirty", "writes only");
+  const BackendReport report = report_on("soft-dirty");
   if (facts.soft_dirty) return works(report, "saw what a test process wrote to");
   switch (facts.soft_dirty.error().code) {
     case ENOSYS:
@@ -116,12 +134,44 @@ const BackendReport* find(std::span<const BackendReport> reports, std::string_vi
   return nullptr;
 }
 
+template <class Backend>
+Result<> trial_of(const Result<std::unique_ptr<Backend>>& backend, const Paths& paths) {
+  if (!backend) return tl::unexpected(backend.error());
+  return try_backend(**backend, paths);
+}
+
+// The word in brackets of e.g. "none [integrity] confidentiality".
+std::string chosen_word(const std::string& line) {
+  const size_t begin = line.find('[');
+  const size_t end = line.find(']', begin == std::string::npos ? 0 : begin);
+  if (begin == std::string::npos || end == std::string::npos) return {};
+  return line.substr(begin + 1, end - begin - 1);
+}
+
 }  // namespace
+
+BackendFacts find_backend_facts(const Paths& paths) {
+  BackendFacts facts;
+  utsname system{};
+  if (::uname(&system) == 0) {
+    facts.machine = system.machine;
+    facts.kernel = system.release;
+  }
+  facts.has_btf = ::access(kernel_btf(paths).c_str(), R_OK) == 0;
+  const Fd lockdown(
+      ::open((paths.sys + "/kernel/security/lockdown").c_str(), O_RDONLY | O_CLOEXEC));
+  if (lockdown.valid()) facts.lockdown = chosen_word(read_whole(lockdown).value_or(""));
+  facts.capabilities = Capabilities::effective(paths);
+  facts.pte = trial_of(PteBackend::create(paths), paths);
+  if (!facts.pte && kernel_bars_bpf_reads()) facts.lockdown = "confidentiality";
+  facts.idle = trial_of(IdleBackend::open(paths, {}), paths);
+  facts.soft_dirty = trial_of(SoftDirtyBackend::open(paths), paths);
+  return facts;
+}
 
 std::vector<BackendReport> judge_backends(const BackendFacts& facts) {
   return {judge_pte(facts), judge_idle(facts), judge_soft_dirty(facts),
-          works(report_on("synthetic", "nothing real: accesses made up from a file"),
-                "needs nothing, and is used only when asked for")};
+          works(report_on("synthetic"), "needs nothing, and is used only when asked for")};
 }
 
 std::vector<BackendReport> probe_backends(const Paths& paths) {
@@ -130,11 +180,11 @@ std::vector<BackendReport> probe_backends(const Paths& paths) {
 
 Result<std::string> choose_backend(std::span<const BackendReport> reports) {
   std::string lacking;
-  for (const char* name : {"pte", "idle"}) {
-    const BackendReport* report = find(reports, name);
-    if (report == nullptr) continue;
+  for (const BackendTraits& backend : backends()) {
+    const BackendReport* report = find(reports, backend.name);
+    if (report == nullptr || !backend.automatic) continue;
     if (report->usable) return report->name;
-    lacking += fmt::format("{}{}: {}", lacking.empty() ? "" : "; ", name, report->reason);
+    lacking += fmt::format("{}{}: {}", lacking.empty() ? "" : "; ", backend.name, report->reason);
   }
   const BackendReport* soft_dirty = find(reports, "soft-dirty");
   if (soft_dirty != nullptr && soft_dirty->usable)

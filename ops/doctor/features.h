@@ -18,7 +18,7 @@ struct BackendFacts {
   std::string machine;        // as `uname -m` says
   std::string kernel;         // as `uname -r` says
   bool has_btf = false;       // the kernel describes its own types
-  std::string lockdown;       // none, integrity, confidentiality; empty without that feature
+  std::string lockdown;       // none, integrity, confidentiality; empty where it cannot be told
   Capabilities capabilities;  // in effect, though perhaps only in a user namespace
   Result<> pte;
   Result<> idle;

@@ -6,7 +6,7 @@
 
 namespace damonfs {
 
-void FrameFilters::ask(const Filters& filters, std::span<const Folio> folios,
+void PaddrFilters::ask(const Filters& filters, std::span<const Folio> folios,
                        std::span<bool> passes) {
   std::fill(passes.begin(), passes.end(), false);
   // Those that no filter has decided about, by their number.
@@ -36,7 +36,7 @@ void FrameFilters::ask(const Filters& filters, std::span<const Folio> folios,
   for (const size_t i : number) passes[i] = !filters.ops_default_reject();
 }
 
-bool FrameFilters::ask_one(const Filter& filter, std::span<const Folio> folios,
+bool PaddrFilters::ask_one(const Filter& filter, std::span<const Folio> folios,
                            std::span<bool> applies) {
   const auto by_flag = [&](uint64_t flag, bool set) {
     std::transform(folios.begin(), folios.end(), applies.begin(),

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "core/filters.h"
-#include "ops/backend/physical_bits.h"
+#include "ops/backend/paddr_backend.h"
 #include "ops/filters/folio_filters.h"
 #include "ops/pages/kpageflags.h"
 #include "ops/procfs/paths.h"
@@ -20,10 +20,10 @@ namespace damonfs {
 //   young     as the backend has it (PaddrBackend::young()), which makes it old
 //   unmapped  no process maps it: page cache, mostly
 //   active, memcg, hugepage_size: see FolioFilters
-class FrameFilters {
+class PaddrFilters {
  public:
   // `bits` must outlive it.
-  FrameFilters(const Paths& paths, PaddrBackend& bits) : folio_filters_(paths), bits_(bits) {}
+  PaddrFilters(const Paths& paths, PaddrBackend& bits) : folio_filters_(paths), bits_(bits) {}
 
   // Sets passes[i] to whether folios[i] does.
   void ask(const Filters& filters, std::span<const Folio> folios, std::span<bool> passes);

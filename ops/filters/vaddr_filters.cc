@@ -25,7 +25,7 @@ bool absent_passes(const Filters& filters, bool swapped) {
 }  // namespace
 
 // Pages about which some filter is still to decide, and those that pass. Parallel arrays.
-struct PageFilters::Batch {
+struct VaddrFilters::Batch {
   const Process& process;
   std::vector<uint64_t> addrs;
   std::vector<PagemapEntry> entries;
@@ -53,12 +53,12 @@ struct PageFilters::Batch {
   }
 };
 
-PageFilters::PageFilters(Paths paths, Kpageflags& frames, YoungTest* ages)
+VaddrFilters::VaddrFilters(Paths paths, Kpageflags& frames, YoungTest* ages)
     : paths_(std::move(paths)), frames_(frames), folio_filters_(paths_), ages_(ages) {}
 
-RangeList PageFilters::passing(const Filters& filters, const Process& process, ProcessPages& pages,
-                               std::span<const AddrRange> spans,
-                               std::span<const AddrRange> present) {
+RangeList VaddrFilters::passing(const Filters& filters, const Process& process, ProcessPages& pages,
+                                std::span<const AddrRange> spans,
+                                std::span<const AddrRange> present) {
   RangeList passed;
   if (!pass_present(filters, process, pages, present, passed)) return {};
   RangeList absent = subtract(spans, present);
@@ -72,8 +72,8 @@ RangeList PageFilters::passing(const Filters& filters, const Process& process, P
   return unite(passed, absent);
 }
 
-bool PageFilters::pass_present(const Filters& filters, const Process& process, ProcessPages& pages,
-                               std::span<const AddrRange> present, RangeList& passed) {
+bool VaddrFilters::pass_present(const Filters& filters, const Process& process, ProcessPages& pages,
+                                std::span<const AddrRange> present, RangeList& passed) {
   for (const RangeList& window : by_window(present, kFilterWindow)) {
     Batch batch(process);
     for (const ProcessPages::Page& page : pages.present_pages(window)) {
@@ -87,7 +87,7 @@ bool PageFilters::pass_present(const Filters& filters, const Process& process, P
   return true;
 }
 
-bool PageFilters::decide(const Filters& filters, Batch& batch) {
+bool VaddrFilters::decide(const Filters& filters, Batch& batch) {
   const auto answers = std::make_unique<bool[]>(batch.addrs.size());
   for (const Filter& filter : filters.ops) {
     const std::span<bool> decided(answers.get(), batch.addrs.size());
@@ -102,7 +102,7 @@ bool PageFilters::decide(const Filters& filters, Batch& batch) {
   return true;
 }
 
-bool PageFilters::ask(const Filter& filter, Batch& batch, std::span<bool> applies) {
+bool VaddrFilters::ask(const Filter& filter, Batch& batch, std::span<bool> applies) {
   switch (filter.type) {
     case FilterType::anon:
       std::transform(batch.entries.begin(), batch.entries.end(), applies.begin(),
@@ -131,7 +131,7 @@ bool PageFilters::ask(const Filter& filter, Batch& batch, std::span<bool> applie
   return true;
 }
 
-bool PageFilters::find_folios(Batch& batch) {
+bool VaddrFilters::find_folios(Batch& batch) {
   if (!batch.folios.empty()) return true;
   std::vector<uint64_t> frames(batch.entries.size());
   std::transform(batch.entries.begin(), batch.entries.end(), frames.begin(),

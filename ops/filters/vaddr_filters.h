@@ -5,7 +5,7 @@
 
 #include "core/filters.h"
 #include "core/ranges.h"
-#include "ops/backend/page_ages.h"
+#include "ops/backend/young_test.h"
 #include "ops/base/warn_once.h"
 #include "ops/filters/folio_filters.h"
 #include "ops/pages/kpageflags.h"
@@ -21,10 +21,10 @@ namespace damonfs {
 // that is there is mapped, so that `unmapped` is true of none. A memory cgroup that is no more has
 // no page. When a question cannot be answered (no YoungTest; no right to know page frames) nothing
 // passes, with one warning.
-class PageFilters {
+class VaddrFilters {
  public:
   // `frames` and `ages` must outlive it; `ages` may be null.
-  PageFilters(Paths paths, Kpageflags& frames, YoungTest* ages);
+  VaddrFilters(Paths paths, Kpageflags& frames, YoungTest* ages);
 
   // The parts of `spans` that pass, as few ranges as can be. `present` are the pages of them that
   // are there, by `pages`, which is of `process`.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/ranges.h"
+#include "core/target.h"
 #include "ops/pages/process_pages.h"
 
 namespace damonfs {
@@ -61,9 +62,17 @@ void IdleBackend::check(std::span<Sample> samples) {
 void IdleBackend::ask_entries(std::span<Sample> samples) {
   entries_.assign(samples.size(), {});
   read_entries_(samples, entries_);
+  const Target* last = nullptr;
+  bool has_device = false;
   marks_.leave_out([&](size_t i) {
     const PageIdle::Mark& mark = marks_.marks()[i];
     const PageEntry& entry = entries_[i];
+    // A guest's or a device's accesses are in the bitmap, not in the entry.
+    if (samples[i].target != last) {
+      last = samples[i].target;
+      has_device = !devices_.of(last->handle).empty();
+    }
+    if (has_device) return false;
     // Another frame by now, or a huge page that several entries map.
     if (!entry.mapped || entry.frame != mark.pfn || entry.size < mark.folio.size()) return false;
     if (!entry.young && !exclusive_[i]) return false;

@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/backend/accessed_bits.h"
-#include "ops/backend/page_ages.h"
+#include "ops/backend/vaddr_backend.h"
+#include "ops/backend/young_test.h"
 #include "ops/idle/idle_sweeper.h"
 #include "ops/idle/page_idle.h"
 #include "ops/pages/pagemap.h"
+#include "ops/procfs/device_access.h"
 #include "ops/procfs/paths.h"
 #include "ops/pte/pte_reader.h"
 
@@ -32,7 +33,8 @@ namespace damonfs {
 // where samples lie close by. The bitmap is read by 64 frames, and the kernel looks up the mappings
 // of each idle one among them: over small pages that all stay idle, which cold memory comes to
 // soon, a check by it takes more than ten times as long as the rest. So it is asked only of frames
-// that other processes map, too, if page-table entries can be read: else the entry, whose accessed
+// that other processes map, too, or devices and guests access (device_access.h), if page-table
+// entries can be read: else the entry, whose accessed
 // bit the marking has cleared, and the frame's idle flag say the same. Same ownership and thread
 // rule as VaddrBackend.
 class IdleBackend final : public VaddrBackend, public YoungTest {
@@ -47,7 +49,6 @@ class IdleBackend final : public VaddrBackend, public YoungTest {
   void look(std::span<Sample> samples) override;
   [[nodiscard]] YoungTest* young_test() override { return this; }
   [[nodiscard]] Sweeper* sweeper() override { return &sweeper_; }
-  [[nodiscard]] std::string_view name() const override { return "idle"; }
 
   // As PageIdle::young() of the folios that the pages are in.
   void young(const Process& process, std::span<const uint64_t> addrs,
@@ -67,6 +68,7 @@ class IdleBackend final : public VaddrBackend, public YoungTest {
   std::vector<bool> exclusive_;     // parallel to the samples: mapped once
   std::vector<PageEntry> entries_;  // kept for its memory
   PagemapReader pagemap_;
+  DeviceAccess devices_;
 };
 
 }  // namespace damonfs

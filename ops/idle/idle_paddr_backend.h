@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/backend/physical_bits.h"
+#include "ops/backend/paddr_backend.h"
 #include "ops/idle/page_idle.h"
 #include "ops/pages/kpageflags.h"
 #include "ops/procfs/paths.h"
@@ -32,7 +32,6 @@ class IdlePaddrBackend final : public PaddrBackend {
     marks_.young(folios, young);
   }
   [[nodiscard]] bool needs_map() const override { return false; }
-  [[nodiscard]] std::string_view name() const override { return "idle"; }
 
  private:
   explicit IdlePaddrBackend(PageIdle marks) : marks_(std::move(marks)) {}

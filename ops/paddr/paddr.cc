@@ -101,11 +101,7 @@ NodeShare PaddrOperations::node_share(std::span<const AddrRange> memory, int nid
   return actions_->node_share(memory, context_->addr_unit, nid);
 }
 
-Result<> try_physical(std::string_view backend, const Paths& paths) {
-  if (backend != "pte" && backend != "idle") {
-    return fail(ENOTSUP, "the backend {} knows accesses of processes only, not of page frames",
-                backend);
-  }
+Result<> try_page_frames(const Paths& paths) {
   const Fd pagemap(::open((paths.proc + "/self/pagemap").c_str(), O_RDONLY | O_CLOEXEC));
   if (!pagemap.valid()) return fail(errno, "{}/self/pagemap: {}", paths.proc, std::strerror(errno));
   const char here = 0;  // on the stack, so there

@@ -3,14 +3,13 @@
 
 #include <memory>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "core/base/result.h"
 #include "core/metrics.h"
 #include "core/operations.h"
-#include "ops/backend/physical_bits.h"
-#include "ops/filters/probes.h"
+#include "ops/backend/paddr_backend.h"
+#include "ops/filters/probe_evaluator.h"
 #include "ops/paddr/paddr_actions.h"
 #include "ops/procfs/paths.h"
 #include "ops/rmap/reverse_map_scan.h"
@@ -25,7 +24,8 @@ namespace damonfs {
 //   page cache, mapped     as other pages
 //   page cache, unmapped   `idle` sees it, `pte` does not; no action reaches it
 //   kernel memory, free    not accessed
-//   hugetlbfs              not accessed (nothing clears its bits); no action
+//   hugetlbfs              not accessed: no system call clears its bits, and the kernel's paddr
+//                          does not see it either (7.3; LRU folios only); no action
 // The reverse map is made anew at each update interval if the backend or a scheme needs one. Same
 // ownership and thread rule as Operations.
 class PaddrOperations final : public Operations {
@@ -64,9 +64,8 @@ class PaddrOperations final : public Operations {
   std::vector<FrameSample> frames_;   // parallel to the samples
 };
 
-// Whether `backend` can watch physical memory here: ENOTSUP for those that know no page frames;
-// EPERM where the kernel hides these (they take CAP_SYS_ADMIN), or why /proc/kpageflags cannot be
-// read. That the backend itself works is not asked. Any thread.
-Result<> try_physical(std::string_view backend, const Paths& paths);
+// Whether page frames may be known here: EPERM where the kernel hides them (they take
+// CAP_SYS_ADMIN), or why /proc/kpageflags cannot be read. Any thread.
+Result<> try_page_frames(const Paths& paths);
 
 }  // namespace damonfs

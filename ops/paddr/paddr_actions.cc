@@ -14,7 +14,8 @@
 
 #include "core/actions.h"
 #include "core/base/arithmetic.h"
-#include "core/base/stretches.h"
+#include "core/base/runs.h"
+#include "core/base/stop_scope.h"
 #include "ops/paddr/numa.h"
 #include "ops/procfs/iomem.h"
 #include "ops/procfs/maps.h"
@@ -77,7 +78,7 @@ struct PaddrActions::Batch {
 };
 
 PaddrActions::PaddrActions(Paths paths, RmapRefresher& keeper, PaddrBackend& bits,
-                           FrameActionOptions options, std::unique_ptr<ActionCalls> calls)
+                           PaddrActionOptions options, std::unique_ptr<ActionCalls> calls)
     : paths_(std::move(paths)),
       keeper_(keeper),
       options_(options),
@@ -107,6 +108,7 @@ void PaddrActions::apply(const Scheme& scheme, std::span<Application> work, uint
     append_joined(all, batch.ranges.back());
   }
   for (const RangeList& window : by_window(intersect(all, memory()), kActionWindow)) {
+    if (asked_to_stop()) break;
     apply_window(scheme.params, batch, window);
   }
   for (Application& piece : work) {
@@ -212,7 +214,7 @@ std::vector<PaddrActions::Page> PaddrActions::pages_of(const Batch& batch,
     const size_t before = pages.size();
     batch.map->each_mapping(unit.folio.head, unit.folio.head + unit.folio.nr_pages,
                             [&](uint32_t process, uint64_t frame, uint64_t addr) {
-                              unit.spared |= batch.map->processes()[process].spared;
+                              unit.is_protected |= batch.map->processes()[process].is_protected;
                               pages.push_back({frame, addr, process, i});
                             });
     if (pages.size() > before) continue;
@@ -225,7 +227,7 @@ std::vector<PaddrActions::Page> PaddrActions::pages_of(const Batch& batch,
     }
   }
   keeper_.report(units.size(), nr_missing);
-  std::erase_if(pages, [&](const Page& page) { return units[page.unit].spared; });
+  std::erase_if(pages, [&](const Page& page) { return units[page.unit].is_protected; });
   return pages;
 }
 
@@ -239,7 +241,7 @@ PaddrActions::Space* PaddrActions::space_of(Batch& batch, uint32_t process) {
       place->second.emplace(Space{held, *std::move(mappings), *std::move(info)});
     } else {
       const Error& error = mappings ? info.error() : mappings.error();
-      if (error.code != ESRCH) {
+      if (!held.is_gone(error.code)) {
         warn_("maps" + std::to_string(error.code), "schemes cannot act: {}", error.message);
       }
     }
@@ -252,7 +254,7 @@ void PaddrActions::act(const SchemeParams& params, Batch& batch, std::vector<Pag
   std::ranges::sort(pages, {}, by_process);
   std::vector<Page> there;
   for_each_run(std::span(pages), &Page::process, [&](std::span<const Page> of_one) {
-    Space* const space = space_of(batch, of_one.front().process);
+    Space* const space = asked_to_stop() ? nullptr : space_of(batch, of_one.front().process);
     if (space == nullptr) return;
     look_again(space->info, of_one, [&](const Page& page, bool same) {
       if (same) there.push_back(page);
@@ -316,7 +318,7 @@ void PaddrActions::page_out(Space& space, std::span<Page> pages) {
 void PaddrActions::prioritize(const Process& process, std::span<Page> pages) {
   constexpr int kMarks = 2;
   std::vector<iovec> bytes;
-  for (size_t first = 0; first < pages.size();) {
+  for (size_t first = 0; first < pages.size() && !asked_to_stop();) {
     const std::span<Page> some =
         pages.subspan(first, std::min<size_t>(pages.size() - first, IOV_MAX));
     bytes.clear();

@@ -14,7 +14,7 @@
 #include "ops/actions/action_calls.h"
 #include "ops/actions/advise.h"
 #include "ops/actions/migrate.h"
-#include "ops/backend/physical_bits.h"
+#include "ops/backend/paddr_backend.h"
 #include "ops/base/warn_once.h"
 #include "ops/filters/paddr_filters.h"
 #include "ops/pages/kpageflags.h"
@@ -25,7 +25,7 @@
 namespace damonfs {
 
 // How a PaddrActions is to work. A plain value.
-struct FrameActionOptions {
+struct PaddrActionOptions {
   bool dry_run = false;
   ProcessPages::Method method = ProcessPages::Method::best;
 };
@@ -44,11 +44,11 @@ struct FrameActionOptions {
 // All others are of virtual addresses, as in the kernel: tried, not applied, and one warning.
 //
 // What is acted on are folios on the lists of reclaim, each as a whole, by the region that holds
-// its first frame. Left alone are: folios that a spared process (MappingProcess) maps; page cache
-// that no process maps, which no call from outside reaches by its frames; hugetlbfs, the kernel's
-// own memory and what is no memory at all. Before a mapping is acted on it is asked whether it
-// still leads to the frame, so that a process which changed since the scan has nothing done to
-// other pages, but for those it changes within the microseconds from question to call.
+// its first frame. Left alone are: folios that a protected process (MappingProcess) maps; page
+// cache that no process maps, which no call from outside reaches by its frames; hugetlbfs, the
+// kernel's own memory and what is no memory at all. Before a mapping is acted on it is asked
+// whether it still leads to the frame, so that a process which changed since the scan has nothing
+// done to other pages, but for those it changes within the microseconds from question to call.
 //
 // Bytes applied: pageout: mapped before, and by none of the mappings after, of processes that still
 // have memory; lru_deprio: the advice was taken; lru_prio: marked twice; migrate: on the node after
@@ -58,7 +58,7 @@ class PaddrActions {
  public:
   // `keeper` and `bits` must outlive it.
   PaddrActions(Paths paths, RmapRefresher& keeper, PaddrBackend& bits,
-               FrameActionOptions options = {},
+               PaddrActionOptions options = {},
                std::unique_ptr<ActionCalls> calls = std::make_unique<ActionCalls>());
 
   // Sets sz_applied and sz_filter_passed of all `work`, in units of `addr_unit` bytes, as regions
@@ -78,7 +78,7 @@ class PaddrActions {
   struct Unit {
     Folio folio;
     size_t piece;  // of the work
-    bool spared = false;
+    bool is_protected = false;
   };
   // One mapping of one of its frames.
   struct Page {
@@ -114,10 +114,10 @@ class PaddrActions {
 
   Paths paths_;
   RmapRefresher& keeper_;
-  FrameActionOptions options_;
+  PaddrActionOptions options_;
   std::unique_ptr<ActionCalls> calls_;
   Kpageflags frames_;
-  FrameFilters filters_;
+  PaddrFilters filters_;
   Adviser adviser_;
   Migrator migrator_;
   RangeList memory_;  // empty: not known

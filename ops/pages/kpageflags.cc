@@ -12,16 +12,16 @@ namespace damonfs {
 
 namespace {
 
-constexpr uint64_t kMostFrames = 8192;
+constexpr uint64_t kMaxFrames = 8192;
 // Frames of hugetlb's gigantic folio; no other has more than a huge page.
 constexpr uint64_t kGiganticFrames = uint64_t{1} << 18;
-constexpr uint64_t kMostEnd = uint64_t{1} << 40;  // 4 PiB
+constexpr uint64_t kMaxEnd = uint64_t{1} << 40;  // 4 PiB
 constexpr uint64_t kCompound = frame_flags::kCompoundHead | frame_flags::kCompoundTail;
 
 // For how many sampling intervals what was a huge page is believed to be one (2 s at 5 ms), and how
 // many are (half a TiB).
 constexpr uint64_t kHugeRemembered = 400;
-constexpr size_t kMostHuge = size_t{256} << 10;
+constexpr size_t kMaxHuge = size_t{256} << 10;
 
 bool is_tail(uint64_t flags) { return (flags & frame_flags::kCompoundTail) != 0; }
 
@@ -39,7 +39,7 @@ int FrameFile::read(std::span<const uint64_t> frames, std::span<uint64_t> values
     uint64_t last = first;
     size_t end = begin + 1;
     while (end < order.size() && frames[order[end]] - last <= gap_ + 1 &&
-           frames[order[end]] - first < kMostFrames) {
+           frames[order[end]] - first < kMaxFrames) {
       last = frames[order[end++]];
     }
     chunk_.assign(last - first + 1, 0);
@@ -106,7 +106,7 @@ int Kpageflags::folios_in(uint64_t first, uint64_t last, std::vector<Folio>& fol
 
 uint64_t Kpageflags::end() {
   uint64_t end = 0;
-  for (uint64_t step = kMostEnd; step > 0; step /= 2) {
+  for (uint64_t step = kMaxEnd; step > 0; step /= 2) {
     if (file_.read_one(end + step - 1)) end += step;
   }
   return end;
@@ -147,7 +147,7 @@ const Kpageflags::Block* Kpageflags::find_block(uint64_t pfn) const {
 }
 
 void Kpageflags::learn(uint64_t pfn, Kind kind) {
-  if (blocks_.size() >= kMostHuge) blocks_.clear();
+  if (blocks_.size() >= kMaxHuge) blocks_.clear();
   blocks_.insert_or_assign(pfn / kHugeFrames, Block{kind, now_ + kHugeRemembered});
 }
 

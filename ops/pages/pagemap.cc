@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/base/stretches.h"
+#include "core/base/runs.h"
 
 namespace damonfs {
 namespace {

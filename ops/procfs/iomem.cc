@@ -61,9 +61,10 @@ Result<RangeList> system_ram(const Paths& paths) {
   });
 }
 
-Result<AddrRange> biggest_system_ram(const Paths& paths) {
-  return system_ram(paths).map(
-      [](const RangeList& ram) { return *std::ranges::max_element(ram, {}, &AddrRange::size); });
+Result<AddrRange> system_ram_span(const Paths& paths) {
+  return system_ram(paths).map([](const RangeList& ram) {
+    return AddrRange{ram.front().start, ram.back().end};
+  });
 }
 
 }  // namespace damonfs

@@ -19,7 +19,8 @@ namespace damonfs {
 // The same for this machine; or what open(2) and read(2) say. Any thread.
 [[nodiscard]] Result<RangeList> system_ram(const Paths& paths);
 
-// The biggest of them, the first of several: what the kernel's modules watch unless told otherwise.
-[[nodiscard]] Result<AddrRange> biggest_system_ram(const Paths& paths);
+// From the start of the first of them to the end of the last, with the holes between: what the
+// kernel's modules monitor by default since 7.2 (before, the biggest one only).
+[[nodiscard]] Result<AddrRange> system_ram_span(const Paths& paths);
 
 }  // namespace damonfs

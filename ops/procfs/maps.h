@@ -21,4 +21,18 @@ namespace damonfs {
 // intervals, not for samplings.
 [[nodiscard]] Result<std::vector<AddrRange>> read_maps(const Process& process);
 
+// A mapping of a file; of memory that is shared like one (tmpfs, memfd, MAP_SHARED), too. A plain
+// value.
+struct MappedFile {
+  AddrRange range;
+  uint64_t offset = 0;  // in the file, of its first byte
+  friend bool operator==(const MappedFile&, const MappedFile&) = default;
+};
+
+// The file mappings of `process`, ascending, by /proc/PID/maps. Errors as Process::open_file().
+[[nodiscard]] Result<std::vector<MappedFile>> read_mapped_files(const Process& process);
+
+// Those in the text of a maps file; lines that are none are left out.
+[[nodiscard]] std::vector<MappedFile> parse_mapped_files(std::string_view text);
+
 }  // namespace damonfs

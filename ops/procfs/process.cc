@@ -6,14 +6,16 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <string>
+
+#include "core/base/read_whole.h"
+#include "ops/procfs/pid_namespace.h"
+#include "ops/procfs/status.h"
 
 namespace damonfs {
 namespace {
-
-constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, younger than our C library
 
 // By number: the C library's <sys/pidfd.h> of 2.36 is not for C++.
 int pidfd_open(pid_t pid, unsigned flags) {
@@ -22,28 +24,27 @@ int pidfd_open(pid_t pid, unsigned flags) {
 
 // The process that the thread `tid` belongs to, or -1.
 pid_t process_of_thread(pid_t tid, const Paths& paths) {
-  const std::string path = paths.proc + "/" + std::to_string(tid) + "/status";
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) return -1;
-  char text[4096];
-  const ssize_t size = ::read(file.get(), text, sizeof(text) - 1);
-  if (size <= 0) return -1;
-  text[size] = '\0';
-  const char* line = std::strstr(text, "\nTgid:");
-  return line == nullptr ? -1 : static_cast<pid_t>(std::strtol(line + 6, nullptr, 10));
+  const auto status = read_status(fmt::format("{}/{}", paths.proc, tid));
+  return status ? status->tgid : -1;
 }
 
-// A pidfd of the process or thread `pid`; an invalid one with errno set when there is none.
-Fd open_pidfd(pid_t pid, const Paths& paths) {
-  Fd whole(pidfd_open(pid, 0));
-  // The refusals of a thread that leads no process: ENOENT since 6.15.
-  if (whole.valid() || (errno != EINVAL && errno != ENOENT)) return whole;
-  Fd thread(pidfd_open(pid, kPidfdThread));
-  if (thread.valid() || errno != EINVAL) return thread;
-  const pid_t leader = process_of_thread(pid, paths);
-  if (leader > 0) return Fd(pidfd_open(leader, 0));
-  errno = ESRCH;
-  return {};
+// The text of a file of `process`; empty when it cannot be read.
+std::string text_of(const Process& process, const char* name) {
+  const auto file = process.open_file(name, O_RDONLY);
+  return file ? read_whole(*file).value_or(std::string()) : std::string();
+}
+
+// Field 22 of proc_pid_stat(5). The second one, the name, may hold blanks and brackets.
+std::string start_time_in(const std::string& stat) {
+  constexpr int kFieldsAfterName = 22 - 2;
+  const size_t name_end = stat.rfind(')');
+  if (name_end == std::string::npos) return {};
+  std::istringstream fields(stat.substr(name_end + 1));
+  std::string field;
+  for (int i = 0; i < kFieldsAfterName; ++i) {
+    if (!(fields >> field)) return {};
+  }
+  return field;
 }
 
 bool alive(const Fd& pidfd) {
@@ -57,7 +58,9 @@ Process::Process(pid_t pid, Fd pidfd, Fd directory)
 
 Result<std::shared_ptr<Process>> Process::open(pid_t pid, const Paths& paths) {
   if (pid <= 0) return fail(EINVAL, "{} is no process id", pid);
-  Fd pidfd = open_pidfd(pid, paths);
+  Fd pidfd(pidfd_open(pid, 0));
+  // The refusals of a thread that leads no process: ENOENT since 6.15.
+  if (!pidfd.valid() && (errno == EINVAL || errno == ENOENT)) return open_of_thread(pid, paths);
   if (!pidfd.valid()) return fail(errno, "cannot hold process {}: {}", pid, std::strerror(errno));
   const std::string path = paths.proc + "/" + std::to_string(pid);
   Fd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -69,6 +72,36 @@ Result<std::shared_ptr<Process>> Process::open(pid_t pid, const Paths& paths) {
   }
   if (!directory.valid()) return fail(error, "cannot open {}: {}", path, std::strerror(error));
   return std::shared_ptr<Process>(new Process(pid, std::move(pidfd), std::move(directory)));
+}
+
+Result<std::shared_ptr<Process>> Process::open_of_thread(pid_t tid, const Paths& paths) {
+  const pid_t leader = process_of_thread(tid, paths);
+  if (leader > 0 && leader != tid) {
+    auto process = open(leader, paths);
+    // That number may have passed on meanwhile, but not while it is held.
+    if (!process || process_of_thread(tid, paths) == leader) return process;
+  }
+  return fail(ESRCH, "there is no process or thread {} in {}", tid, paths.proc);
+}
+
+Result<std::shared_ptr<Process>> Process::open_as_named_by(pid_t writer, pid_t pid,
+                                                           const Paths& paths) {
+  constexpr int kTries = 3;  // of processes that end just then
+  for (int i = 0; i < kTries; ++i) {
+    const auto number = pid_as_named_by(writer, pid, paths);
+    if (!number) return tl::unexpected(number.error());
+    auto process = open(*number, paths);
+    // The number cannot pass on while it is held: if it is still meant, this is the one.
+    const auto again = pid_as_named_by(writer, pid, paths);
+    if (again && *again == *number) return process;
+  }
+  return fail(ESRCH, "process {} has just ended", pid);
+}
+
+Result<void> Process::check_readable() const {
+  const auto maps = open_file("maps", O_RDONLY);
+  if (maps || maps.error().code == ESRCH) return {};
+  return tl::unexpected(maps.error());
 }
 
 bool Process::exists() const { return alive(pidfd_); }
@@ -89,6 +122,13 @@ bool Process::same_as(const TargetHandle& other) const {
   return ::fstat(directory_.get(), &ours) == 0 &&
          ::fstat(process->directory_.get(), &theirs) == 0 && ours.st_dev == theirs.st_dev &&
          ours.st_ino == theirs.st_ino;
+}
+
+std::string Process::identity() const {
+  const std::string start = start_time_in(text_of(*this, "stat"));
+  std::string boot = text_of(*this, "../sys/kernel/random/boot_id");
+  if (boot.ends_with('\n')) boot.pop_back();
+  return boot.empty() || start.empty() ? std::string() : fmt::format("{} {}", boot, start);
 }
 
 }  // namespace damonfs

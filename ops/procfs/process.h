@@ -3,7 +3,9 @@
 
 #include <sys/types.h>
 
+#include <cerrno>
 #include <memory>
+#include <string>
 
 #include "core/base/fd.h"
 #include "core/base/result.h"
@@ -17,16 +19,30 @@ namespace damonfs {
 class Process final : public TargetHandle {
  public:
   // Holds the process `pid`, which may be a kernel's (it just maps nothing). The id of a thread
-  // stands for that thread where the kernel can hold one (since 6.9), else for its process. ESRCH
-  // when there is none; EINVAL for a number that is no pid.
+  // stands for its process. ESRCH when there is none; EINVAL for a number that is no pid.
   static Result<std::shared_ptr<Process>> open(pid_t pid, const Paths& paths);
 
+  // The same for the process that `pid` means to the process or thread `writer`, which is given by
+  // its number here and exists until this returns. Errors as open() and pid_as_named_by().
+  static Result<std::shared_ptr<Process>> open_as_named_by(pid_t writer, pid_t pid,
+                                                           const Paths& paths);
+
+  // Nothing when its mappings can be read, or it has no memory; else what open(2) says of its
+  // `maps`.
+  [[nodiscard]] Result<void> check_readable() const;
+
+  // Of the process, also when it was named by a thread.
   [[nodiscard]] pid_t pid() const override { return pid_; }
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
 
   // Whether the process exists; a zombie does until it is reaped, as for the kernel's vaddr
   // operations.
-  [[nodiscard]] bool exists() const;
+  [[nodiscard]] bool exists() const override;
+
+  // Whether a call that failed with `error` failed because the process is gone. ESRCH alone does
+  // not say so: it also means that there is no memory to be reached, as of a kernel thread or a
+  // zombie.
+  [[nodiscard]] bool is_gone(int error) const { return error == ESRCH && !exists(); }
 
   // Opens a file of its procfs directory, e.g. "maps" or "pagemap", close-on-exec. ESRCH once the
   // process is gone, otherwise what open(2) says.
@@ -34,8 +50,12 @@ class Process final : public TargetHandle {
 
   [[nodiscard]] bool same_as(const TargetHandle& other) const override;
 
+  // "BOOT-ID START": the boot that it belongs to, and when it started then, in clock ticks since.
+  [[nodiscard]] std::string identity() const override;
+
  private:
   Process(pid_t pid, Fd pidfd, Fd directory);
+  static Result<std::shared_ptr<Process>> open_of_thread(pid_t tid, const Paths& paths);
 
   pid_t pid_;
   Fd pidfd_;

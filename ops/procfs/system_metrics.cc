@@ -16,7 +16,7 @@ namespace damonfs {
 namespace {
 
 // Goals name few files; beyond this they are of cgroups that have come and gone.
-constexpr size_t kMostFiles = 64;
+constexpr size_t kMaxFiles = 64;
 
 // The number behind the word `key`, which begins a line or follows a blank.
 std::optional<uint64_t> number_after(std::string_view text, std::string_view key) {
@@ -85,7 +85,9 @@ uint64_t SystemMetrics::node_memcg_used_bp(int nid, const std::string& path) {
   for (const char* list : {"active_anon", "inactive_anon", "active_file", "inactive_file"}) {
     used += number_after(line_of(*stat, list), key).value_or(0);
   }
-  return share(used / 1024, number_after(*node, "MemTotal:"), 10000).value_or(0);
+  // What was read of the two files one after the other may be more than there is.
+  return std::min<uint64_t>(share(used / 1024, number_after(*node, "MemTotal:"), 10000).value_or(0),
+                            10000);
 }
 
 uint64_t SystemMetrics::active_mem_bp() {
@@ -93,6 +95,20 @@ uint64_t SystemMetrics::active_mem_bp() {
   if (!text) return 0;
   const uint64_t active = number_after(*text, "Active:").value_or(0);
   return share(active, active + number_after(*text, "Inactive:").value_or(0), 10000).value_or(0);
+}
+
+uint64_t SystemMetrics::hugepage_mem_bp() {
+  const auto text = read(paths_.proc + "/meminfo", "meminfo");
+  if (!text) return 0;
+  uint64_t huge = 0;
+  for (const char* kind : {"AnonHugePages:", "ShmemHugePages:", "FileHugePages:"}) {
+    huge += number_after(*text, kind).value_or(0);
+  }
+  const auto total = number_after(*text, "MemTotal:");
+  const auto free = number_after(*text, "MemFree:");
+  if (!total || !free) return 0;
+  const uint64_t used = *total - std::min(*free, *total);
+  return share(std::min(huge, used), used, 10000).value_or(0);
 }
 
 std::optional<std::string> SystemMetrics::read_node(int nid) {
@@ -113,7 +129,7 @@ std::optional<std::string> SystemMetrics::read(const std::string& path, std::str
 }
 
 std::optional<std::string> SystemMetrics::read_open(const std::string& path) {
-  if (files_.size() > kMostFiles) files_.clear();
+  if (files_.size() > kMaxFiles) files_.clear();
   if (!files_.contains(path)) {
     Fd opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!opened.valid()) return std::nullopt;

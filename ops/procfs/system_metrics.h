@@ -33,6 +33,8 @@ class SystemMetrics final : public Metrics {
   [[nodiscard]] uint64_t node_memcg_used_bp(int nid, const std::string& path) override;
   // Active of Active and Inactive in /proc/meminfo.
   [[nodiscard]] uint64_t active_mem_bp() override;
+  // AnonHugePages, ShmemHugePages and FileHugePages of MemTotal less MemFree in /proc/meminfo.
+  [[nodiscard]] uint64_t hugepage_mem_bp() override;
 
  private:
   // The whole content of a file; nothing when it cannot be read. Warns once a `kind`.

@@ -1,13 +1,16 @@
 #include "ops/pte/accessed_bit_clearer.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 
 #include "core/base/page_size.h"
-#include "core/base/stretches.h"
+#include "core/base/runs.h"
 #include "core/target.h"
+#include "ops/pages/pagemap.h"
 #include "ops/procfs/capabilities.h"
 
 namespace damonfs {
@@ -21,6 +24,15 @@ iovec extent_of(const pte_slot& slot) {
                              ? (slot.addr & ~(kPageSize - 1)) - uint64_t{slot.before} * kPageSize
                              : slot.addr & ~(size - 1);
   return {reinterpret_cast<void*>(start), size};
+}
+
+// Whether the page at `addr` is of a kind in the plan, by its entry in `pagemap`. A private mapping
+// of a file may hold anonymous pages, which this takes for the other kind: they are few.
+bool planned(const ClearPlan& plan, const Fd& pagemap, uint64_t addr) {
+  PagemapEntry entry;
+  const auto at = static_cast<off_t>(addr / kPageSize * sizeof(entry));
+  if (::pread(pagemap.get(), &entry, sizeof(entry), at) != sizeof(entry)) return false;
+  return entry.of_file() ? plan.file : plan.anon;
 }
 
 bool young(const pte_slot& slot) { return (slot.flags & PTE_YOUNG) != 0; }
@@ -48,7 +60,9 @@ bool AccessedBitClearer::take(AddressSpace& space) {
   const auto taken = space.take(now_);
   if (taken) return true;
   const int code = taken.error().code;
-  if (code != ESRCH && code != ENOENT) warn_(std::to_string(code), "{}", taken.error().message);
+  if (!space.process().is_gone(code)) {
+    warn_(std::to_string(code), "accesses cannot be seen: {}", taken.error().message);
+  }
   return false;
 }
 
@@ -164,7 +178,7 @@ void AccessedBitClearer::cool_stretch(const Stretch& stretch, size_t end, std::v
                                    cold_advice_for(process.pidfd()), refused);
   refused_.insert(refused_.end(), refused.begin(), refused.end());
   if (advised) return;
-  if (advised.error().code != ESRCH)
+  if (!process.is_gone(advised.error().code))
     warn_("advice" + std::to_string(advised.error().code),
           "pages of process {} cannot be made old and will not be seen as accessed: {}",
           process.pid(), advised.error().message);
@@ -198,7 +212,7 @@ std::vector<AccessedBitClearer::Share> AccessedBitClearer::shares_of_stuck(
   size_t end = 0;
   for_each_run(queries, &PageQuery::space, [&](std::span<const PageQuery> of_one) {
     end += of_one.size();
-    Share share{of_one.front().space, 0, of_one.size()};
+    Share share{of_one.front().space, at, 0, of_one.size()};
     for (; at < stuck_.size() && stuck_[at] < end; ++at) ++share.nr_stuck;
     if (share.nr_stuck > 0) shares.push_back(share);
   });
@@ -207,30 +221,65 @@ std::vector<AccessedBitClearer::Share> AccessedBitClearer::shares_of_stuck(
 
 void AccessedBitClearer::clear_stuck(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
   if (stuck_.empty()) return;
-  for (const size_t i : stuck_) aged[i].meaning = BitMeaning::since_clear;
   std::vector<Share> shares = shares_of_stuck(queries);
+  for (Share& share : shares) judge_stuck(share, queries, aged);
   // Who has waited longest is served first.
   std::stable_sort(shares.begin(), shares.end(), [](const Share& a, const Share& b) {
     return a.space->cleared_at() < b.space->cleared_at();
   });
   bool any = false;
-  for (const Share& share : shares) any |= clear_space(share);
+  for (const Share& share : shares) any |= share.nr_clearable > 0 && clear_space(share);
   if (any) look_after_clearing(queries, aged);
+}
+
+void AccessedBitClearer::judge_stuck(Share& share, std::span<const PageQuery> queries,
+                                     std::vector<Aged>& aged) {
+  const ClearPlan plan = share.space->plan(now_, clear_ns_a_page_);
+  Fd pagemap;
+  if (plan.any() && !plan.all()) {
+    pagemap = share.space->process().open_file("pagemap", O_RDONLY).value_or(Fd());
+  }
+  for (size_t i = share.first; i < share.first + share.nr_stuck; ++i) {
+    const size_t query = stuck_[i];
+    const bool clearable =
+        plan.all() || (pagemap.valid() && planned(plan, pagemap, queries[query].addr));
+    aged[query].meaning = clearable ? BitMeaning::since_clear : BitMeaning::none;
+    share.nr_clearable += clearable ? 1 : 0;
+  }
+  if (share.nr_clearable == share.nr_stuck) return;
+  warn_("unknown",
+        "accesses to {} sampled pages of process {} are unknown: they are shared, locked or in "
+        "large folios, and to clear all of their kind would hold the process up for over {} ms",
+        share.nr_stuck - share.nr_clearable, share.space->process().pid(),
+        AddressSpace::kMaxHold.count());
 }
 
 bool AccessedBitClearer::clear_space(const Share& share) {
   AddressSpace& space = *share.space;
   const auto begin = now();
   if (!clearing_.allows(begin)) return false;
-  const bool few = share.nr_stuck * kFewOutOf < share.nr_all;
+  const bool few = share.nr_clearable * kFewOutOf < share.nr_all;
   if (few && begin - space.cleared_at() < kSeldom) return false;
-  const auto cleared = space.clear_all(begin);
-  clearing_.spend(now() - begin);
-  if (!cleared && cleared.error().code != ESRCH)
+  const auto cleared = space.clear_planned(begin);
+  const auto taken = now() - begin;
+  clearing_.spend(taken);
+  if (cleared) {
+    measure(*cleared, taken);
+  } else if (!space.process().is_gone(cleared.error().code)) {
     warn_("clear" + std::to_string(cleared.error().code),
           "pages that several processes share will not be seen as accessed: {}",
           cleared.error().message);
+  }
   return cleared.has_value();
+}
+
+void AccessedBitClearer::measure(uint64_t pages, std::chrono::nanoseconds taken) {
+  constexpr uint64_t kEnough = 4096;  // to tell a page's time from a call's
+  constexpr uint64_t kSmoothing = 4;
+  constexpr uint64_t kMaxNs = 1000;
+  if (pages < kEnough) return;
+  const uint64_t ns = std::clamp<uint64_t>(static_cast<uint64_t>(taken.count()) / pages, 1, kMaxNs);
+  clear_ns_a_page_ = (clear_ns_a_page_ * (kSmoothing - 1) + ns) / kSmoothing;
 }
 
 void AccessedBitClearer::look_after_clearing(std::span<const PageQuery> queries,
@@ -238,7 +287,8 @@ void AccessedBitClearer::look_after_clearing(std::span<const PageQuery> queries,
   again_.clear();
   again_queries_.clear();
   for (const size_t i : stuck_) {
-    if (queries[i].space->cleared_at() < now_) continue;
+    const bool cleared = aged[i].meaning == BitMeaning::since_clear;
+    if (!cleared || queries[i].space->cleared_at() < now_) continue;
     aged[i].meaning = BitMeaning::exact;
     again_.push_back(i);
     again_queries_.push_back(queries[i]);

@@ -12,8 +12,8 @@
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/operations.h"
-#include "ops/actions/cold_advice.h"
-#include "ops/base/time_share.h"
+#include "ops/actions/advise.h"
+#include "ops/base/cpu_budget.h"
 #include "ops/base/warn_once.h"
 #include "ops/procfs/paths.h"
 #include "ops/pte/address_space.h"
@@ -38,7 +38,7 @@ struct PageQuery {
 // What an accessed bit that is set will mean after make_old().
 enum class BitMeaning : uint8_t {
   exact,        // an access since make_old(): the bit was clear then
-  since_clear,  // an access since the process was last cleared as a whole
+  since_clear,  // an access since the process's pages of that kind were last cleared
   none,         // nothing: nobody can clear it
 };
 
@@ -55,13 +55,16 @@ struct Aged {
 //    huge page, all pages of a large folio). It flushes the TLB, so that no access is missed, and
 //    moves the pages towards the inactive end of the LRU lists. The kernel does it to pages that
 //    are mapped once and not locked, and so it is used for these.
-//  - /proc/PID/clear_refs on the whole process for pages mapped by several processes (those of a
-//    program and its libraries, of shared memory, and after fork() all until they are written to),
-//    for locked ones, and for large folios that the advice would split. It costs time for every
-//    page of the process and is kept to a tenth of the time (CpuBudget); where under 1/64 of the
-//    samples need it, to once a second a process. Between two such clearings a bit that was already
-//    set tells only of an access since the last one (BitMeaning::since_clear). It does not flush
-//    the TLB, as the kernel's own DAMON does not: an access soon after may be missed.
+//  - /proc/PID/clear_refs on all pages of a kind (ClearKind) for pages mapped by several processes
+//    (those of a program and its libraries, of shared memory, and after fork() all until they are
+//    written to), for locked ones, and for large folios that the advice would split. It holds the
+//    process's memory map for about 70 ns a page of that kind and is done only where that is 2 ms
+//    at most (AddressSpace::plan); pages of a kind with more stay as they are
+//    (BitMeaning::none), with one warning. It is kept to a hundredth of the time (CpuBudget); where
+//    under 1/64 of the samples need it, to once a second a process. Between two such clearings a
+//    bit that was already set tells only of an access since the last one (BitMeaning::since_clear).
+//    It does not flush the TLB, as the kernel's own DAMON does not: an access soon after may be
+//    missed.
 // The kernel's page of zeros, hugetlb pages and device memory stay as they are (BitMeaning::none).
 class AccessedBitClearer {
  public:
@@ -110,6 +113,7 @@ class AccessedBitClearer {
   static constexpr std::chrono::seconds kSeldom{1};
   static constexpr std::chrono::seconds kForgetAfter{10};
   static constexpr size_t kFewOutOf = 64;
+  static constexpr int kClearingOneOutOf = 100;  // of the time
 
   struct Held {
     std::shared_ptr<const Process> process;
@@ -120,11 +124,13 @@ class AccessedBitClearer {
     AddressSpace* space;
     size_t first;
   };
-  // How many of the queries about a space are stuck.
+  // The queries about a space of which some are stuck: those from `first` on in stuck_.
   struct Share {
     AddressSpace* space;
+    size_t first;
     size_t nr_stuck;
     size_t nr_all;
+    size_t nr_clearable = 0;  // of the stuck ones
   };
   // A query whose page is being made old by the advice on ranges_[range].
   struct Cooling {
@@ -134,7 +140,7 @@ class AccessedBitClearer {
   };
 
   AccessedBitClearer(std::unique_ptr<PageWalker> walker, const Clock& clock)
-      : clock_(&clock), walker_(std::move(walker)), clearing_(now()) {}
+      : clock_(&clock), walker_(std::move(walker)), clearing_(now(), kClearingOneOutOf) {}
 
   bool walk(std::span<const PageQuery> queries, bool want_ageing);
   void fill(std::span<const PageQuery> queries);
@@ -148,13 +154,16 @@ class AccessedBitClearer {
   void look_after_cooling(std::span<const PageQuery> queries);
   void clear_stuck(std::span<const PageQuery> queries, std::vector<Aged>& aged);
   std::vector<Share> shares_of_stuck(std::span<const PageQuery> queries) const;
+  void judge_stuck(Share& share, std::span<const PageQuery> queries, std::vector<Aged>& aged);
   bool clear_space(const Share& share);
+  void measure(uint64_t pages, std::chrono::nanoseconds taken);
   void look_after_clearing(std::span<const PageQuery> queries, std::vector<Aged>& aged);
 
   const Clock* clock_;
   std::unique_ptr<PageWalker> walker_;
   std::unordered_map<const Process*, Held> held_;
   CpuBudget clearing_;
+  uint64_t clear_ns_a_page_ = 70;  // measured on several kernels; then as it is here
   WarnOnce warn_;
   TimePoint now_;  // when the running, or last, make_old() began
 

@@ -9,6 +9,20 @@
 
 namespace damonfs {
 
+// What clear_refs clears at once: pages of mappings without a file, or of those with one, shared
+// memory among them.
+enum class ClearKind : char { anon = '2', file = '3' };
+
+// Which kinds may be cleared. A value.
+struct ClearPlan {
+  bool anon = false;
+  bool file = false;
+
+  [[nodiscard]] bool any() const { return anon || file; }
+  [[nodiscard]] bool all() const { return anon && file; }
+  friend bool operator==(const ClearPlan&, const ClearPlan&) = default;
+};
+
 // A descriptor that keeps the memory description (mm_struct) of one process, and what was done to
 // its accessed bits as a whole. Owned by one AccessedBitClearer, same thread. The description may
 // outlive the process, or be left behind by exec(); the walk tells. Invariant: the process is not
@@ -37,23 +51,39 @@ class AddressSpace {
     return space_.valid() || now - taken_at_ > kRetryAfter;
   }
 
-  // Clears the accessed bits of all its pages, by /proc/PID/clear_refs. The process cannot fault
-  // pages in meanwhile. Does not flush the processor's TLB, nor change the pages' place in LRU
-  // lists. Errors as of open() and write().
-  Result<> clear_all(Clock::time_point now);
-  // When it last began to be cleared as a whole; the clock's beginning when never.
+  // Which kinds of pages clear_refs walks within kMaxHold, at `ns_a_page`: it holds the process's
+  // memory map, for writing, until it has walked all of a kind. By the resident pages of that kind,
+  // which are asked for once a second.
+  ClearPlan plan(Clock::time_point now, uint64_t ns_a_page);
+
+  // Clears the accessed bits of all pages of the kinds in the plan, one kind after the other.
+  // Returns how many pages that were, about. The process cannot map or unmap meanwhile, nor on
+  // older kernels fault pages in. Does not flush the processor's TLB, nor change the pages' place
+  // in LRU lists. Errors as of open() and write().
+  Result<uint64_t> clear_planned(Clock::time_point now);
+  // When the kinds in the plan last began to be cleared; the clock's beginning when never.
   [[nodiscard]] Clock::time_point cleared_at() const { return cleared_at_; }
+
+  // The longest that one call may hold a process's memory map.
+  static constexpr std::chrono::milliseconds kMaxHold{2};
 
   Clock::time_point last_used;  // kept by the owner
 
  private:
   static constexpr std::chrono::seconds kStaleAfter{1};
   static constexpr std::chrono::milliseconds kRetryAfter{100};
+  static constexpr std::chrono::seconds kPlanFor{1};
+
+  Result<> clear(ClearKind kind) const;
 
   const Process* process_;
   Fd space_;
   Clock::time_point taken_at_;
   Clock::time_point cleared_at_;
+  Clock::time_point planned_at_;
+  ClearPlan plan_;
+  uint64_t anon_pages_ = 0;  // as of planned_at_
+  uint64_t file_pages_ = 0;
 };
 
 }  // namespace damonfs

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "core/base/page_size.h"
-#include "ops/actions/cold_advice.h"
+#include "ops/actions/advise.h"
 #include "ops/base/thread_time.h"
 
 namespace damonfs {

@@ -46,8 +46,13 @@ bool has_flag(std::string_view cpuinfo, std::string_view flag) {
   return line.find(fmt::format(" {} ", flag)) != std::string::npos;
 }
 
-// Whether `probe` found the known page.
-bool proves(const pte_probe& probe, const KnownPage& page) { return probe.content == page.content; }
+bool has_content(const pte_probe& seen, const KnownPages& pages) {
+  return seen.content == pages.content;
+}
+
+bool has_index(const pte_probe& seen, const KnownPages& pages) {
+  return seen.folio_index == pages.addr / kPageSize;
+}
 
 }  // namespace
 
@@ -102,15 +107,35 @@ std::vector<uint64_t> vmemmap_guesses(const MachineMemory& memory, unsigned leve
                                       uint64_t some_page) {
   std::vector<uint64_t> guesses{levels == 5 ? kVmemmap5 : kVmemmap4};
   if (some_page == 0) return guesses;
-  constexpr uint64_t kMostBytesOfDescriptor = 128;
+  constexpr uint64_t kMaxBytesOfDescriptor = 128;
   const uint64_t first = round_down(some_page, kGiB);
-  const uint64_t span = round_up(memory.ram_end / kPageSize * kMostBytesOfDescriptor, kGiB);
+  const uint64_t span = round_up(memory.ram_end / kPageSize * kMaxBytesOfDescriptor, kGiB);
   for (uint64_t base = first; base != first - span - kGiB; base -= kGiB) guesses.push_back(base);
   return guesses;
 }
 
-Result<pte_layout> find_layout(const MachineMemory& memory, const KnownPage& page,
+Result<> proven(const pte_probe& seen, const KnownPages& pages) {
+  if (!has_content(seen, pages))
+    return fail(ENOTSUP, "the page tables of this kernel were not found or not understood");
+  if (!has_index(seen, pages))
+    return fail(ENOTSUP,
+                "the page descriptors of this kernel were not found or not understood: none has "
+                "the index of a page that is known");
+  if (seen.mappings != 1 || seen.twin_mappings != 2)
+    return fail(ENOTSUP,
+                "struct folio of this kernel reads wrongly: of pages that are mapped once and "
+                "twice it says {} and {} times",
+                seen.mappings, seen.twin_mappings);
+  if (seen.tail != 0 && (seen.head == 0 || seen.head >= seen.tail || seen.head_is_head == 0))
+    return fail(ENOTSUP,
+                "struct page of this kernel reads wrongly: a tail page does not lead to the head "
+                "of its folio");
+  return {};
+}
+
+Result<pte_layout> find_layout(const MachineMemory& memory, const KnownPages& pages,
                                const LayoutProbe& probe) {
+  pte_probe last{};
   for (const unsigned levels : {memory.five_levels ? 5U : 4U, memory.five_levels ? 4U : 5U}) {
     pte_layout layout = layout_without_bases(memory, levels);
     auto seen = probe(layout);
@@ -122,19 +147,21 @@ Result<pte_layout> find_layout(const MachineMemory& memory, const KnownPage& pag
       layout.page_offset = guess;
       seen = probe(layout);
       if (!seen) return tl::unexpected(seen.error());
-      if (proves(*seen, page)) break;
+      if (has_content(*seen, pages)) break;
     }
-    if (!proves(*seen, page)) continue;
+    if (!has_content(*seen, pages)) continue;
 
+    // More than one guess may hit a descriptor with the right index.
     for (const uint64_t guess : vmemmap_guesses(memory, levels, seen->some_page)) {
       layout.vmemmap = guess;
       seen = probe(layout);
       if (!seen) return tl::unexpected(seen.error());
-      if (seen->folio_index == page.addr / kPageSize) return layout;
+      if (proven(*seen, pages)) return layout;
+      if (has_index(*seen, pages) || last.content == 0) last = *seen;
     }
-    return fail(ENOTSUP, "the page descriptors of this kernel were not found or not understood");
+    return tl::unexpected(proven(last, pages).error());
   }
-  return fail(ENOTSUP, "the page tables of this kernel were not found or not understood");
+  return tl::unexpected(proven(last, pages).error());
 }
 
 }  // namespace damonfs

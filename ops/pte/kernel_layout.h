@@ -40,18 +40,24 @@ std::vector<uint64_t> page_offset_guesses(const MachineMemory& memory, unsigned 
 std::vector<uint64_t> vmemmap_guesses(const MachineMemory& memory, unsigned levels,
                                       uint64_t some_page);
 
-// A page whose look-up can be checked: mapped, writable, at `addr`, holding `content` there.
-struct KnownPage {
+// Pages whose look-up can be checked, of this process: one at `addr`, holding `content` there and
+// mapped nowhere else, and one that is mapped at `twin_addr` and at one more address.
+struct KnownPages {
   uint64_t addr = 0;
   uint64_t content = 0;
+  uint64_t twin_addr = 0;
 };
 
-// Looks the known page up with a layout.
+// Whether what a probe saw with a layout is what is known of the pages. ENOTSUP: it is not, the
+// message names what was read wrongly.
+Result<> proven(const pte_probe& seen, const KnownPages& pages);
+
+// Looks the known pages up with a layout.
 using LayoutProbe = std::function<Result<pte_probe>(const pte_layout&)>;
 
-// Finds the layout with which `probe` gives back what is known of `page`. ENOTSUP when there is
+// Finds the layout with which `probe` gives back what is known of the pages. ENOTSUP when there is
 // none.
-Result<pte_layout> find_layout(const MachineMemory& memory, const KnownPage& page,
+Result<pte_layout> find_layout(const MachineMemory& memory, const KnownPages& pages,
                                const LayoutProbe& probe);
 
 }  // namespace damonfs

@@ -10,91 +10,103 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <optional>
 #include <random>
 #include <string_view>
+#include <vector>
 
 #include "core/base/fd.h"
 #include "core/base/page_size.h"
+#include "ops/pte/bpf_loader.h"
 #include "ops/pte/kernel_layout.h"
 #include "pte_walk.skel.h"
 
 namespace damonfs {
 namespace {
 
-// libbpf's talk, which is long and of use only to who works on the program, goes to the debug log.
-int log_libbpf(libbpf_print_level level, const char* format, va_list arguments) {
-  if (level == LIBBPF_DEBUG || !spdlog::should_log(spdlog::level::debug)) return 0;
-  char* text = nullptr;
-  const int length = ::vasprintf(&text, format, arguments);
-  if (length < 0) return 0;
-  spdlog::debug("libbpf: {}", text);
-  std::free(text);
-  return length;
+constexpr int kTries = 3;
+
+// What the program reads without asking whether it is there.
+const std::vector<KernelNeed>& needs() {
+  static const std::vector<KernelNeed> all{
+      {"struct page", {"compound_head", "compound_info"}},
+      {"struct folio", {"index"}},
+      {"struct folio", {"_mapcount"}},
+      {"enum pageflags", {"PG_lru"}},
+      {"enum pageflags", {"PG_head"}},
+      {"enum pageflags", {"PG_mlocked"}},
+      {"struct mm_struct", {"mm_users"}},
+      {"struct mm_struct", {"pgd"}},
+      {"struct file", {"private_data"}},
+      {"struct fdtable", {"max_fds"}},
+      {"struct fdtable", {"fd"}},
+      {"struct files_struct", {"fdt"}},
+      {"struct vm_struct", {"pages"}},
+      {"struct task_struct", {"files"}},
+  };
+  return all;
 }
 
-// A page of this process with a content that occurs nowhere else. Unmapped with it.
-class OwnPage {
+// A page of this process, unmapped with this; children do not get it.
+class Mapping {
  public:
-  OwnPage()
-      : memory_(::mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                       0)) {
-    if (!valid()) return;
-    ::madvise(memory_, kPageSize, MADV_NOHUGEPAGE);
-    std::random_device random;
-    const uint64_t content = (static_cast<uint64_t>(random()) << 32 | random()) | 1;
-    std::memcpy(memory_, &content, sizeof(content));
-    known_ = {reinterpret_cast<uint64_t>(memory_), content};
+  // Of memory of its own; `sharing`: MAP_PRIVATE or MAP_SHARED.
+  static Mapping make(int sharing) {
+    return Mapping(
+        ::mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0));
   }
-  ~OwnPage() {
+  // Of the memory of another one, which is shared, at one more address.
+  static Mapping twin_of(const Mapping& other) {
+    return Mapping(other.valid() ? ::mremap(other.memory_, 0, kPageSize, MREMAP_MAYMOVE)
+                                 : MAP_FAILED);
+  }
+  ~Mapping() {
     if (valid()) ::munmap(memory_, kPageSize);
   }
-  OwnPage(const OwnPage&) = delete;
-  OwnPage& operator=(const OwnPage&) = delete;
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
 
   [[nodiscard]] bool valid() const { return memory_ != MAP_FAILED; }
-  [[nodiscard]] const KnownPage& known() const { return known_; }
+  [[nodiscard]] uint64_t addr() const { return reinterpret_cast<uint64_t>(memory_); }
+  void fill(uint64_t content) const { std::memcpy(memory_, &content, sizeof(content)); }
 
  private:
+  explicit Mapping(void* memory) : memory_(memory) {
+    if (!valid()) return;
+    ::madvise(memory_, kPageSize, MADV_NOHUGEPAGE);
+    ::madvise(memory_, kPageSize, MADV_DONTFORK);
+  }
+
   void* memory_;
-  KnownPage known_;
 };
 
-Error explain_load_failure(int code) {
-  switch (code) {
-    case EPERM:
-      return {EPERM,
-              "the kernel refuses to load the BPF program that reads page tables: it takes CAP_BPF "
-              "and CAP_PERFMON (or CAP_SYS_ADMIN) in the initial user namespace, and a kernel that "
-              "is not locked down for confidentiality"};
-    case ENOSYS:
-      return {ENOSYS, "the kernel was built without the bpf() system call (CONFIG_BPF_SYSCALL)"};
-    case EACCES:
-    case EINVAL:
-      return {ENOTSUP,
-              "the kernel does not accept the BPF program that reads page tables: it is too old "
-              "(before 5.17) or locked down for confidentiality; the debug log has its reasons"};
-    default:
-      return {code, fmt::format("loading the BPF program that reads page tables failed: {}",
-                                std::strerror(code))};
+// Two pages of this process: one with a content that occurs nowhere else, and one that is mapped
+// twice. They are there until this ends.
+class OwnPages {
+ public:
+  OwnPages() {
+    if (!valid()) return;
+    std::random_device random;
+    const uint64_t content = (static_cast<uint64_t>(random()) << 32 | random()) | 1;
+    single_.fill(content);
+    twin_.fill(content);
+    other_twin_.fill(content);
+    known_ = {single_.addr(), content, twin_.addr()};
   }
-}
 
-Result<pte_walk*> load_program() {
-  libbpf_set_print(log_libbpf);
-  pte_walk* program = pte_walk__open();
-  if (program == nullptr) return tl::unexpected(explain_load_failure(errno));
-  if (const int error = pte_walk__load(program); error != 0) {
-    pte_walk__destroy(program);
-    return tl::unexpected(explain_load_failure(-error));
+  [[nodiscard]] bool valid() const {
+    return single_.valid() && twin_.valid() && other_twin_.valid();
   }
-  return program;
-}
+  [[nodiscard]] const KnownPages& known() const { return known_; }
+
+ private:
+  Mapping single_ = Mapping::make(MAP_PRIVATE);
+  Mapping twin_ = Mapping::make(MAP_SHARED);
+  Mapping other_twin_ = Mapping::twin_of(twin_);
+  KnownPages known_;
+};
 
 // The layout is the kernel's, the same for every walker of this process.
 std::mutex layout_mutex;
@@ -106,8 +118,8 @@ std::atomic<pte_walk*> spare_program = nullptr;
 }  // namespace
 
 void PageWalker::PutAside::operator()(pte_walk* program) const {
-  if (pte_walk* before = spare_program.exchange(program); before != nullptr)
-    pte_walk__destroy(before);
+  pte_walk* unused = keep ? spare_program.exchange(program) : program;
+  if (unused != nullptr) pte_walk__destroy(unused);
 }
 
 PageWalker::PageWalker(Program program) : program_(std::move(program)) {}
@@ -117,21 +129,20 @@ Result<std::unique_ptr<PageWalker>> PageWalker::load(const Paths& paths) {
   utsname system{};
   if (::uname(&system) != 0 || std::string_view(system.machine) != "x86_64")
     return fail(ENOTSUP, "page tables are understood on x86-64 only, not on {}", system.machine);
-  const std::string btf = paths.sys + "/kernel/btf/vmlinux";
-  if (::access(btf.c_str(), R_OK) != 0)
-    return fail(ENOENT,
-                "the kernel describes no types of its own ({} is missing): it was built "
-                "without CONFIG_DEBUG_INFO_BTF",
-                btf);
-
-  Program program(spare_program.exchange(nullptr));
+  // What is said below another path need not be so of the next kernel that is read there.
+  const bool remember = paths.sys == Paths().sys;
+  Program program(remember ? spare_program.exchange(nullptr) : nullptr, {remember});
   if (!program) {
-    auto loaded = load_program();
+    auto loaded = load_bpf<pte_walk>(paths, needs());
     if (!loaded) return tl::unexpected(loaded.error());
     program.reset(*loaded);
   }
   std::unique_ptr<PageWalker> walker(new PageWalker(std::move(program)));
-  if (auto settled = walker->settle_layout(paths); !settled) return tl::unexpected(settled.error());
+  // A page may be moved by the kernel just when it is looked up.
+  auto settled = walker->settle_layout(paths, remember);
+  for (int tries = 1; !settled && settled.error().code == ENOTSUP && tries < kTries; ++tries)
+    settled = walker->settle_layout(paths, remember);
+  if (!settled) return tl::unexpected(settled.error());
   return walker;
 }
 
@@ -162,32 +173,33 @@ Result<pte_probe> PageWalker::probe(const pte_layout& layout) {
   return shared.probe;
 }
 
-Result<> PageWalker::settle_layout(const Paths& paths) {
-  const OwnPage page;
-  if (!page.valid()) return fail(ENOMEM, "no memory for a page to try the page walk on");
+Result<> PageWalker::settle_layout(const Paths& paths, bool remember) {
+  const OwnPages pages;
+  if (!pages.valid()) return fail(ENOMEM, "no memory for pages to try the page walk on");
   const Fd self(::open((paths.proc + "/self/environ").c_str(), O_RDONLY | O_CLOEXEC));
   if (!self.valid()) return fail(errno, "{}/self/environ: {}", paths.proc, std::strerror(errno));
-  pte_slot& slot = slots().front();
-  slot.addr = page.known().addr;
-  slot.fd = self.get();
+  slots()[0].addr = pages.known().addr;
+  slots()[0].fd = self.get();
+  slots()[1].addr = pages.known().twin_addr;
 
   const std::lock_guard lock(layout_mutex);
-  if (!known_layout) {
+  if (!remember || !known_layout) {
     const auto memory = MachineMemory::read(paths);
     if (!memory) return tl::unexpected(memory.error());
-    const auto found = find_layout(*memory, page.known(),
+    const auto found = find_layout(*memory, pages.known(),
                                    [this](const pte_layout& layout) { return probe(layout); });
     if (!found) return tl::unexpected(found.error());
-    known_layout = *found;
-    spdlog::debug("page tables: {} levels, memory at {:#x}, descriptors at {:#x}", found->levels,
-                  found->page_offset, found->vmemmap);
+    if (remember) known_layout = *found;
+    const pte_probe& seen = program_->bss->shared.probe;
+    spdlog::debug(
+        "page tables: {} levels, memory at {:#x}, descriptors at {:#x}; the tail page at {:#x} is "
+        "of the head at {:#x}",
+        found->levels, found->page_offset, found->vmemmap, seen.tail, seen.head);
     return {};
   }
   const auto seen = probe(*known_layout);
   if (!seen) return tl::unexpected(seen.error());
-  if (seen->content != page.known().content)
-    return fail(ENOTSUP, "the page walk does not find a page that is there");
-  return {};
+  return proven(*seen, pages.known());
 }
 
 }  // namespace damonfs

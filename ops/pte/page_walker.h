@@ -16,13 +16,15 @@ namespace damonfs {
 
 // A walker of page tables, with a program and a map of its own in the kernel. Owned by one
 // PteBackend and used on one thread; any number may exist at the same time. Invariant: the kernel's
-// memory layout was proven, on a page of this process, before the first walk.
+// memory layout was proven, on pages of this process, before the first walk.
 class PageWalker {
  public:
   // Finds the layout (once a process; it is remembered) and loads the program, which takes the
-  // kernel a tenth of a second: so that of the last walker that went is kept for the next. ENOTSUP:
-  // not an x86-64 kernel that it understands; ENOENT: the kernel has no BTF; EPERM: not allowed;
-  // else what the kernel said.
+  // kernel a tenth of a second: so that of the last walker that went is kept for the next. With
+  // another `paths.sys` than the kernel's own, nothing is kept or remembered. ENOTSUP: not an
+  // x86-64 kernel that it understands, the message says what is missing or reads wrongly; ENOENT:
+  // the kernel has no BTF; ENOSYS: it is too old; EPERM: not allowed or locked down; else what the
+  // kernel said.
   static Result<std::unique_ptr<PageWalker>> load(const Paths& paths);
   ~PageWalker();
   PageWalker(const PageWalker&) = delete;
@@ -42,12 +44,13 @@ class PageWalker {
 
  private:
   struct PutAside {
+    bool keep = true;
     void operator()(pte_walk* program) const;
   };
   using Program = std::unique_ptr<pte_walk, PutAside>;
 
   explicit PageWalker(Program program);
-  Result<> settle_layout(const Paths& paths);
+  Result<> settle_layout(const Paths& paths, bool remember);
   Result<pte_probe> probe(const pte_layout& layout);
 
   Program program_;

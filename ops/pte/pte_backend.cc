@@ -21,6 +21,9 @@ void PteBackend::prepare(std::span<Sample> samples) {
   ager_->forget_unused();
   ager_->set_queries(samples, queries_);
   ager_->make_old(queries_, aged_);
+  for (size_t i = 0; i < aged_.size(); ++i) {
+    if (aged_[i].young) sweeper_.note_accessed(queries_[i].space->process(), queries_[i].addr);
+  }
 }
 
 void PteBackend::check(std::span<Sample> samples) {

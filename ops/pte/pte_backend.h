@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/backend/accessed_bits.h"
-#include "ops/backend/page_ages.h"
+#include "ops/backend/vaddr_backend.h"
+#include "ops/backend/young_test.h"
 #include "ops/procfs/paths.h"
 #include "ops/pte/accessed_bit_clearer.h"
 #include "ops/pte/pte_sweeper.h"
@@ -40,7 +40,6 @@ class PteBackend final : public VaddrBackend, public YoungTest {
   void look(std::span<Sample> samples) override;
   [[nodiscard]] Sweeper* sweeper() override { return &sweeper_; }
   [[nodiscard]] YoungTest* young_test() override { return this; }
-  [[nodiscard]] std::string_view name() const override { return "pte"; }
 
   void young(const Process& process, std::span<const uint64_t> addrs,
              std::span<bool> young) override;

@@ -111,7 +111,7 @@ PteSweeper::Swept& PteSweeper::swept(const std::shared_ptr<const Process>& proce
   const auto known = swept_.find(process.get());
   if (known != swept_.end() && !known->second.process.expired()) return known->second;
   std::erase_if(swept_, [](const auto& entry) { return entry.second.process.expired(); });
-  return swept_[process.get()] = {process, {}};
+  return swept_[process.get()] = {process, {}, {}};
 }
 
 Result<CopiedTables> PteSweeper::read(AddressSpace& space, AddrRange range) {
@@ -144,6 +144,31 @@ void PteSweeper::remember_stuck(Swept& swept, std::span<const LeafBlock> blocks)
     if (!block.stuck.any()) continue;
     Stuck& stuck = swept.stuck.try_emplace(block.addr, Stuck{{}, kTrustedSweeps}).first->second;
     stuck.leaves = stuck.leaves | block.stuck;
+  }
+}
+
+void PteSweeper::note_accessed(const Process& process, uint64_t addr) {
+  const auto known = swept_.find(&process);
+  if (known == swept_.end()) return;
+  known->second.sampled[addr >> PTE_PMD_SHIFT << PTE_PMD_SHIFT].set(index_at(addr, PTE_PAGE_SHIFT));
+}
+
+void PteSweeper::recall_sampled(Swept& swept, std::span<LeafBlock> blocks) {
+  if (swept.sampled.empty()) return;
+  for (LeafBlock& block : blocks) {
+    if (block.shift == PTE_PAGE_SHIFT) {
+      const auto known = swept.sampled.find(block.addr);
+      if (known == swept.sampled.end()) continue;
+      const EntrySet seen = known->second & block.resident;
+      block.young = block.young | seen;
+      known->second = known->second.without(seen);
+      if (!known->second.any()) swept.sampled.erase(known);
+      continue;
+    }
+    for (unsigned leaf = block.resident.next_set(0); leaf < EntrySet::kSize;
+         leaf = block.resident.next_set(leaf + 1)) {
+      if (swept.sampled.erase(block.addr_of(leaf)) != 0) block.young.set(leaf);
+    }
   }
 }
 
@@ -187,6 +212,7 @@ Result<SweepPiece> PteSweeper::sweep(const Target& target, AddrRange range, Swee
     if (auto made = ager_.make_old(space, blocks_, read_again, piece.cost); !made)
       return tl::unexpected(made.error());
     remember_stuck(known, blocks_);
+    recall_sampled(known, blocks_);
   }
   for (const LeafBlock& block : blocks_) {
     piece.cost.pages_read += block.resident.count();

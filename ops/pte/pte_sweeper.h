@@ -17,7 +17,8 @@ namespace damonfs {
 
 // Sweeps the address spaces of processes: copies their page tables as a whole (TableReader) and
 // makes old what is young (BlockAger). Owned by one PteBackend and used on its thread. Memory: 1
-// MiB for copies, and 64 bytes for each 2 MiB of pages that are unknown.
+// MiB for copies, and 64 bytes for each 2 MiB of pages that are unknown, or that samples found
+// accessed.
 //
 // Reading takes no lock of the process. A table that goes away while it is copied is noticed. A
 // page that is accessed after its table was copied and before it is made old counts as accessed
@@ -33,6 +34,10 @@ class PteSweeper final : public Sweeper {
   Result<SweepPiece> sweep(const Target& target, AddrRange range, SweepMode mode,
                            std::vector<SweptRun>& runs) override;
 
+  // A sample found the page at `addr` accessed and made it old: the next sweep has to tell. Nothing
+  // for a process that was never swept.
+  void note_accessed(const Process& process, uint64_t addr);
+
  private:
   static constexpr unsigned kTrustedSweeps = 8;
 
@@ -44,6 +49,8 @@ class PteSweeper final : public Sweeper {
   struct Swept {
     std::weak_ptr<const Process> process;
     std::unordered_map<uint64_t, Stuck> stuck;  // by address of the block
+    // Pages that samples found accessed since the last sweep, by address / 2 MiB * 2 MiB.
+    std::unordered_map<uint64_t, EntrySet> sampled;
   };
 
   Result<> load();
@@ -51,6 +58,7 @@ class PteSweeper final : public Sweeper {
   // Copies tables for `range`, with the address space that the process has by now.
   Result<CopiedTables> read(AddressSpace& space, AddrRange range);
   void recall_stuck(Swept& swept, std::span<LeafBlock> blocks);
+  static void recall_sampled(Swept& swept, std::span<LeafBlock> blocks);
   void remember_stuck(Swept& swept, std::span<const LeafBlock> blocks);
   // Leaves as many blocks as one piece may make old; the end of the last one.
   uint64_t cut(uint64_t next);

@@ -27,8 +27,10 @@ struct counter {
   int counter;
 } RELOCATED;
 
+/* What links a tail page to the first one of its folio. Kernels have one of the two. */
 struct page {
-  unsigned long compound_head;
+  unsigned long compound_head; /* before 7.1 */
+  unsigned long compound_info; /* since 7.1 */
 } RELOCATED;
 
 struct folio {
@@ -83,6 +85,10 @@ struct task_struct {
 #define VARYING (ACCESSED | DIRTY | SOFT_DIRTY | SAVED_DIRTY)
 
 #define NO_KEY (~0ull)
+
+/* A link of a tail page that is a mask has ones in all the upper half: the descriptors of a folio
+ * are less than 4 GiB. No address of a descriptor has: the kernel's text and modules lie there. */
+#define MASKS_FROM (~0ull << 32)
 
 struct pte_shared shared;
 
@@ -205,6 +211,27 @@ static __always_inline bool maps_user(__u64 addr) {
   return addr >> (shared.layout.levels == 5 ? 56 : 47) == 0;
 }
 
+/* Descriptor of the first page of the folio that `page` is of; 0 if that is not understood. A link
+ * with bit 0 set makes it a tail page. The rest of the link is the first descriptor's address, or,
+ * where compound_info has masks, what is to be left of the tail page's own address. The kernel has
+ * masks if it can save memory for descriptors of hugetlb pages and the size of a descriptor is a
+ * power of two; each link tells by itself which kind it is. */
+static __always_inline __u64 head_of(__u64 page, __u64 size) {
+  const struct page* descriptor = (const struct page*)page;
+  __u64 link;
+
+  if (bpf_core_field_exists(descriptor->compound_info))
+    link = BPF_CORE_READ(descriptor, compound_info);
+  else if (bpf_core_field_exists(descriptor->compound_head))
+    link = BPF_CORE_READ(descriptor, compound_head);
+  else
+    return 0;
+  if (!(link & 1)) return page;
+  link -= 1;
+  if (link < MASKS_FROM) return link >= shared.layout.vmemmap && link < page ? link : 0;
+  return size & (size - 1) ? 0 : page & link;
+}
+
 /* How often a page, or a folio mapped as one, is mapped. The kernel's counters start at -1. */
 static __always_inline int mappings(const struct folio* folio, bool large) {
   int count = BPF_CORE_READ(folio, _mapcount.counter) + 1;
@@ -241,7 +268,9 @@ static __always_inline __u8 age_by_extent(struct pte_slot* slot, __u64 table, __
   struct extent extent = {.whole = false};
   __u32 order, pages, first;
 
-  if (!bpf_core_field_exists(folio->_large_mapcount) || !(entry & PRESENT)) return PTE_AGE_WHOLE;
+  if (!bpf_core_field_exists(folio->_large_mapcount) ||
+      !bpf_core_field_exists(folio->_flags_1) || !(entry & PRESENT))
+    return PTE_AGE_WHOLE;
   order = BPF_CORE_READ(folio, _flags_1) & 0xff;
   if (order > PTE_PMD_SHIFT - PTE_PAGE_SHIFT) return PTE_AGE_WHOLE;
   pages = 1u << order;
@@ -270,16 +299,15 @@ static __always_inline __u8 ageing_of(struct pte_slot* slot, __u64 table, __u64 
   const __u64 mlocked = 1ull << bpf_core_enum_value(enum pageflags, PG_mlocked);
   const __u64 size = bpf_core_type_size(struct page);
   __u64 phys = physical(entry);
-  __u64 page, head, flags, link;
+  __u64 page, head, flags;
   bool large;
 
   if (shift > PTE_PMD_SHIFT || (shift == PTE_PAGE_SHIFT && entry & SPECIAL)) return PTE_AGE_NEVER;
   if (!shared.layout.vmemmap || phys >= shared.layout.phys_end) return PTE_AGE_NEVER;
 
   page = shared.layout.vmemmap + (phys >> PTE_PAGE_SHIFT) * size;
-  link = BPF_CORE_READ((const struct page*)page, compound_head);
-  head = link & 1 ? link - 1 : page;
-  if (head < shared.layout.vmemmap || head > page) return PTE_AGE_NEVER;
+  head = head_of(page, size);
+  if (!head) return PTE_AGE_NEVER;
   flags = read_word(head); /* the first word, as the kernel itself asserts */
   large = head != page || flags & head_page;
 
@@ -331,33 +359,67 @@ int walk_pages(struct pte_args* args) {
   return 0;
 }
 
-/* Fills shared.probe for slots[0], with the layout there is so far. */
+/* Physical address of the small page that `addr` of the walk's address space is in; NO_PHYS if
+ * there is none. */
+#define NO_PHYS (~0ull)
+static __always_inline __u64 phys_of(struct walk* walk, __u64 addr) {
+  __u64 entry, phys;
+  __u8 shift;
+
+  if (!walk->pgd || !maps_user(addr)) return NO_PHYS;
+  entry = leaf_of(walk, addr, &shift);
+  if (!(entry & PRESENT) || shift != PTE_PAGE_SHIFT) return NO_PHYS;
+  phys = physical(entry);
+  return phys < shared.layout.phys_end ? phys : NO_PHYS;
+}
+
+static __always_inline __u64 descriptor_of(__u64 phys) {
+  return shared.layout.vmemmap + (phys >> PTE_PAGE_SHIFT) * bpf_core_type_size(struct page);
+}
+
+/* Looks at a tail page: the one that the second page of this thread's task_struct is in. A
+ * task_struct is larger than a page, and what it lies in is a folio. */
+static __always_inline void probe_tail(const struct task_struct* task) {
+  const __u64 head_page = 1ull << bpf_core_enum_value(enum pageflags, PG_head);
+  const __u64 size = bpf_core_type_size(struct page);
+  __u64 second = (__u64)task + (1ull << PTE_PAGE_SHIFT);
+  __u64 tail, head;
+
+  if (bpf_core_type_size(struct task_struct) <= 1ull << PTE_PAGE_SHIFT) return;
+  second -= shared.layout.page_offset;
+  if (second >= shared.layout.phys_end) return;
+  tail = descriptor_of(second);
+  head = head_of(tail, size);
+  shared.probe.tail = tail;
+  shared.probe.head = head;
+  shared.probe.head_is_head =
+      head && head != tail && head_of(head, size) == head && read_word(head) & head_page;
+}
+
+/* Fills shared.probe for the pages at slots[0] and slots[1], with the layout there is so far. */
 SEC("syscall")
 int probe_page(void* args) {
   struct task_struct* task = (struct task_struct*)bpf_get_current_task();
   struct walk walk = {.fd = -1};
-  __u64 addr = shared.slots[0].addr;
   __u64 phys;
-  __u8 shift;
 
-  shared.probe.some_page = 0;
+  __builtin_memset(&shared.probe, 0, sizeof(shared.probe));
   if (bpf_core_field_exists(task->stack_vm_area))
     shared.probe.some_page = read_word((__u64)BPF_CORE_READ(task, stack_vm_area, pages));
   enter(&walk, shared.slots[0].fd);
   shared.probe.pgd = walk.pgd;
-  shared.probe.content = 0;
-  shared.probe.folio_index = 0;
-  if (!walk.pgd || !maps_user(addr)) return 0;
-  phys = leaf_of(&walk, addr, &shift);
-  if (!(phys & PRESENT) || shift != PTE_PAGE_SHIFT) return 0;
-  phys = physical(phys);
-  if (phys >= shared.layout.phys_end) return 0;
-  shared.probe.content = read_word(shared.layout.page_offset + phys + (addr & 4095));
-  if (shared.layout.vmemmap) {
-    const struct folio* folio =
-        (const struct folio*)(shared.layout.vmemmap +
-                              (phys >> PTE_PAGE_SHIFT) * bpf_core_type_size(struct page));
-    shared.probe.folio_index = BPF_CORE_READ(folio, index);
-  }
+
+  phys = phys_of(&walk, shared.slots[0].addr);
+  if (phys == NO_PHYS) return 0;
+  shared.probe.content =
+      read_word(shared.layout.page_offset + phys + (shared.slots[0].addr & 4095));
+  if (!shared.layout.vmemmap) return 0;
+  shared.probe.folio_index = BPF_CORE_READ((const struct folio*)descriptor_of(phys), index);
+  shared.probe.mappings = mappings((const struct folio*)descriptor_of(phys), false);
+
+  phys = phys_of(&walk, shared.slots[1].addr);
+  if (phys == NO_PHYS) return 0;
+  shared.probe.twin_mappings = mappings((const struct folio*)descriptor_of(phys), false);
+  probe_tail(task);
   return 0;
 }

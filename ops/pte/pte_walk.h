@@ -49,12 +49,20 @@ struct pte_layout {
   __u32 reserved;
 };
 
-/* What a run of `probe_page` tells of the page at slots[0].addr, to check a layout by. */
+/* What a run of `probe_page` tells, to check a layout by: of the pages at slots[0].addr and
+ * slots[1].addr, which the kernel maps once and twice, and of a page that is the tail of a folio.
+ */
 struct pte_probe {
-  __u64 pgd;         /* kernel address of the top page table; 0: no address space */
-  __u64 some_page;   /* kernel address of some page descriptor; 0: none found */
-  __u64 content;     /* the eight bytes at the address, read through page_offset */
-  __u64 folio_index; /* its descriptor's idea of the address, in pages */
+  __u64 pgd;           /* kernel address of the top page table; 0: no address space */
+  __u64 some_page;     /* kernel address of some page descriptor; 0: none found */
+  __u64 content;       /* the eight bytes at slots[0].addr, read through page_offset */
+  __u64 folio_index;   /* its descriptor's idea of the address, in pages */
+  __u64 tail;          /* kernel address of a tail page's descriptor; 0: none found */
+  __u64 head;          /* that of its folio's first page, as the tail says; 0: not understood */
+  __u32 head_is_head;  /* whether the latter says so of itself */
+  __s32 mappings;      /* of the page at slots[0].addr */
+  __s32 twin_mappings; /* of the page at slots[1].addr */
+  __u32 reserved;
 };
 
 /* Argument of a run of `walk_pages`. */

@@ -4,9 +4,9 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
+#include "ops/pte/bpf_loader.h"
 #include "sweep.skel.h"
 
 namespace damonfs {
@@ -22,14 +22,11 @@ void TableReader::Destroy::operator()(sweep* program) const { sweep__destroy(pro
 TableReader::~TableReader() = default;
 
 Result<std::unique_ptr<TableReader>> TableReader::load(const pte_layout& layout) {
-  sweep* program = sweep__open_and_load();
-  if (program == nullptr) {
-    const int error = errno;
-    return fail(error, "loading the BPF program that reads page tables failed: {}",
-                std::strerror(error));
-  }
-  program->bss->shared.layout = layout;
-  return std::unique_ptr<TableReader>(new TableReader(program));
+  // The types that it reads are among those that PageWalker, which found the layout, has checked.
+  const auto program = load_bpf<sweep>(Paths(), {});
+  if (!program) return tl::unexpected(program.error());
+  (*program)->bss->shared.layout = layout;
+  return std::unique_ptr<TableReader>(new TableReader(*program));
 }
 
 Result<> TableReader::run(int fd, AddrRange range, uint32_t max_tables) {

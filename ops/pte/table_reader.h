@@ -25,8 +25,8 @@ struct CopiedTables {
 // PteSweeper and used on one thread.
 class TableReader {
  public:
-  // Loads the program, for a kernel with this layout (PageWalker::layout()). What the kernel said
-  // when it does not take it.
+  // Loads the program, for a kernel with this layout (PageWalker::layout()). Errors are those of
+  // load_bpf().
   static Result<std::unique_ptr<TableReader>> load(const pte_layout& layout);
   ~TableReader();
   TableReader(const TableReader&) = delete;

@@ -35,13 +35,13 @@ void append(std::vector<RmapSource::Run>& runs, uint64_t addr, uint64_t frame) {
 
 }  // namespace
 
-ProcfsPageTables::ProcfsPageTables(Paths paths, ProtectedList spared, std::vector<pid_t> only)
+ProcfsRmapSource::ProcfsRmapSource(Paths paths, ProtectedList protect, std::vector<pid_t> only)
     : paths_(std::move(paths)),
-      spared_(std::move(spared)),
+      protect_(std::move(protect)),
       only_(std::move(only)),
       frames_(paths_) {}
 
-Result<std::vector<pid_t>> ProcfsPageTables::processes() {
+Result<std::vector<pid_t>> ProcfsRmapSource::processes() {
   if (!only_.empty()) return only_;
   std::vector<pid_t> pids;
   std::error_code error;
@@ -57,12 +57,12 @@ Result<std::vector<pid_t>> ProcfsPageTables::processes() {
                 [&](const auto& held) { return !std::ranges::binary_search(pids, held.first); });
   std::stable_partition(pids.begin(), pids.end(), [&](pid_t pid) {
     const auto process = hold(pid);
-    return process && spared_.covers(**process);
+    return process && protect_.covers(**process);
   });
   return pids;
 }
 
-Result<std::shared_ptr<const Process>> ProcfsPageTables::hold(pid_t pid) {
+Result<std::shared_ptr<const Process>> ProcfsRmapSource::hold(pid_t pid) {
   auto& held = held_[pid];
   if (held != nullptr && held->exists()) return held;
   held.reset();
@@ -75,7 +75,7 @@ Result<std::shared_ptr<const Process>> ProcfsPageTables::hold(pid_t pid) {
   return held;
 }
 
-Result<MappingProcess> ProcfsPageTables::open(pid_t pid) {
+Result<MappingProcess> ProcfsRmapSource::open(pid_t pid) {
   info_.reset();
   auto opened = hold(pid);
   if (!opened) return tl::unexpected(opened.error());
@@ -93,10 +93,10 @@ Result<MappingProcess> ProcfsPageTables::open(pid_t pid) {
   auto info = ProcessPages::open(*process, frames_);
   if (!info) return tl::unexpected(info.error());
   info_ = *std::move(info);
-  return MappingProcess{process, spared_.covers(*process)};
+  return MappingProcess{process, protect_.covers(*process)};
 }
 
-bool ProcfsPageTables::read(std::vector<Run>& runs) {
+bool ProcfsRmapSource::read(std::vector<Run>& runs) {
   if (!info_) return false;
   RangeList window;
   for (uint64_t room = kScanWindow; room > 0 && next_ < mappings_.size();) {

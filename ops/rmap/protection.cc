@@ -9,11 +9,12 @@
 #include <optional>
 
 #include "core/base/read_whole.h"
+#include "ops/procfs/device_access.h"
 
 namespace damonfs {
 namespace {
 
-constexpr size_t kMostOfComm = 15;  // the kernel keeps no more of a name
+constexpr size_t kMaxOfComm = 15;  // the kernel keeps no more of a name
 
 std::optional<std::string> read_file(const Process& process, const char* name) {
   const auto file = process.open_file(name, O_RDONLY);
@@ -57,7 +58,7 @@ Result<> ProtectedList::add(std::string_view words) {
   const std::string_view value =
       equals == std::string_view::npos ? std::string_view() : words.substr(equals + 1);
   if (kind == "comm" && !value.empty()) {
-    comms.emplace_back(value.substr(0, kMostOfComm));
+    comms.emplace_back(value.substr(0, kMaxOfComm));
     return {};
   }
   if (kind == "cgroup" && value.starts_with('/') && (value == "/" || !value.ends_with('/'))) {
@@ -73,8 +74,24 @@ Result<> ProtectedList::add(std::string_view words) {
   return fail(EINVAL, "'{}' is none of comm=NAME, cgroup=/PATH, pid=N", words);
 }
 
+Result<> ProtectedList::hold(const Paths& paths) {
+  for (const pid_t pid : pids) {
+    auto process = Process::open(pid, paths);
+    if (!process) {
+      return fail(process.error().code, "pid={} is to be spared: {}", pid, process.error().message);
+    }
+    processes.push_back(*std::move(process));
+  }
+  return {};
+}
+
 bool ProtectedList::covers(const Process& process) const {
-  if (std::ranges::find(pids, process.pid()) != pids.end()) return true;
+  for (size_t i = 0; i < pids.size(); ++i) {
+    const bool is_it =
+        i < processes.size() ? processes[i]->same_as(process) : pids[i] == process.pid();
+    if (is_it) return true;
+  }
+  if (devices && !device_access(process).empty()) return true;
   if (!comms.empty()) {
     auto comm = read_file(process, "comm");
     if (!comm) return process.exists();

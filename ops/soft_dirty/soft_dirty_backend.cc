@@ -3,13 +3,15 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <string>
 
-#include "core/base/stretches.h"
+#include "core/base/runs.h"
 #include "core/target.h"
+#include "ops/base/steady_clock.h"
 #include "ops/procfs/process.h"
 
 namespace damonfs {
@@ -26,7 +28,13 @@ Result<> clear_soft_dirty(const Process& process) {
 
 }  // namespace
 
-Result<std::unique_ptr<SoftDirty>> SoftDirty::open(const Paths& paths) {
+Result<std::unique_ptr<SoftDirtyBackend>> SoftDirtyBackend::open(const Paths& paths) {
+  static const SteadyClock machine;
+  return open(paths, machine);
+}
+
+Result<std::unique_ptr<SoftDirtyBackend>> SoftDirtyBackend::open(const Paths& paths,
+                                                                 const Clock& clock) {
   const std::string path = paths.proc + "/self/pagemap";
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return fail(errno, "cannot open {}: {}", path, std::strerror(errno));
@@ -40,32 +48,65 @@ Result<std::unique_ptr<SoftDirty>> SoftDirty::open(const Paths& paths) {
   if (size != sizeof(entry) || !entry.soft_dirty()) {
     return fail(ENOSYS, "the kernel keeps no soft-dirty bits (CONFIG_MEM_SOFT_DIRTY)");
   }
-  return std::make_unique<SoftDirty>();
+  return std::make_unique<SoftDirtyBackend>(clock);
 }
 
-void SoftDirty::prepare(std::span<Sample> samples) {
+void SoftDirtyBackend::prepare(std::span<Sample> samples) {
   not_cleared_.clear();
-  for_each_run(samples, &Sample::target, [this](std::span<const Sample> of_one) {
+  written_before_.assign(samples.size(), false);
+  for (auto& [process, clearing] : clearings_) clearing.used = false;
+  size_t first = 0;
+  for_each_run(samples, &Sample::target, [&](std::span<const Sample> of_one) {
     const Target* target = of_one.front().target;
-    const auto cleared = clear_soft_dirty(static_cast<const Process&>(*target->handle));
-    if (cleared) return;
-    not_cleared_.insert(target);
-    const int code = cleared.error().code;
-    if (code == ESRCH || code == ENOENT) return;  // it is gone
+    Clearing& clearing = clearings_[target->handle];
+    clearing.used = true;
+    if (clock_->now_ns() >= clearing.next) {
+      if (!clear(*target, clearing)) not_cleared_.insert(target);
+    } else {
+      const auto entries = pagemap_.read(of_one);
+      for (size_t i = 0; i < of_one.size(); ++i) {
+        written_before_[first + i] = entries[i].present() && entries[i].soft_dirty();
+      }
+    }
+    first += of_one.size();
+  });
+  std::erase_if(clearings_, [](const auto& known) { return !known.second.used; });
+}
+
+bool SoftDirtyBackend::clear(const Target& target, Clearing& clearing) {
+  constexpr uint64_t kFloorNs = 10'000'000;
+  constexpr uint64_t kOneOutOf = 100;  // of the time
+  const auto& process = static_cast<const Process&>(*target.handle);
+  clearing.last = clock_->now_ns();
+  const auto cleared = clear_soft_dirty(process);
+  const uint64_t end = clock_->now_ns();
+  clearing.next = std::max(clearing.last + kFloorNs, end + (end - clearing.last) * kOneOutOf);
+  if (cleared) return true;
+  clearing = {};
+  const int code = cleared.error().code;
+  if (!process.is_gone(code)) {
     warn_("clear" + std::to_string(code),
           "what processes write cannot be cleared and will not be seen as accessed: {}",
           cleared.error().message);
-  });
+  }
+  return false;
 }
 
-void SoftDirty::check(std::span<Sample> samples) {
+void SoftDirtyBackend::check(std::span<Sample> samples) {
+  constexpr uint64_t kFreshNs = 2'000'000'000;
   look(samples);
-  for (Sample& sample : samples) {
-    sample.accessed = sample.accessed && !not_cleared_.contains(sample.target);
+  const uint64_t now = clock_->now_ns();
+  for (size_t i = 0; i < samples.size(); ++i) {
+    Sample& sample = samples[i];
+    if (!sample.accessed) continue;
+    sample.accessed = !not_cleared_.contains(sample.target);
+    if (i >= written_before_.size() || !written_before_[i]) continue;
+    const auto known = clearings_.find(sample.target->handle);
+    sample.accessed &= known != clearings_.end() && now - known->second.last < kFreshNs;
   }
 }
 
-void SoftDirty::look(std::span<Sample> samples) {
+void SoftDirtyBackend::look(std::span<Sample> samples) {
   const std::span<const PagemapEntry> entries = pagemap_.read(samples);
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].leaf_sz = entries[i].present() ? kPageSize : 0;

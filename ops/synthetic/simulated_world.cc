@@ -38,16 +38,16 @@ Machine machine_of_pattern(const std::shared_ptr<const Pattern>& pattern, const 
       [pattern, &clock, virtual_clock, has_memory,
        memory = std::move(memory)](OpsId id) -> Result<std::unique_ptr<Operations>> {
     if (id != OpsId::paddr) {
-      return std::make_unique<SyntheticOperations>(id, pattern, clock, virtual_clock, memory);
+      return std::make_unique<SyntheticVaddr>(id, pattern, clock, virtual_clock, memory);
     }
     if (!has_memory) return nobody_has_memory();
     return std::make_unique<SyntheticPaddr>(pattern, clock, virtual_clock, memory);
   };
-  machine.biggest_system_ram = [space, has_memory]() -> Result<AddrRange> {
+  machine.system_ram_span = [space, has_memory]() -> Result<AddrRange> {
     if (!has_memory) return nobody_has_memory();
     return space;
   };
-  machine.open_target = [pattern](int pid) {
+  machine.open_target = [pattern](int pid, int /*writer*/) {
     return SyntheticProcess::open(pid, pattern)
         .map(as_handle<SyntheticProcess>)
         .map_error(not_watchable);
@@ -67,7 +67,9 @@ Result<SimulatedWorld> SimulatedWorld::load(const std::string& file, std::option
 }
 
 Machine SimulatedWorld::machine_for(const Clock& clock) const {
-  return machine_of_pattern(pattern_, clock, nullptr, memory_);
+  Machine machine = machine_of_pattern(pattern_, clock, nullptr, memory_);
+  machine.sweep_bp = sweep_bp_;
+  return machine;
 }
 
 SimulatedWorld::Process SimulatedWorld::look_at_memory(uint64_t now_ns) const {

@@ -36,6 +36,8 @@ class SimulatedWorld {
 
   // Of the pattern.
   [[nodiscard]] uint64_t length_ns() const { return pattern_->length_ns(); }
+  // The budget of sweeps of all machines that are made from now on (Machine::sweep_bp); 0 at first.
+  void set_sweep_bp(uint64_t sweep_bp) { sweep_bp_ = sweep_bp; }
   // What the tree needs for a kdamond whose time is `clock`, which outlives all that is made.
   [[nodiscard]] Machine machine_for(const Clock& clock) const;
 
@@ -54,6 +56,7 @@ class SimulatedWorld {
 
   std::shared_ptr<const Pattern> pattern_;
   std::shared_ptr<SyntheticMachine> memory_;
+  uint64_t sweep_bp_ = 0;
 };
 
 }  // namespace damonfs

@@ -66,4 +66,9 @@ uint64_t SyntheticMetrics::active_mem_bp() {
   return 0;
 }
 
+uint64_t SyntheticMetrics::hugepage_mem_bp() {
+  warn_("hugepage", "the share of huge pages is not simulated: hugepage_mem_bp is 0");
+  return 0;
+}
+
 }  // namespace damonfs

@@ -50,6 +50,7 @@ class SyntheticMetrics final : public Metrics {
   [[nodiscard]] uint64_t node_mem_used_bp(int nid) override;
   [[nodiscard]] uint64_t node_memcg_used_bp(int nid, const std::string& path) override;
   [[nodiscard]] uint64_t active_mem_bp() override;
+  [[nodiscard]] uint64_t hugepage_mem_bp() override;
 
  private:
   // Of node 0, at most its size; 0 and a warning when that is not described.

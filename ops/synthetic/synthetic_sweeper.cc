@@ -6,7 +6,7 @@
 #include "core/base/arithmetic.h"
 #include "core/base/page_size.h"
 #include "core/target.h"
-#include "ops/synthetic/synthetic_vaddr.h"
+#include "ops/synthetic/synthetic_process.h"
 
 namespace damonfs {
 namespace {

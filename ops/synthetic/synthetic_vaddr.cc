@@ -7,7 +7,7 @@
 #include "core/actions.h"
 #include "core/base/arithmetic.h"
 #include "core/base/page_size.h"
-#include "core/base/stretches.h"
+#include "core/base/runs.h"
 #include "core/context.h"
 #include "ops/synthetic/pattern_player.h"
 
@@ -27,24 +27,12 @@ void for_each_target(std::span<Item> items, const Fn& fn) {
 
 }  // namespace
 
-Result<std::shared_ptr<SyntheticProcess>> SyntheticProcess::open(
-    pid_t pid, std::shared_ptr<const Pattern> pattern) {
-  const PatternProcess* process = pid > 0 ? pattern->find(pid) : nullptr;
-  if (process == nullptr) return fail(ESRCH, "the pattern has no process {}", pid);
-  return std::shared_ptr<SyntheticProcess>(new SyntheticProcess(pid, std::move(pattern), process));
-}
-
-bool SyntheticProcess::same_as(const TargetHandle& other) const {
-  const auto* process = dynamic_cast<const SyntheticProcess*>(&other);
-  return process != nullptr && process->pid_ == pid_ && process->process_ == process_;
-}
-
-SyntheticOperations::SyntheticOperations(OpsId id, std::shared_ptr<const Pattern> pattern,
-                                         const Clock& clock, PatternClock* virtual_clock,
-                                         std::shared_ptr<SyntheticMachine> machine)
+SyntheticVaddr::SyntheticVaddr(OpsId id, std::shared_ptr<const Pattern> pattern, const Clock& clock,
+                               PatternClock* virtual_clock,
+                               std::shared_ptr<SyntheticMachine> machine)
     : VirtualOperations(id), play_(std::move(pattern), clock, virtual_clock, std::move(machine)) {}
 
-void SyntheticOperations::init(Context& context) {
+void SyntheticVaddr::init(Context& context) {
   play_.start(context);
   for (const Target& target : context.targets) {
     (void)play_.machine().residency(described(target).pid());  // in use from now on
@@ -52,9 +40,9 @@ void SyntheticOperations::init(Context& context) {
   VirtualOperations::init(context);
 }
 
-void SyntheticOperations::prepare(std::span<Sample> /*samples*/) { play_.run().begin_interval(); }
+void SyntheticVaddr::prepare(std::span<Sample> /*samples*/) { play_.run().begin_interval(); }
 
-void SyntheticOperations::check(std::span<Sample> samples) {
+void SyntheticVaddr::check(std::span<Sample> samples) {
   play_.run().end_interval();
   for_each_target(samples, [this](const SyntheticProcess& process, std::span<Sample> of_one) {
     const auto accesses = play_.run().accesses_of(process.pattern(), process.pid());
@@ -66,13 +54,13 @@ void SyntheticOperations::check(std::span<Sample> samples) {
   });
 }
 
-void SyntheticOperations::prepare_probes(std::span<const Probe> /*probes*/,
-                                         std::span<Sample> samples, bool accesses) {
+void SyntheticVaddr::prepare_probes(std::span<const Probe> /*probes*/, std::span<Sample> samples,
+                                    bool accesses) {
   if (!accesses) prepare(samples);
 }
 
-void SyntheticOperations::apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
-                                       bool accesses) {
+void SyntheticVaddr::apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
+                                  bool accesses) {
   if (!accesses) check(samples);
   play_.settle_now_and_then();
   for_each_target(samples, [&](const SyntheticProcess& process, std::span<Sample> of_one) {
@@ -83,7 +71,7 @@ void SyntheticOperations::apply_probes(std::span<const Probe> probes, std::span<
   });
 }
 
-void SyntheticOperations::apply(const Scheme& scheme, std::span<Application> work) {
+void SyntheticVaddr::apply(const Scheme& scheme, std::span<Application> work) {
   const SyntheticActions::Now now = play_.settle();
   if (!is_done_to(OpsId::vaddr, scheme.params.action)) return refuse(scheme.params.action, work);
   for_each_target(work, [&](const SyntheticProcess& process, std::span<Application> of_one) {
@@ -97,18 +85,18 @@ void SyntheticOperations::apply(const Scheme& scheme, std::span<Application> wor
   });
 }
 
-void SyntheticOperations::refuse(Action action, std::span<Application> work) {
+void SyntheticVaddr::refuse(Action action, std::span<Application> work) {
   for (Application& piece : work) piece.sz_applied = piece.sz_filter_passed = 0;
   const std::string_view name = traits_of(action).name;
   warn_(name, "the action {} cannot be done to virtual address spaces: tried, not applied", name);
 }
 
-bool SyntheticOperations::target_valid(const Target& target) {
+bool SyntheticVaddr::target_valid(const Target& target) {
   const PatternProcess& process = described(target).pattern();
   return process.end != PatternEnd::exit || play_.run().elapsed_ns() < process.length_ns();
 }
 
-Result<std::vector<AddrRange>> SyntheticOperations::mappings(const Target& target) {
+Result<std::vector<AddrRange>> SyntheticVaddr::mappings(const Target& target) {
   const uint64_t now = play_.run().elapsed_ns();
   return PatternWindow(described(target).pattern(), now, now).mappings();
 }

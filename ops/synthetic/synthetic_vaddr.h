@@ -12,42 +12,23 @@
 #include "ops/synthetic/pattern_clock.h"
 #include "ops/synthetic/synthetic_machine.h"
 #include "ops/synthetic/synthetic_play.h"
+#include "ops/synthetic/synthetic_process.h"
 #include "ops/synthetic/synthetic_sweeper.h"
 #include "ops/vaddr/virtual_operations.h"
 
 namespace damonfs {
-
-// A process of a pattern, under the number that a user gave it. Immutable, any thread.
-class SyntheticProcess final : public TargetHandle {
- public:
-  // ESRCH when the pattern has no process for `pid`.
-  static Result<std::shared_ptr<SyntheticProcess>> open(pid_t pid,
-                                                        std::shared_ptr<const Pattern> pattern);
-
-  [[nodiscard]] pid_t pid() const override { return pid_; }
-  [[nodiscard]] const PatternProcess& pattern() const { return *process_; }
-  [[nodiscard]] bool same_as(const TargetHandle& other) const override;
-
- private:
-  SyntheticProcess(pid_t pid, std::shared_ptr<const Pattern> whole, const PatternProcess* process)
-      : pid_(pid), whole_(std::move(whole)), process_(process) {}
-
-  pid_t pid_;
-  std::shared_ptr<const Pattern> whole_;
-  const PatternProcess* process_;  // in whole_
-};
 
 // vaddr and fvaddr of a pattern's processes: every target's handle is a SyntheticProcess. What is
 // accessed when says PatternRun, in whose time init() is 0. A check costs the same whatever size
 // the processes are. Schemes' actions change nothing but what is counted as being in memory
 // (SyntheticActions, Residency). Same ownership and thread rule as Operations; the clocks outlive
 // it.
-class SyntheticOperations final : public VirtualOperations {
+class SyntheticVaddr final : public VirtualOperations {
  public:
   // As SyntheticPlay.
-  SyntheticOperations(OpsId id, std::shared_ptr<const Pattern> pattern, const Clock& clock,
-                      PatternClock* virtual_clock = nullptr,
-                      std::shared_ptr<SyntheticMachine> machine = nullptr);
+  SyntheticVaddr(OpsId id, std::shared_ptr<const Pattern> pattern, const Clock& clock,
+                 PatternClock* virtual_clock = nullptr,
+                 std::shared_ptr<SyntheticMachine> machine = nullptr);
 
   void init(Context& context) override;
   void prepare(std::span<Sample> samples) override;

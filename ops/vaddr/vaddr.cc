@@ -1,6 +1,7 @@
 #include "ops/vaddr/vaddr.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "core/context.h"
 #include "core/target.h"
@@ -50,7 +51,14 @@ void VaddrOperations::apply_probes(std::span<const Probe> probes, std::span<Samp
 bool VaddrOperations::target_valid(const Target& target) { return process_of(target).exists(); }
 
 Result<std::vector<AddrRange>> VaddrOperations::mappings(const Target& target) {
-  return read_maps(process_of(target));
+  const Process& process = process_of(target);
+  return read_maps(process).and_then(
+      [&](std::vector<AddrRange>&& mapped) -> Result<std::vector<AddrRange>> {
+        if (!mapped.empty()) return std::move(mapped);
+        return fail(process.exists() ? ENODATA : ESRCH,
+                    "process {} has no memory of its own: a kernel thread, or it is ending",
+                    process.pid());
+      });
 }
 
 }  // namespace damonfs

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "core/metrics.h"
-#include "ops/backend/accessed_bits.h"
-#include "ops/filters/probes.h"
+#include "ops/backend/vaddr_backend.h"
+#include "ops/filters/probe_evaluator.h"
 #include "ops/procfs/paths.h"
 #include "ops/vaddr/vaddr_actions.h"
 #include "ops/vaddr/virtual_operations.h"

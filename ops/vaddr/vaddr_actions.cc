@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/actions.h"
+#include "core/base/stop_scope.h"
 #include "core/target.h"
 #include "ops/procfs/maps.h"
 
@@ -66,7 +67,8 @@ struct VaddrActions::Job {
   }
 };
 
-VaddrActions::VaddrActions(Paths paths, ActionOptions options, std::unique_ptr<ActionCalls> calls)
+VaddrActions::VaddrActions(Paths paths, VaddrActionOptions options,
+                           std::unique_ptr<ActionCalls> calls)
     : paths_(std::move(paths)),
       options_(options),
       calls_(std::move(calls)),
@@ -103,14 +105,27 @@ bool VaddrActions::possible(const SchemeParams& params) {
   return params.action != Action::stat || !params.filters.ops.empty();
 }
 
+bool VaddrActions::is_protected(const std::shared_ptr<TargetHandle>& handle,
+                                const SchemeParams& params) {
+  if (options_.act_on_devices || params.action == Action::stat) return false;
+  const std::string& device = devices_.of(handle);
+  if (device.empty()) return false;
+  warn_("device " + device,
+        "schemes leave process {} alone: it has {}, whose accesses do not show in page tables "
+        "(mount --act-on-devices)",
+        static_cast<const Process&>(*handle).pid(), device);
+  return true;
+}
+
 void VaddrActions::apply_to_process(const SchemeParams& params, std::span<Application> work) {
   const auto* process = dynamic_cast<const Process*>(work.front().target->handle.get());
-  if (process == nullptr) return;
+  if (process == nullptr || asked_to_stop()) return;
+  if (is_protected(work.front().target->handle, params)) return;
   auto mappings = read_maps(*process);
   auto info = ProcessPages::open(*process, frames_, options_.method);
   if (!mappings || !info) {
     const Error& error = mappings ? info.error() : mappings.error();
-    if (error.code != ESRCH) {
+    if (!process->is_gone(error.code)) {
       warn_("maps" + std::to_string(error.code), "schemes cannot act: {}", error.message);
     }
     return;
@@ -176,9 +191,8 @@ RangeList VaddrActions::make_cold(Job& job) {
 
 RangeList VaddrActions::page_out(Job& job) {
   if (options_.dry_run || job.present.empty()) return job.present;
-  const RangeList taken =
-      adviser_.advise(job.process, MADV_PAGEOUT, job.pieces_with(job.present), job.mappings);
-  // What was refused may have been done in part.
+  // What is refused may have been done in part: only what is gone afterwards counts.
+  adviser_.advise(job.process, MADV_PAGEOUT, job.pieces_with(job.present), job.mappings);
   return subtract(job.present, job.info.find(PageState::present, job.spans));
 }
 

@@ -11,19 +11,23 @@
 #include "ops/actions/action_calls.h"
 #include "ops/actions/advise.h"
 #include "ops/actions/migrate.h"
-#include "ops/backend/page_ages.h"
+#include "ops/backend/young_test.h"
 #include "ops/base/warn_once.h"
 #include "ops/filters/vaddr_filters.h"
 #include "ops/pages/kpageflags.h"
 #include "ops/pages/process_pages.h"
+#include "ops/procfs/device_access.h"
 #include "ops/procfs/paths.h"
 #include "ops/procfs/process.h"
 
 namespace damonfs {
 
 // How a VaddrActions is to work. A plain value.
-struct ActionOptions {
+struct VaddrActionOptions {
   bool dry_run = false;
+  // Whether schemes act on processes whose memory is accessed past their page tables
+  // (device_access.h), too: it looks cold.
+  bool act_on_devices = false;
   YoungTest* ages = nullptr;  // answers the filter `young`; without, nothing passes one
   ProcessPages::Method method = ProcessPages::Method::best;
 };
@@ -54,7 +58,7 @@ struct ActionOptions {
 // beforehand (locked pages count although they stay).
 class VaddrActions {
  public:
-  explicit VaddrActions(Paths paths, ActionOptions options = {},
+  explicit VaddrActions(Paths paths, VaddrActionOptions options = {},
                         std::unique_ptr<ActionCalls> calls = std::make_unique<ActionCalls>());
 
   // Sets sz_applied and sz_filter_passed of all `work`, which is best grouped by target and
@@ -67,6 +71,7 @@ class VaddrActions {
   struct Job;
 
   bool possible(const SchemeParams& params);
+  bool is_protected(const std::shared_ptr<TargetHandle>& handle, const SchemeParams& params);
   void apply_to_process(const SchemeParams& params, std::span<Application> work);
   void filter(const SchemeParams& params, Job& job);
   [[nodiscard]] RangeList act(const SchemeParams& params, Job& job);
@@ -76,12 +81,13 @@ class VaddrActions {
   [[nodiscard]] RangeList collapse(Job& job);
 
   Paths paths_;
-  ActionOptions options_;
+  VaddrActionOptions options_;
   std::unique_ptr<ActionCalls> calls_;
   Kpageflags frames_;
-  PageFilters filters_;
+  VaddrFilters filters_;
   Adviser adviser_;
   Migrator migrator_;
+  DeviceAccess devices_;
   WarnOnce warn_;
 };
 

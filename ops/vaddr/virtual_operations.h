@@ -6,6 +6,7 @@
 #include "core/base/result.h"
 #include "core/operations.h"
 #include "core/region.h"
+#include "ops/base/warn_once.h"
 
 namespace damonfs {
 
@@ -18,8 +19,8 @@ class VirtualOperations : public Operations {
   explicit VirtualOperations(OpsId id) : follows_(id == OpsId::vaddr) {}
 
   // vaddr: gives each target without regions the three regions of its mappings (three_regions.h);
-  // one whose address space cannot be read or has too few mappings stays without and may get them
-  // at an update. That there are min_nr_regions of them is core's work.
+  // one whose address space cannot be read or has too few mappings stays without, which is warned
+  // of, and may get them at an update. That there are min_nr_regions of them is core's work.
   void init(Context& context) override;
 
   // vaddr: fits every target's regions to the three regions of its mappings as they are now, those
@@ -32,6 +33,7 @@ class VirtualOperations : public Operations {
 
  private:
   bool follows_;
+  WarnOnce warn_;
 };
 
 }  // namespace damonfs

@@ -13,6 +13,7 @@
 #include "core/adjust.h"
 #include "core/kdamond_loop.h"
 #include "ops/synthetic/synthetic_vaddr.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {
@@ -58,7 +59,7 @@ std::unique_ptr<Context> synthetic_context(uint64_t gib, uint64_t nr_regions, co
                                 gib, gib * 256))
           .value());
   auto context = std::make_unique<Context>(
-      OpsId::fvaddr, std::make_unique<SyntheticOperations>(OpsId::fvaddr, pattern, clock),
+      OpsId::fvaddr, std::make_unique<SyntheticVaddr>(OpsId::fvaddr, pattern, clock),
       /*seed=*/1);
   add_equal_regions(context->add_target(SyntheticProcess::open(1, pattern).value()), 4 * kGiB,
                     gib * kGiB, nr_regions);

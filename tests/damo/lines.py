@@ -211,7 +211,7 @@ REPORT_RUNNING = {
     "damon-stats": ("damon --damos_stats", "tried"),
     "damon-fields": ("damon --damos_stat_fields nr_tried sz_tried", r"\d"),
     "damon-params": ("damon --damon_params", "intervals"),
-    "damon-cpu": ("damon --show_cpu_usage", "cpu"),
+    "damon-cpu": ("damon --show_cpu_usage", r"cpu usage: \d+\.\d"),
     "sysinfo": ("sysinfo", "damo version: 3.4.3|3.4.3"),
     "sysinfo-features": ("sysinfo --print sysfs_features", "schemes_tried_regions"),
     "pa_layout": ("pa_layout",

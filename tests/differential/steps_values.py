@@ -48,6 +48,9 @@ UINT = [
     SCHEME + "quotas/weights/sz_permil",
     SCHEME + "quotas/weights/nr_accesses_permil",
     SCHEME + "quotas/weights/age_permil",
+    SCHEME + "quotas/fail_charge_num",
+    SCHEME + "quotas/fail_charge_denom",
+    CONTEXT + "monitoring_attrs/probes/0/weight",
     SCHEME + "dests/0/id",
     SCHEME + "dests/0/weight",
     KDAMOND + "refresh_ms",
@@ -77,6 +80,8 @@ FEW_SPELLINGS = ["7", "0x10\n", "010", "-1", "x", "", "5\n\n", "4294967296",
 BOOLS = [
     SCHEME + "filters/0/matching",
     SCHEME + "filters/0/allow",
+    CONTEXT + "monitoring_attrs/probes/0/filters/0/matching",
+    CONTEXT + "monitoring_attrs/probes/0/filters/0/allow",
     TARGET + "obsolete_target",
     CONTEXT + "pause",
 ]
@@ -84,21 +89,27 @@ BOOL_SPELLINGS = ["1", "e", "enable", "0", "d", "disable", "1", "0", "y", "Y", "
                   "ON\n", "off", "Of", "o", "ox", "o\n", "2", "", "\n", " 1", "10", "-1", "Yjunk",
                   "\0001", "\x31\0"]
 
+# Last those that a file of this name has taken in every kernel, so that it is as it was in all after those that not all take.
+FILTER_TYPES = ["active", "young", "hugepage_size", "unmapped", "probe_hits_wsum", "addr", "target", "memcg", "anon"]
+
 KEYWORDS = {
     CONTEXT + "operations": ["vaddr", "fvaddr", "paddr"],
     SCHEME + "action": ["willneed", "cold", "pageout", "hugepage", "nohugepage", "collapse",
                         "lru_prio", "lru_deprio", "migrate_hot", "migrate_cold", "stat"],
     SCHEME + "quotas/goals/0/target_metric": [
         "node_mem_used_bp", "node_mem_free_bp", "node_memcg_used_bp", "node_memcg_free_bp",
-        "active_mem_bp", "inactive_mem_bp", "node_eligible_mem_bp", "user_input",
+        "active_mem_bp", "inactive_mem_bp", "node_eligible_mem_bp", "hugepage_mem_bp", "user_input",
         "some_mem_psi_us"],
     SCHEME + "quotas/goal_tuner": ["consist", "temporal"],
     SCHEME + "watermarks/metric": ["none", "free_mem_rate"],
-    SCHEME + "filters/0/type": ["anon", "active", "memcg", "young", "hugepage_size", "unmapped",
-                                "probe_hits_wsum", "addr", "target"],
+    SCHEME + "filters/0/type": FILTER_TYPES,
+    SCHEME + "core_filters/0/type": FILTER_TYPES,
+    SCHEME + "ops_filters/0/type": FILTER_TYPES,
+    CONTEXT + "monitoring_attrs/probes/0/filters/0/type": FILTER_TYPES,
 }
 
-TEXTS = [SCHEME + "filters/0/memcg_path"]
+TEXTS = [SCHEME + "filters/0/memcg_path", SCHEME + "quotas/goals/0/path",
+         CONTEXT + "monitoring_attrs/probes/0/filters/0/path"]
 
 COUNTS = [
     CONTEXT + "targets/nr_targets",
@@ -110,6 +121,7 @@ COUNTS = [
     SCHEME + "ops_filters/nr_filters",
     SCHEME + "dests/nr_dests",
     CONTEXT + "monitoring_attrs/probes/nr_probes",
+    CONTEXT + "monitoring_attrs/probes/0/filters/nr_filters",
 ]
 # What has to be there for the files above, in this order; newer than 6.12 where it says so.
 MAKE = [

@@ -26,9 +26,20 @@ process *
 PATIENCE = 20  # seconds for what takes a moment
 
 has_swap = len(pathlib.Path("/proc/swaps").read_text().splitlines()) > 1
-# What real accesses are found is a matter of chance, too, the more so where a processor is emulated: a second try.
+# For tests whose outcome depends on accesses that were measured, and no others: what is found is a matter of chance, too,
+# the more so where a processor is emulated. A second try.
 found_by_samples = pytest.mark.flaky(reruns=1)
 needs_swap = pytest.mark.skipif(not has_swap, reason="this machine has no swap")
+
+
+def skip_without_backend(backend, why):
+    """Ends a test that needs a real backend: skipped if, by `why`, none works here and `auto` was to find one. Failed if
+    one was asked for, or $DAMONFS_REQUIRE says that there is one."""
+    why = str(why)
+    required = {"pte", "idle"} & set(os.environ.get("DAMONFS_REQUIRE", "").split(","))
+    if backend != "auto" or required or "no backend that sees all accesses works here" not in why:
+        pytest.fail("no real backend: %s" % why)
+    pytest.skip("no real backend here: %s" % why)
 
 
 def mounts_below(directory):

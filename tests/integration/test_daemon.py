@@ -211,7 +211,7 @@ def test_mount_cleans_up_after_killed_daemons(background):
 # Ending.
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_the_daemon_under_load(mount, how):
     mount.set_up_blocking(2)
     stop = threading.Event()

@@ -378,6 +378,52 @@ def test_without_a_perf(runner, directory):
     assert done.returncode == 127 and "no perf" in done.stderr
 
 
+KDAMOND_ON = """\
+cd %s/kdamonds; echo 1 >nr_kdamonds; echo 1 >0/contexts/nr_contexts; cd 0
+echo 1 >contexts/0/targets/nr_targets; echo 1234 >contexts/0/targets/0/pid_target; echo on >state
+pid=$(cat pid); echo $pid
+""" % ADMIN
+
+
+def test_ps_finds_kdamonds(runner):
+    done = runner.run("sh", "-c", KDAMOND_ON + """\
+        ps --pid $pid >/dev/null && echo alive
+        ps -p $pid -o %cpu
+        ps -p $pid -o pid=,comm=
+        ps -C kdamond.0 -o pid= | grep -w $pid
+        ps -e -o pid,comm | grep -w "$pid kdamond.0"
+        ps aux | grep -w $pid | grep -c 'kdamond[.]0$'
+        ps -p $$ -o comm=
+        echo off >state; ps -p $pid >/dev/null || echo gone""")
+    pid, alive, header, cpu, row, by_name, among_all, lines, shell, gone = done.stdout.splitlines()
+    assert (alive, header.strip(), gone) == ("alive", "%CPU", "gone")
+    assert re.fullmatch(r"\d+\.\d", cpu.strip())
+    assert row.split() == [pid, "kdamond.0"] == among_all.split()
+    assert by_name.strip() == pid and lines == "1" and shell.strip() == "sh"
+
+
+def test_pgrep_finds_the_kdamonds_of_this_tree_only(runner, mount):
+    mount.tree.set_up([1234])
+    mount.tree.command("on")
+    others = mount.tree.read("0/pid")
+    look = "pgrep kdamond; pidof kdamond.0; echo end;"
+    done = runner.run("sh", "-c", look + KDAMOND_ON + look + "pgrep -c kdamond; pgrep -lx kdamond.0; pgrep -n kdamond")
+    before, rest = done.stdout.split("end\n", 1)
+    assert before == "" and others not in rest.split()
+    pid = rest.split()[0]
+    assert rest.split() == [pid, pid, pid, "end", "1", pid, "kdamond.0", pid]
+
+
+def test_a_wrapper_before_our_programs_is_not_called_by_them(runner, directory):
+    wrapper = directory / "pgrep"
+    wrapper.write_text("#!/bin/sh\necho wrapped >&2\nexec %s/bin/pgrep \"$@\"\n" % VIEW)
+    wrapper.chmod(0o755)
+    done = runner.run("sh", "-c", "PATH=%s:$PATH; pgrep -x none; echo $?; pgrep kdamond; echo $?" % directory)
+    assert done.stdout == "1\n1\n" and done.stderr.count("wrapped") == 2, done.stderr
+    done = runner.run("sh", "-c", "PATH=%s; pgrep -x none" % directory)
+    assert done.returncode == 1 and done.stderr.count("wrapped") == 1, done.stderr
+
+
 def test_perf_list(runner):
     out = runner.run("perf", "list", "damon:*").stdout
     assert re.findall(r"damon:(\w+) +\[Tracepoint event\]", out)[-6:] == [

@@ -39,8 +39,8 @@ def test_attributes_of_files(mount):
 
 
 def test_attributes_of_directories(mount):
-    for path in (mount.path, mount.kdamonds):
-        assert stat.filemode(os.stat(path).st_mode) == "drwxr-xr-x"
+    for path, mode in ((mount.path, "drwx------"), (mount.kdamonds, "drwxr-xr-x")):
+        assert stat.filemode(os.stat(path).st_mode) == mode
         assert os.stat(path).st_size == 0
 
 
@@ -123,6 +123,7 @@ def test_root_too_needs_a_permission_bit(mount):
 
 
 def test_other_users(mount):
+    os.chmod(mount.path, 0o755)
     k = mount.kdamonds
     read = "print(open(sys.argv[1]).read())"
     assert sorted(eval(as_nobody("print(os.listdir(sys.argv[1]))", k))) == ["nr_kdamonds"]

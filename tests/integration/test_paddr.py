@@ -22,8 +22,7 @@ from conftest import found_by_samples, needs_swap  # noqa: E402
 from damon_tree import DAMONFS, Daemon, biggest_system_ram, comes_true  # noqa: E402
 from toucher_client import pagemap, resident  # noqa: E402
 
-pytestmark = [pytest.mark.skipif("DAMONFS_LAB" not in os.environ, reason="acts on the whole machine: in guests only"),
-              found_by_samples]
+pytestmark = pytest.mark.skipif("DAMONFS_LAB" not in os.environ, reason="acts on the whole machine: in guests only")
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
 MIB = 1 << 20
@@ -98,11 +97,12 @@ def test_paddr_is_available_and_said(start_daemon):
     daemon = start_daemon("--protect", "comm=no such name")
     daemon.tree.set_up([0])
     assert daemon.tree.read("0/contexts/0/avail_operations").split() == ["vaddr", "fvaddr", "paddr"]
-    assert wait_until(lambda: "paddr spares comm=no such name" in daemon.said(), 5), daemon.said()
+    assert wait_until(lambda: "paddr protects comm=no such name" in daemon.said(), 5), daemon.said()
     doctor = subprocess.run([DAMONFS, "doctor"], capture_output=True, text=True)
     assert "paddr, physical memory" in doctor.stdout
 
 
+@found_by_samples
 def test_what_is_hot_is_found_by_its_frames(start_daemon, make_target):
     target = make_target(64 * MIB)
     target.tell("huge")
@@ -131,6 +131,7 @@ def test_the_whole_machine_and_no_memory_at_all(start_daemon, make_target):
     daemon.tree.clear()
 
 
+@found_by_samples
 @needs_swap
 @pytest.mark.parametrize("unit", [1, 4096])
 def test_pageout_takes_cold_frames_and_loses_no_byte(start_daemon, make_target, unit):
@@ -249,6 +250,7 @@ def on_node(target, node):
     return 0
 
 
+@found_by_samples
 @pytest.mark.skipif(not pathlib.Path("/sys/devices/system/node/node1").exists(), reason="wants two nodes (--numa 2)")
 def test_migrate_moves_hot_and_cold_frames_to_a_node(start_daemon, make_target, no_huge_pages):
     hot, cold = make_target(16 * MIB), make_target(16 * MIB)

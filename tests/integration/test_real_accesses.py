@@ -18,11 +18,10 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 import score  # noqa: E402
-from conftest import found_by_samples  # noqa: E402
+from conftest import found_by_samples, skip_without_backend  # noqa: E402
 from damon_tree import DAMONFS, DEFAULTS, Daemon, WORKLOAD, comes_true  # noqa: E402
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
-pytestmark = found_by_samples
 # With soft-dirty each sampling costs time for all of a process's memory, and a fault for each page written
 # to: in small pages more than an emulated processor can do.
 SOFT_DIRTY = BACKEND == "soft-dirty"
@@ -43,9 +42,7 @@ def daemon():
     try:
         started = Daemon(BACKEND)
     except RuntimeError as error:
-        if BACKEND != "auto":
-            raise
-        pytest.skip("no real backend here: %s" % error)
+        skip_without_backend(BACKEND, error)
     yield started
     assert started.close() == 0
 
@@ -112,6 +109,7 @@ def assert_found(tree, hot, within, seconds=WHILE, kdamond=0):
 # What the issue asks for: 256 MiB of which 16 MiB are hot, then other 16 MiB.
 
 
+@found_by_samples
 def test_a_hot_part_that_moves_is_found_each_time(tree):
     arguments = ["--size", "256M", "--hot", "16M", "--move-every", "12s", "--moves", "1"]
     arguments += ["--huge"] if SOFT_DIRTY else []
@@ -138,6 +136,7 @@ def test_a_hot_part_that_moves_is_found_each_time(tree):
             workload.kill()
 
 
+@found_by_samples
 def test_a_process_that_touches_nothing_shows_nothing_hot(tree, make_target):
     target = make_target(256 * MIB)
     time.sleep(0.5)
@@ -149,6 +148,7 @@ def test_a_process_that_touches_nothing_shows_nothing_hot(tree, make_target):
         time.sleep(0.2)
 
 
+@found_by_samples
 def test_accesses_of_another_thread_count(tree, make_target):
     target = make_target(64 * MIB)
     target.tell("thread")
@@ -157,6 +157,7 @@ def test_accesses_of_another_thread_count(tree, make_target):
     assert_found(tree, target.hot(32 * MIB, 8 * MIB), target.range)
 
 
+@found_by_samples
 def test_ages_grow_while_nothing_changes(tree, make_target):
     target = make_target(64 * MIB)
     hot = target.hot(16 * MIB, 16 * MIB)
@@ -175,6 +176,7 @@ def test_ages_grow_while_nothing_changes(tree, make_target):
 # What targets do meanwhile.
 
 
+@found_by_samples
 def test_a_child_of_a_target_is_not_watched_and_does_not_disturb(tree, make_target):
     target = make_target(64 * MIB)
     hot = target.hot(0, 8 * MIB)
@@ -193,6 +195,7 @@ def test_a_child_of_a_target_is_not_watched_and_does_not_disturb(tree, make_targ
     assert_found(tree, hot, target.range)
 
 
+@found_by_samples
 def test_a_target_that_execs_is_watched_on(tree, make_target):
     target = make_target(64 * MIB)
     tree.set_up([target.pid])
@@ -205,6 +208,7 @@ def test_a_target_that_execs_is_watched_on(tree, make_target):
     assert tree.running()
 
 
+@found_by_samples
 def test_mappings_that_vanish_under_samples_do_no_harm(tree, make_target):
     target = make_target(64 * MIB)
     target.tell("churn", MIB)  # more, and it gets to touch its hot part too seldom
@@ -228,6 +232,7 @@ def test_a_target_that_ends_in_the_middle_ends_its_kdamond(tree, make_target):
     assert tree.read("0/pid") == "-1"
 
 
+@found_by_samples
 def test_a_kdamond_runs_on_with_the_targets_that_are_left(tree, make_target):
     ending, staying = make_target(16 * MIB), make_target(64 * MIB)
     tree.set_up([ending.pid, staying.pid])
@@ -237,6 +242,7 @@ def test_a_kdamond_runs_on_with_the_targets_that_are_left(tree, make_target):
     assert_found(tree, staying.hot(0, 16 * MIB), staying.range)
 
 
+@found_by_samples
 def test_several_kdamonds_each_with_several_targets(tree, make_target):
     targets = [make_target(64 * MIB) for _ in range(4)]
     for target in targets if EMULATED else []:
@@ -262,6 +268,7 @@ def oldest(snapshot):
     return max(region["age"] for region in snapshot["regions"])
 
 
+@found_by_samples
 def test_a_commit_keeps_the_regions_found_so_far(tree, make_target):
     target = make_target(64 * MIB)
     hot = target.hot(0, 16 * MIB)
@@ -278,6 +285,7 @@ def test_a_commit_keeps_the_regions_found_so_far(tree, make_target):
     assert score.score([hot], hot_ranges(after, target.range)).recall >= GOOD
 
 
+@found_by_samples
 def test_a_commit_of_other_intervals_keeps_shares_and_times(tree, make_target):
     target = make_target(64 * MIB)
     hot = target.hot(0, 16 * MIB)
@@ -308,6 +316,7 @@ def test_refresh_ms_keeps_the_statistics_up_to_date(tree, make_target):
     tree.write("0/refresh_ms", 0)
 
 
+@found_by_samples
 def test_a_paused_kdamond_neither_samples_nor_applies(tree, make_target):
     target = make_target(16 * MIB)
     tree.set_up([target.pid])
@@ -327,6 +336,7 @@ def test_a_paused_kdamond_neither_samples_nor_applies(tree, make_target):
     assert_found(tree, target.hot(0, 4 * MIB), target.range)
 
 
+@found_by_samples
 def test_an_obsolete_target_is_given_up(tree, make_target):
     going, staying = make_target(64 * MIB), make_target(64 * MIB)
     hot = staying.hot(0, 16 * MIB)

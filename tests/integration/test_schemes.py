@@ -13,12 +13,11 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from conftest import found_by_samples, has_swap, needs_swap  # noqa: E402
+from conftest import found_by_samples, has_swap, needs_swap, skip_without_backend  # noqa: E402
 from damon_tree import Daemon, comes_true  # noqa: E402
 from toucher_client import resident, smaps_bytes  # noqa: E402
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
-pytestmark = found_by_samples
 MIB = 1 << 20
 # Seconds within which what is cold is paged out; an emulated processor compresses for zram many times slower.
 SOON = 30.0 if "DAMONFS_LAB" in os.environ else 10.0
@@ -32,9 +31,7 @@ def daemon():
     try:
         started = Daemon(BACKEND)
     except RuntimeError as error:
-        if BACKEND != "auto":
-            raise
-        pytest.skip("no real backend here: %s" % error)
+        skip_without_backend(BACKEND, error)
     yield started
     assert started.close() == 0
 
@@ -85,6 +82,7 @@ def stats(tree, scheme=0):
             for name in ("nr_tried", "sz_tried", "nr_applied", "sz_applied", "qt_exceeds")}
 
 
+@found_by_samples
 @needs_swap
 def test_pageout_takes_what_is_cold_and_willneed_brings_it_back(tree, make_target):
     target = make_target(256 * MIB)
@@ -177,6 +175,7 @@ def test_an_anon_filter_spares_what_is_not_of_files(tree, make_target):
         file.unlink()
 
 
+@found_by_samples
 @needs_swap
 def test_a_young_filter_spares_what_was_accessed(tree, make_target):
     target = make_target(128 * MIB)

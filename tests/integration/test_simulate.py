@@ -13,6 +13,7 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 import score  # noqa: E402
+from conftest import skip_without_backend  # noqa: E402
 from damon_tree import DAMONFS, Daemon  # noqa: E402
 
 MIB = 1 << 20
@@ -155,7 +156,7 @@ def test_dry_run_leaves_a_real_process_alone():
     try:
         daemon = Daemon(backend, "--dry-run")
     except RuntimeError as error:
-        pytest.skip("no real backend here: %s" % error)
+        skip_without_backend(backend, error)
     size = 64 * MIB
     with daemon, subprocess.Popen([sys.executable, str(TESTS / "toucher.py"), str(size)],
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:

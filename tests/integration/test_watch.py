@@ -16,6 +16,7 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
+from conftest import skip_without_backend  # noqa: E402
 from damon_tree import DAMONFS, Daemon  # noqa: E402
 
 PATTERN = TESTS / "integration" / "watch.pattern"
@@ -206,8 +207,9 @@ def test_a_mount_point_without_a_tree_is_refused(tmp_path):
 
 @pytest.fixture(scope="module")
 def real():
-    if subprocess.run([DAMONFS, "doctor"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("no real backend here")
+    doctor = subprocess.run([DAMONFS, "doctor"], capture_output=True, text=True, check=False)
+    if doctor.returncode != 0:
+        skip_without_backend("auto", doctor.stdout)
 
 
 def test_the_exit_status_is_the_commands(real):

@@ -26,7 +26,10 @@ SMALL, HUGE, FILE, HOT, HOT_PROCESSES = 256 * MIB, 768 * MIB, 256 * MIB, 128 * M
 COLD = SMALL + HUGE + FILE
 QUOTA = 128 * MIB  # as it is by default
 MIN_AGE = 5
-PATIENCE = 60  # seconds beyond the least age in which the cold memory is to go
+# Seconds beyond the least age after which it is over when nothing goes. Not a time for all of it: an emulated processor
+# takes 0.1 to 0.3 ms to swap a page out, 30 to 100 s for all that is cold, and longer on a busy machine.
+PATIENCE = 30
+LONGEST = 900
 # No quota of time: it takes an emulated processor 0.1 to 0.3 ms to swap a page out, whoever asks for it.
 PARAMETERS = {
     "sample_interval": 20000, "aggr_interval": 200000, "min_age": MIN_AGE * 1000000,
@@ -152,21 +155,24 @@ class Machine:
 
 
 class Outcome:
-    """What a module made of a machine within its time, or until next to nothing cold was left."""
+    """What a module made of a machine until nothing went any more, or next to nothing cold was left."""
 
     def __init__(self, reclaim, machine):
         cold, hot = machine.resident(machine.cold), machine.resident(machine.hot)
         begun_with = sum(map(mapped, machine.cold))
         back = sum(map(faulted_back, machine.hot))
         seen, began = [], time.monotonic()
+        least, went = 1, began
         self.most_gone_after = None
         with reclaim.on():
             cpu = reclaim.cpu()
-            while time.monotonic() < began + MIN_AGE + PATIENCE:
+            while time.monotonic() < min(went + MIN_AGE + PATIENCE, began + LONGEST):
                 before = time.monotonic()
                 done = reclaim.stat("bytes_reclaimed_regions")
                 seen.append((before, time.monotonic(), done))
                 left = 1 - (begun_with - sum(map(mapped, machine.cold))) / cold
+                if left < least - 0.01:
+                    least, went = left, time.monotonic()
                 if left < 0.2 and not self.most_gone_after:
                     self.most_gone_after = time.monotonic() - began
                 if left < 0.05:
@@ -191,7 +197,7 @@ class Outcome:
               " of %d MiB of hot %.1f MiB gone, %.1f MiB gone and back;"
               " %.0f MiB reclaimed, %.1f s of processor time, quota exceeded %d times" % (
                   side, 100 * self.gone, COLD // MIB, *(100 * each for each in self.each_gone), self.seconds,
-                  "%.0f s" % self.most_gone_after if self.most_gone_after else "more",
+                  "%.0f s" % self.most_gone_after if self.most_gone_after else "no time",
                   HOT // MIB, self.hot_lost * HOT / MIB, self.hot_back / MIB,
                   self.reclaimed / MIB, self.cpu, self.exceeds), flush=True)
 
@@ -229,7 +235,7 @@ def main():
                 Outcome(Kernels(), Machine(stack, file.name)).say("kernel")
     failed = False
     for what, truth in (("above the high watermark nothing happens", rested),
-                        ("80 % of the cold memory is gone in time", ours.most_gone_after is not None and ours.gone >= 0.8),
+                        ("80 % of the cold memory is gone", ours.most_gone_after is not None and ours.gone >= 0.8),
                         ("less than 5 % of the hot memory is gone, and back",
                          ours.hot_lost + ours.hot_back / HOT < 0.05),
                         ("the quota is held in each window", ours.beyond <= 0),

@@ -35,6 +35,7 @@ constexpr const char* kUsage = R"(usage: workload [OPTIONS]
   --move-every TIME    the hot part moves on by its own size, and from the end back to the start
                        (never)
   --moves N            stop moving after N moves
+  --spots N            the hot part is N parts of that size in all, evenly spread over the memory (1)
   --loop-sleep-us N    sleep after each pass over the hot part (100)
   --rate N             touch each page of the hot part N times a second, evenly, in place of that
   --write, --read      touch pages by writing (the default) or by reading
@@ -43,13 +44,19 @@ constexpr const char* kUsage = R"(usage: workload [OPTIONS]
   --threads N          share the hot part out to N threads (1)
   --fork               have a child do the same on the memory it shares with us
   --huge, --no-huge    ask for huge pages, or for none
+  --probe              say each second what held us up: see below
+  --count-every TIME   say so often how often each of the threads has touched all its hot pages (never)
   --seconds N          end after that time
   --announce, --quiet  print events (the default), or none
 SIZE is bytes, or with K, M or G; TIME has ms, s or min. Ends on SIGTERM or SIGINT, and when its
 parent dies. Events:
   ready pid=PID start=0xADDR end=0xADDR     all is faulted in
   hot start=0xADDR end=0xADDR at=NS         hot from now on (CLOCK_MONOTONIC)
-  grown start=0xADDR end=0xADDR at=NS       mapped and faulted in)";
+  grown start=0xADDR end=0xADDR at=NS       mapped and faulted in
+  probe pid=PID map_us=N fault_us=N passes=N at=NS
+                                            of the last second: the longest mmap() and munmap(), one
+                                            each ms, the longest fault, passes over the hot part
+  passes n=N at=NS                          of all threads together)";
 
 struct Unit {
   std::string_view name;
@@ -68,17 +75,21 @@ struct Options {
   uint64_t loop_sleep_us = 100;
   uint64_t rate = 0;  // touches of each page a second; 0: as often as can be
   uint64_t grow = 0;
+  uint64_t spots = 1;
   uint64_t threads = 1;
   uint64_t seconds = 0;
+  uint64_t count_every_ns = 0;
   bool write = true;
   bool idle = false;
   bool fork = false;
+  bool probe = false;
   bool announce = true;
   std::optional<bool> huge;
 };
 
 std::atomic<bool> stopped = false;
 static_assert(std::atomic<bool>::is_always_lock_free);
+std::atomic<uint64_t> passes = 0;  // over a thread's share of the hot part
 
 [[noreturn]] void refuse(std::string_view why, std::string_view what) {
   std::fprintf(stderr, "workload: %.*s: %.*s\n%s\n", static_cast<int>(what.size()), what.data(),
@@ -111,6 +122,8 @@ bool take_flag(std::string_view word, Options& options) {
     options.idle = true;
   } else if (word == "--fork") {
     options.fork = true;
+  } else if (word == "--probe") {
+    options.probe = true;
   } else {
     return false;
   }
@@ -142,10 +155,14 @@ Options parse_options(int argc, char** argv) {
       options.moves = parse(value, kCounts);
     else if (word == "--loop-sleep-us")
       options.loop_sleep_us = parse(value, kCounts);
+    else if (word == "--spots")
+      options.spots = std::max<uint64_t>(parse(value, kCounts), 1);
     else if (word == "--rate")
       options.rate = parse(value, kCounts);
     else if (word == "--threads")
       options.threads = parse(value, kCounts);
+    else if (word == "--count-every")
+      options.count_every_ns = parse(value, kTimes);
     else if (word == "--seconds")
       options.seconds = parse(value, kCounts);
     else
@@ -218,18 +235,69 @@ void announce(const Options& options, const char* event, const char* start, uint
   if (::write(STDOUT_FILENO, line, static_cast<size_t>(length)) != length) stopped = true;
 }
 
+// Maps, touches and unmaps memory once a millisecond, as an allocator may, and says how long that
+// took at most.
+void probe() {
+  constexpr uint64_t kSize = 16 * kPage;
+  uint64_t passes_before = passes;
+  while (!stopped) {
+    uint64_t map_ns = 0;
+    uint64_t fault_ns = 0;
+    for (const uint64_t end = now_ns() + 1000000000; !stopped && now_ns() < end;) {
+      const uint64_t begun = now_ns();
+      void* memory =
+          ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (memory == MAP_FAILED) return;
+      const uint64_t mapped = now_ns();
+      *static_cast<volatile char*>(memory) = 1;
+      const uint64_t touched = now_ns();
+      ::munmap(memory, kSize);
+      map_ns = std::max({map_ns, mapped - begun, now_ns() - touched});
+      fault_ns = std::max(fault_ns, touched - mapped);
+      sleep_us(1000);
+    }
+    const uint64_t now = passes;
+    char line[160];
+    const int length = std::snprintf(
+        line, sizeof(line),
+        "probe pid=%d map_us=%" PRIu64 " fault_us=%" PRIu64 " passes=%" PRIu64 " at=%" PRIu64 "\n",
+        ::getpid(), map_ns / 1000, fault_ns / 1000, now - passes_before, now_ns());
+    passes_before = now;
+    if (::write(STDOUT_FILENO, line, static_cast<size_t>(length)) != length) stopped = true;
+  }
+}
+
 // Touches each page of [first, end) of the hot part so many times a second until the program ends.
 void keep_warm(const std::atomic<char*>& hot, uint64_t first, uint64_t end,
                const Options& options) {
   const uint64_t pages = (end - first) / kPage;
   const uint64_t begun = now_ns();
   for (uint64_t done = 0; !stopped;) {
-    const double passes = static_cast<double>((now_ns() - begun) * options.rate) * 1e-9;
-    const auto due = static_cast<uint64_t>(passes * static_cast<double>(pages));
+    const double rounds = static_cast<double>((now_ns() - begun) * options.rate) * 1e-9;
+    const auto due = static_cast<uint64_t>(rounds * static_cast<double>(pages));
     // More than one pass that was missed is not caught up on.
     for (done = due > done + pages ? due - pages : done; done < due; ++done)
       touch(hot + first + done % pages * kPage, kPage, options.write);
     sleep_us(1000);
+  }
+}
+
+void announce_passes(const Options& options) {
+  if (!options.announce) return;
+  char line[80];
+  const int length = std::snprintf(line, sizeof(line), "passes n=%" PRIu64 " at=%" PRIu64 "\n",
+                                   passes.load(std::memory_order_relaxed), now_ns());
+  if (::write(STDOUT_FILENO, line, static_cast<size_t>(length)) != length) stopped = true;
+}
+
+// The address of each spot is so far behind that of the one before.
+uint64_t spot_distance(const Options& options) {
+  return options.size / options.spots / kPage * kPage;
+}
+
+void touch_spots(char* hot, const Options& options) {
+  for (uint64_t i = 0; i < options.spots; ++i) {
+    touch(hot + i * spot_distance(options), options.hot / options.spots, options.write);
   }
 }
 
@@ -240,21 +308,31 @@ void keep_hot(const std::atomic<char*>& hot, uint64_t index, const Options& opti
   const uint64_t end = pages * (index + 1) / options.threads * kPage;
   if (options.rate > 0 && end > first) return keep_warm(hot, first, end, options);
   while (!stopped) {
-    touch(hot + first, end - first, options.write);
+    if (options.spots > 1) {
+      if (index == 0) touch_spots(hot, options);
+    } else {
+      touch(hot + first, end - first, options.write);
+    }
+    passes.fetch_add(1, std::memory_order_relaxed);
     if (options.loop_sleep_us > 0) sleep_us(options.loop_sleep_us);
   }
 }
 
-// Moves the hot part in time and ends the program in time.
+// Moves the hot part, counts and ends the program in time.
 void direct(char* memory, std::atomic<char*>& hot, const Options& options) {
   const uint64_t begun = now_ns();
   const uint64_t end = options.seconds == 0 ? UINT64_MAX : begun + options.seconds * 1000000000;
   uint64_t moves = 0;
+  uint64_t count_at = options.count_every_ns == 0 ? UINT64_MAX : begun + options.count_every_ns;
   while (!stopped) {
     const bool moving = options.move_every_ns > 0 && moves < options.moves;
     const uint64_t move_at = moving ? begun + (moves + 1) * options.move_every_ns : UINT64_MAX;
     const uint64_t now = now_ns();
     if (now >= end) return;
+    if (now >= count_at) {
+      announce_passes(options);
+      count_at = now + options.count_every_ns;
+    }
     if (now >= move_at) {
       ++moves;
       char* next = hot + options.hot;
@@ -267,7 +345,8 @@ void direct(char* memory, std::atomic<char*>& hot, const Options& options) {
       continue;
     }
     // A signal ends the sleep; it is short for one that came just before it.
-    sleep_us(std::min({uint64_t{100000}, (move_at - now) / 1000 + 1, (end - now) / 1000 + 1}));
+    const uint64_t next = std::min({move_at, end, count_at});
+    sleep_us(std::min(uint64_t{100000}, (next - now) / 1000 + 1));
   }
 }
 
@@ -295,11 +374,14 @@ int main(int argc, char** argv) {
   }
   announce(options, "ready", memory, options.size);
   std::atomic<char*> hot = memory + options.offset;
-  if (!options.idle) announce(options, "hot", hot, options.hot);
+  for (uint64_t i = 0; i < options.spots && !options.idle; ++i) {
+    announce(options, "hot", hot + i * spot_distance(options), options.hot / options.spots);
+  }
   std::vector<std::jthread> threads;
   for (uint64_t i = 0; i < options.threads && !options.idle; ++i) {
     threads.emplace_back([&, i] { keep_hot(hot, i, options); });
   }
+  if (options.probe) threads.emplace_back(probe);
   direct(memory, hot, options);
   stopped = true;
 }

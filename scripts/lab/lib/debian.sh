@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # lab, work: set by prepare
 # The guests `stock` and `damon`: Debian's own kernels, out of their packages.
 
 newest_stock() { newest 'linux-image-6\.1\.0-[0-9]+-amd64' | sed s/^linux-image-//; }
@@ -10,12 +10,18 @@ wanted_modules=(arch block crypto fs lib mm net/9p drivers/block drivers/char dr
 
 # make_debian WORK VERSION
 make_debian() {
+    unpack_package "linux-image-$2" "$1/deb"
+    take_kernel "$1" "$2"
+}
+
+# take_kernel WORK VERSION: the entry, from the packages unpacked in WORK/deb.
+take_kernel() {
     local deb=$1/deb entry=$1/entry version=$2 modules subtree
     need_tool depmod kmod
-    unpack_package "linux-image-$version" "$deb"
     modules=$(echo "$deb"/lib/modules/* "$deb"/usr/lib/modules/* | tr ' ' '\n' | grep -v '\*')
-    mv "$deb/boot/vmlinuz-$version" "$entry/kernel"
-    mv "$deb/boot/config-$version" "$entry/config"
+    # Since 7.2 beside the modules.
+    mv "$deb/boot/vmlinuz-$version" "$entry/kernel" 2>/dev/null || mv "$modules/vmlinuz" "$entry/kernel"
+    mv "$deb/boot/config-$version" "$entry/config" 2>/dev/null || mv "$modules/config" "$entry/config"
     echo "$version" >"$entry/version"
 
     step "choosing modules of $version"

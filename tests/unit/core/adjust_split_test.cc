@@ -295,15 +295,15 @@ TEST_F(SplitTest, SplitOfAllSparesRegionsOfTwoPages) {
 
 TEST_F(SplitTest, SplitOfSomeCutsRegionsOfTwoPages) {
   set_bounds(3, 10);
-  size_t most = 0;
+  size_t max = 0;
   for (int round = 0; round < 100; ++round) {
     target_.clear_regions();
     add_many(6, 2);
     split_regions(*context_);
-    most = std::max(most, target_.nr_regions());
+    max = std::max(max, target_.nr_regions());
     ASSERT_THAT(covered_by(target_), ElementsAre(pages(0, 12)));
   }
-  EXPECT_EQ(most, 9);
+  EXPECT_EQ(max, 9);
 }
 
 TEST_F(SplitTest, SplitOfSomeSparesRegionsOfOnePage) {

@@ -10,6 +10,7 @@
 #include "core/kdamond_loop.h"
 #include "tests/unit/core/asker.h"
 #include "tests/unit/core/fake_operations.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {
@@ -149,10 +150,10 @@ class Episode {
     ASSERT_EQ(range.end % context_->min_region_sz, 0);
   }
   void check_counts(const Region& region) {
-    const uint32_t most = context_->attrs.max_nr_accesses();
-    ASSERT_LE(region.nr_accesses, most);
-    ASSERT_LE(region.last_nr_accesses, most);
-    ASSERT_LE(context_->moving_nr_accesses(region), most);
+    const uint32_t max = context_->attrs.max_nr_accesses();
+    ASSERT_LE(region.nr_accesses, max);
+    ASSERT_LE(region.last_nr_accesses, max);
+    ASSERT_LE(context_->moving_nr_accesses(region), max);
   }
 
   // When nothing but accesses has changed for a while.

@@ -245,6 +245,13 @@ TEST_F(RefusedCommitTest, BadAttributes) {
   expect_refused_without_a_trace();
 }
 
+TEST_F(RefusedCommitTest, SmallestRegionThatIsNoPowerOfTwo) {
+  for (const uint64_t unit : {0, 3, 4095}) {
+    wanted_->min_region_sz = unit;
+    expect_refused_without_a_trace();
+  }
+}
+
 TEST_F(RefusedCommitTest, ObsoleteTargetWithoutCounterpart) {
   wanted_->add_target(fake_handle(3)).obsolete = true;
   expect_refused_without_a_trace();

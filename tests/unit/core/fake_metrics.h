@@ -15,6 +15,7 @@ class FakeMetrics final : public Metrics {
   uint64_t free_permille = 0;
   uint64_t psi_us = 0;
   uint64_t active_bp = 0;
+  uint64_t hugepage_bp = 0;
   std::map<int, uint64_t> node_bp;
   std::map<std::pair<int, std::string>, uint64_t> memcg_bp;
   int nr_free_readings = 0;
@@ -29,6 +30,7 @@ class FakeMetrics final : public Metrics {
     return memcg_bp[{nid, path}];
   }
   [[nodiscard]] uint64_t active_mem_bp() override { return active_bp; }
+  [[nodiscard]] uint64_t hugepage_mem_bp() override { return hugepage_bp; }
 };
 
 }  // namespace damonfs

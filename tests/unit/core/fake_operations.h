@@ -55,6 +55,7 @@ class FakeOperations final : public Operations {
   std::function<NodeShare(std::span<const AddrRange>, int nid)> share_of =
       [](std::span<const AddrRange>, int) { return NodeShare{}; };
   std::function<void(const std::string&)> on_call;
+  Sweeper* the_sweeper = nullptr;
   bool knows_probes = false;
   bool accesses_monitored = true;  // as the last apply_probes() was told
   int nr_prepares = 0;
@@ -102,6 +103,7 @@ class FakeOperations final : public Operations {
     ASSERT_EQ(samples.size(), prepared.size());
     for (Sample& sample : samples) sample.probes_hit = probes_hit(sample);
   }
+  [[nodiscard]] Sweeper* sweeper() override { return the_sweeper; }
   [[nodiscard]] bool target_valid(const Target& target) override { return valid(target); }
   void apply(const Scheme& scheme, std::span<Application> work) override {
     tell("apply");
@@ -184,9 +186,9 @@ inline std::vector<AddrRange> covered_by(const Target& target) {
 constexpr AccessPattern kEverything{
     .max_sz = UINT64_MAX, .max_nr_accesses = UINT32_MAX, .max_age = UINT32_MAX};
 
-inline SchemeParams scheme_with_max_snapshots(uint64_t most) {
+inline SchemeParams scheme_with_max_snapshots(uint64_t max) {
   SchemeParams params;
-  params.max_nr_snapshots = most;
+  params.max_nr_snapshots = max;
   return params;
 }
 

@@ -67,13 +67,13 @@ TEST_F(KdamondLoopTest, AnObserverSeesWhatSchemesHaveJustDone) {
 
 TEST_F(KdamondLoopTest, AnObserverSeesAnAggregationsCountsAtItsEnd) {
   fake_.accessed = [](const Sample&) { return true; };
-  uint32_t most = 0;
+  uint32_t max = 0;
   context_->observer = [&](const Context& context) {
-    most = std::max(most, context.targets.front().regions().front().nr_accesses);
+    max = std::max(max, context.targets.front().regions().front().nr_accesses);
   };
   start();
   run(20);
-  EXPECT_EQ(most, 20);
+  EXPECT_EQ(max, 20);
 }
 
 // --- The order of things

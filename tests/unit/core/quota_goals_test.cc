@@ -200,8 +200,8 @@ TEST_F(QuotaGoalsTest, TemporalGoesUpToTheSize) {
 TEST_F(QuotaGoalsTest, PressureCountsSinceTheLastReading) {
   const QuotaGoal& goal = add_goal(GoalMetric::some_mem_psi_us, 1000);
   metrics_.psi_us = 7000;
-  window();
-  EXPECT_EQ(goal.current_value, 7000) << "since boot";
+  EXPECT_EQ(window(), 1);
+  EXPECT_EQ(goal.current_value, 1000) << "the first reading keeps the size, as a goal reached does";
   metrics_.psi_us = 7500;
   window();
   EXPECT_EQ(goal.current_value, 500);
@@ -210,6 +210,31 @@ TEST_F(QuotaGoalsTest, PressureCountsSinceTheLastReading) {
   metrics_.psi_us = 0;
   window();
   EXPECT_EQ(goal.current_value, 0) << "never back";
+}
+
+TEST_F(QuotaGoalsTest, TheFirstReadingOfPressureKeepsTheLastDecision) {
+  quota_.params.goal_tuner = GoalTuner::temporal;
+  add_goal(GoalMetric::some_mem_psi_us, 1000);
+  EXPECT_EQ(window(), 0) << "nothing was allowed yet";
+  EXPECT_EQ(window(), kMax / 10000) << "no pressure";
+  quota_.params.goals.front().last_psi_us.reset();  // as a commit leaves it
+  metrics_.psi_us = 1'000'000;
+  EXPECT_EQ(window(), kMax / 10000);
+  metrics_.psi_us += 1000;
+  EXPECT_EQ(window(), 0);
+  quota_.params.goals.front().last_psi_us.reset();
+  EXPECT_EQ(window(), 0);
+}
+
+TEST_F(QuotaGoalsTest, HugePages) {
+  metrics_.hugepage_bp = 1500;
+  QuotaGoal& goal = add_goal(GoalMetric::hugepage_mem_bp, 1000);
+  EXPECT_EQ(window(), 1) << "half as much again as wanted: half the size, a byte at least";
+  EXPECT_EQ(goal.current_value, 1500);
+  goal.complement = true;
+  goal.target_value = 10000;
+  EXPECT_EQ(window(), 1);
+  EXPECT_EQ(goal.current_value, 1500) << "the metric itself, of which 8,500 is the complement";
 }
 
 TEST_F(QuotaGoalsTest, Nodes) {

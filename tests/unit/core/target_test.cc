@@ -238,10 +238,10 @@ class PageOracle {
 };
 
 // Ascending ranges that do not overlap but may touch.
-std::vector<AddrRange> random_ranges(std::mt19937_64& engine, size_t most) {
+std::vector<AddrRange> random_ranges(std::mt19937_64& engine, size_t max) {
   std::vector<AddrRange> ranges;
   uint64_t page = engine() % 8;
-  for (size_t count = 1 + engine() % most; count > 0; --count) {
+  for (size_t count = 1 + engine() % max; count > 0; --count) {
     const uint64_t end = page + 1 + engine() % 12;
     ranges.push_back(pages(page, end));
     page = end + (engine() % 3 == 0 ? 0 : engine() % 10);

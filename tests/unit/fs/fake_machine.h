@@ -14,6 +14,7 @@
 
 #include "core/context.h"
 #include "fs/damon/admin_directory.h"
+#include "fs/damon/pinned_targets.h"
 #include "fs/damonfs/damonfs_directory.h"
 #include "fs/modules/module_files.h"
 #include "fs/tree/node.h"
@@ -24,14 +25,17 @@ namespace damonfs::test {
 // A process of the fake machine: any number above 0 but those that are told to be dead.
 class FakeProcess final : public TargetHandle {
  public:
-  explicit FakeProcess(int pid) : pid_(pid) {}
+  FakeProcess(int pid, const std::set<int>& dead) : pid_(pid), dead_(dead) {}
   [[nodiscard]] int pid() const override { return pid_; }
+  [[nodiscard]] bool exists() const override { return !dead_.contains(pid_); }
+  [[nodiscard]] std::string identity() const override { return "boot " + std::to_string(pid_); }
   [[nodiscard]] bool same_as(const TargetHandle& other) const override {
     return dynamic_cast<const FakeProcess&>(other).pid_ == pid_;
   }
 
  private:
   int pid_;
+  const std::set<int>& dead_;  // the machine's, which outlives it
 };
 
 // What operations are told to do. Shared by the test and kdamonds; any thread.
@@ -87,20 +91,22 @@ class FakeTree {
       if (!available_.contains(id)) return fail(EINVAL, "not available here");
       return std::make_unique<ScriptedOperations>(script);
     };
-    machine_.open_target = [this](int pid) -> Result<std::shared_ptr<TargetHandle>> {
+    machine_.open_target = [this](int pid, int from) -> Result<std::shared_ptr<TargetHandle>> {
+      last_writer = from;
       if (pid <= 0 || dead_pids.contains(pid)) return fail(ESRCH, "no such process");
-      return std::make_shared<FakeProcess>(pid);
+      return std::make_shared<FakeProcess>(pid, dead_pids);
     };
     machine_.find_memcg = [](std::string_view path) -> Result<uint64_t> {
       if (path == "/" || path == "/known") return 1;
       return fail(EINVAL, "no such cgroup");
     };
-    machine_.biggest_system_ram = []() -> Result<AddrRange> { return AddrRange{0x1000, 0x41000}; };
+    machine_.system_ram_span = []() -> Result<AddrRange> { return AddrRange{0x1000, 0x41000}; };
     machine_.clock = &clock_;
     add_damon_tree(tree_, machine_);
     add_modules(tree_, machine_);
     machine_.backend = "fake";
     add_damonfs_directory(tree_, machine_);
+    add_pinned_targets(tree_);
   }
 
   [[nodiscard]] const Machine& machine() const { return machine_; }
@@ -132,7 +138,7 @@ class FakeTree {
   Result<void> write(const File& file, std::string_view text,
                      const std::stop_token& interrupt = {}) {
     if (!file.directory) return fail(ENOENT, "no such file");
-    return tree_.write(*file.directory, file.index, text, interrupt);
+    return tree_.write(*file.directory, file.index, text, interrupt, writer);
   }
 
   // The content, or "!" and the error's number.
@@ -144,6 +150,14 @@ class FakeTree {
   int write(std::string_view path, std::string_view text, const std::stop_token& interrupt = {}) {
     const auto written = write(open(path), text, interrupt);
     return written ? 0 : written.error().code;
+  }
+
+  // The text of a file that is made whole when it is opened, or "!" and the error's number.
+  std::string snapshot(std::string_view path) {
+    const File file = open(path);
+    if (!file.directory) return "!" + std::to_string(ENOENT);
+    const auto text = tree_.take_snapshot(*file.directory, file.index, {});
+    return text ? *text : "!" + std::to_string(text.error().code);
   }
 
   // All directories below `path` ("" is admin), as paths ending in '/'.
@@ -162,6 +176,8 @@ class FakeTree {
 
   Script script;
   std::set<int> dead_pids;
+  int writer = 4711;    // who writes
+  int last_writer = 0;  // that the machine was told of
 
  private:
   std::shared_ptr<Directory> directory_at(std::string_view path) {

@@ -22,7 +22,7 @@ std::unique_ptr<Context> context_of(const std::vector<Known>& regions) {
   return context;
 }
 
-TEST(AccessStatTest, WatchesTheBiggestSystemRamWithTunedIntervals) {
+TEST(AccessStatTest, MonitorsAllSystemRamWithTunedIntervals) {
   const auto context = build(StatParams());
   EXPECT_EQ(OpsId::paddr, context->ops_id);
   EXPECT_THAT(ranges_of(context->targets.front()), ElementsAre(kRam));

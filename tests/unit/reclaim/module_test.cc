@@ -109,7 +109,7 @@ TEST_F(ModuleTest, ReportsComeOnceAPeriod) {
 
 TEST_F(ModuleTest, WhileACommitWaitsOtherCommandsAreRefused) {
   std::atomic<bool> hold = true;
-  machine_.make_operations = [&hold]() -> Result<std::unique_ptr<Operations>> {
+  machine_.make_operations = [&hold](OpsId) -> Result<std::unique_ptr<Operations>> {
     auto operations = std::make_unique<FakeOperations>();
     operations->accessed = [&hold](const Sample&) {
       while (hold) std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -44,7 +44,7 @@ TEST(ReclaimTest, DefaultsMakeTheKernelsContext) {
   ASSERT_THAT(context->schemes, SizeIs(1));
   const Scheme& scheme = context->schemes.front();
   EXPECT_EQ(Action::pageout, scheme.params.action);
-  EXPECT_EQ((AccessPattern{4096, UINT64_MAX, 0, 0, 1200, kMost}), scheme.params.pattern);
+  EXPECT_EQ((AccessPattern{4096, UINT64_MAX, 0, 0, 1200, kMax}), scheme.params.pattern);
   EXPECT_EQ((Watermarks{WatermarkMetric::free_mem_rate, 5000000, 500, 400, 200}),
             scheme.params.watermarks);
   EXPECT_EQ(Filters{}, scheme.params.filters);
@@ -67,7 +67,7 @@ TEST(ReclaimTest, MinAgeCountsInAggregations) {
   EXPECT_EQ(3U, build(params)->schemes.front().params.pattern.min_age);
   params.min_age_us = UINT64_MAX;
   params.physical.aggr_us = params.physical.sample_us = 1;
-  EXPECT_EQ(kMost, build(params)->schemes.front().params.pattern.min_age);
+  EXPECT_EQ(kMax, build(params)->schemes.front().params.pattern.min_age);
 }
 
 TEST(ReclaimTest, GoalsAreOnWhenTheirParametersAre) {
@@ -143,6 +143,8 @@ TEST(ReclaimTest, RefusesWrongParameters) {
   EXPECT_EQ(EINVAL, refused([](ReclaimParams& p) { p.physical.addr_unit = 0; }));
   EXPECT_EQ(EINVAL, refused([](ReclaimParams& p) { p.physical.addr_unit = 3; }));
   EXPECT_EQ(0, refused([](ReclaimParams& p) { p.physical.addr_unit = 8192; }));
+  EXPECT_EQ(0, refused([](ReclaimParams& p) { p.physical.addr_unit = 5000; }))
+      << "a region is of one unit at least";
   EXPECT_EQ(EINVAL, refused([](ReclaimParams& p) { p.physical.region = {8192, 4096}; }));
   EXPECT_EQ(EINVAL, refused([](ReclaimParams& p) { p.physical.region = {8192, 8192}; }));
   EXPECT_EQ(EINVAL, refused([](ReclaimParams& p) {
@@ -154,11 +156,11 @@ TEST(ReclaimTest, RefusesWrongParameters) {
 TEST(ReclaimTest, NoMemoryToWatchIsAnError) {
   ReclaimParams params;
   Machine machine = fake_machine();
-  machine.biggest_system_ram = []() -> Result<AddrRange> { return fail(ENODATA, "none"); };
+  machine.system_ram_span = []() -> Result<AddrRange> { return fail(ENODATA, "none"); };
   EXPECT_EQ(ENODATA, error_of(build_context(params, machine, ContextUse::start)));
   EXPECT_EQ(AddrRange{}, params.physical.region);
   machine = fake_machine();
-  machine.make_operations = []() -> Result<std::unique_ptr<Operations>> {
+  machine.make_operations = [](OpsId) -> Result<std::unique_ptr<Operations>> {
     return fail(EINVAL, "no paddr");
   };
   EXPECT_EQ(EINVAL, error_of(build_context(params, machine, ContextUse::start)));

@@ -185,6 +185,7 @@ TEST(Summary, SaysHowMuchWasAccessedAndForHowLong) {
 
 TEST(Summary, OfAnIdleProcessSaysSo) {
   EXPECT_EQ(summary(sampled({{{0, kMiB}, 0, 1}})).back(), "nothing was accessed");
+  EXPECT_EQ(summary(sampled({})).back(), "nothing could be looked at");
   EXPECT_EQ(summary(sampled({})).front(), "watched 0 B in 0 regions");
 }
 

@@ -154,6 +154,31 @@ kdamonds:
   EXPECT_EQ("Y\n", tree.read(scheme + "ops_filters/0/matching"));
 }
 
+TEST(ConfigTest, AProcessThatIsNotTheOneThatIsMeant) {
+  test::FakeTree tree;
+  LocalTreeWriter writer(tree.tree());
+  const auto configured = [&](const std::string& process) {
+    return message_of(
+        "kdamonds:\n - state: on\n   contexts:\n    - targets: [{" + process + "pid_target: 42}]\n",
+        writer);
+  };
+  const std::string other = configured("process: boot 41, ");
+  EXPECT_THAT(other, HasSubstr("EINVAL"));
+  EXPECT_THAT(other, HasSubstr("\"boot 41\""));
+  EXPECT_EQ("42\n", tree.read("kdamonds/0/contexts/0/targets/0/pid_target"));
+  EXPECT_EQ("off\n", tree.read("kdamonds/0/state"));
+  EXPECT_THAT(configured("process: none, "), HasSubstr("EINVAL"));
+  EXPECT_THAT(configured("process: [1], "), HasSubstr("targets/0/process: one line is wanted"));
+  EXPECT_EQ("", configured("process: boot 42, "));
+  EXPECT_EQ("on\n", tree.read("kdamonds/0/state"));
+}
+
+TEST(ConfigTest, ProcessIsAFileWhereThereIsNoPid) {
+  Recorder recorder;
+  ASSERT_TRUE(apply_config("a: {process: 1}\nb: {pid_target: 2, process: 3}\n", "f", recorder));
+  EXPECT_THAT(recorder.written, ElementsAre("a/process=1", "b/pid_target=2"));
+}
+
 TEST(ConfigTest, WhoIsProtectedIsNoFileOfTheTree) {
   const char* text = "protect: [comm=sshd, cgroup=/system.slice, pid=17]\na: 1\n";
   Recorder recorder;

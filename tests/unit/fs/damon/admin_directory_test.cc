@@ -10,6 +10,7 @@
 #include <tuple>
 #include <vector>
 
+#include "fs/damon/pinned_targets.h"
 #include "tests/unit/fs/damon/state_commands_fixture.h"
 
 namespace damonfs {
@@ -103,7 +104,7 @@ TEST_F(DamonTree, HasExactlyTheFilesOfTheTable) {
   ASSERT_EQ(tree_.write(kContext + "targets/0/regions/nr_regions", "1"), 0);
 
   auto expected = read_table();
-  ASSERT_EQ(expected.size(), 127u);
+  ASSERT_EQ(expected.size(), 132u);
   std::map<std::string, mode_t> found;
   const std::regex number("/[0-9]+/");
   for (const std::string& directory : tree_.directories()) {
@@ -236,6 +237,31 @@ TEST_F(DamonTree, SomeFilesAnswerEinvalToWhatIsTooBig) {
   }
 }
 
+TEST_F(DamonTree, AProcessIsLookedForWhereItsWriterIs) {
+  const std::string pid = kContext + "targets/0/pid_target";
+  EXPECT_EQ(tree_.write(pid, "5"), 0);
+  EXPECT_EQ(tree_.last_writer, tree_.writer);
+  tree_.writer = 0;
+  EXPECT_EQ(tree_.write(pid, "6"), 0);
+  EXPECT_EQ(tree_.last_writer, 0);
+}
+
+TEST_F(DamonTree, WhichProcessesTargetsHold) {
+  const std::string file = "/damonfs/targets/processes";
+  tree_.dead_pids = {8};
+  EXPECT_EQ(tree_.snapshot(file), "") << "none was named";
+  EXPECT_EQ(tree_.write(kContext + "targets/nr_targets", "300"), 0);
+  for (int t = 1; t < 300; ++t) {
+    ASSERT_EQ(tree_.write(kContext + "targets/" + std::to_string(t) + "/pid_target", "7"), 0);
+  }
+  EXPECT_EQ(tree_.write(kContext + "targets/0/pid_target", "8"), 0);
+  const auto targets = parse_pinned_targets(tree_.snapshot(file));
+  ASSERT_EQ(targets.size(), 300U) << "more than a page of them";
+  EXPECT_EQ(targets.at(kContext + "targets/299").identity, "boot 7");
+  EXPECT_EQ(targets.at(kContext + "targets/299").pid, 7);
+  EXPECT_EQ(targets.at(kContext + "targets/0").identity, kNoProcess);
+}
+
 TEST_F(DamonTree, BoolFiles) {
   for (const std::string& path :
        {kContext + "pause", kContext + "targets/0/obsolete_target",
@@ -267,7 +293,7 @@ TEST_F(DamonTree, KeywordFilesTakeTheirWordsOnly) {
       {kScheme + "quotas/goals/0/target_metric",
        {"user_input", "some_mem_psi_us", "node_mem_used_bp", "node_mem_free_bp",
         "node_memcg_used_bp", "node_memcg_free_bp", "active_mem_bp", "inactive_mem_bp",
-        "node_eligible_mem_bp"}},
+        "node_eligible_mem_bp", "hugepage_mem_bp"}},
       {kScheme + "watermarks/metric", {"none", "free_mem_rate"}},
       {kScheme + "filters/0/type",
        {"anon", "active", "memcg", "young", "hugepage_size", "unmapped", "addr", "target",
@@ -290,6 +316,25 @@ TEST_F(DamonTree, KeywordFilesTakeTheirWordsOnly) {
   EXPECT_EQ(tree_.write(kScheme + "ops_filters/0/type", "addr"), EINVAL);
 }
 
+TEST_F(DamonTree, AvailFilesListWhatTheFileBesideThemTakes) {
+  const std::pair<std::string, std::string> files[] = {
+      {kScheme + "filters/0/avail_types", "type"},
+      {kScheme + "core_filters/0/avail_types", "type"},
+      {kScheme + "ops_filters/0/avail_types", "type"},
+      {kContext + "monitoring_attrs/probes/0/filters/0/avail_types", "type"},
+      {kContext + "monitoring_attrs/probes/0/preps/0/avail_prep_actions", "prep_action"},
+  };
+  for (const auto& [path, name] : files) {
+    std::istringstream words(tree_.read(path));
+    size_t nr_words = 0;
+    for (std::string word; std::getline(words, word); ++nr_words) {
+      const std::string beside = path.substr(0, path.rfind('/') + 1) + name;
+      EXPECT_EQ(tree_.write(beside, word), 0) << beside << ": " << word;
+    }
+    EXPECT_GT(nr_words, 0U) << path;
+  }
+}
+
 TEST_F(DamonTree, TextFilesGiveBackWhatCameAndANewline) {
   for (const std::string& path : {kScheme + "filters/0/memcg_path", kScheme + "quotas/goals/0/path",
                                   kContext + "monitoring_attrs/probes/0/filters/0/path",
@@ -307,8 +352,11 @@ TEST_F(DamonTree, TextFilesGiveBackWhatCameAndANewline) {
 
 TEST_F(DamonTree, ReadOnlyFilesRefuseWrites) {
   for (const std::string& path :
-       {"kdamonds/0/pid"s, kContext + "avail_operations", kScheme + "stats/nr_tried",
-        kScheme + "quotas/effective_bytes", kScheme + "tried_regions/total_bytes"}) {
+       {"kdamonds/0/pid"s, kContext + "avail_operations", kScheme + "filters/0/avail_types",
+        kContext + "monitoring_attrs/probes/0/filters/0/avail_types",
+        kContext + "monitoring_attrs/probes/0/preps/0/avail_prep_actions",
+        kScheme + "stats/nr_tried", kScheme + "quotas/effective_bytes",
+        kScheme + "tried_regions/total_bytes"}) {
     EXPECT_NE(tree_.write(path, "1"), 0) << path;
   }
 }

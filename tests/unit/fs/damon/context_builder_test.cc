@@ -17,7 +17,7 @@ using test::FakeTree;
 
 class ContextBuilder : public testing::Test {
  protected:
-  void SetUp() override { files_.targets.add()->pid = 42; }
+  void SetUp() override { name_process(*files_.targets.add(), 42, 1, machine_); }
 
   int error() {
     const auto context = build_context(files_, machine_);
@@ -143,16 +143,33 @@ TEST_F(ContextBuilder, ACommitMakesOnlyOperationsThatAreOther) {
 TEST_F(ContextBuilder, ProcessesMustExist) {
   fake_.dead_pids = {7};
   for (const int pid : {0, -1, 7}) {
-    files_.targets[0].pid = pid;
+    name_process(files_.targets[0], pid, 1, machine_);
     EXPECT_EQ(error(), EINVAL) << pid;
+    EXPECT_EQ(files_.targets[0].pid, pid) << "it shows what was written";
   }
   files_.targets.clear();
+  files_.targets.add();
+  EXPECT_EQ(error(), EINVAL) << "never written";
+  files_.targets.clear();
+  EXPECT_EQ(error(), 0);
+}
+
+TEST_F(ContextBuilder, ProcessesAreThoseThatWereWritten) {
+  const TargetHandle* named = files_.targets[0].process.handle.get();
+  EXPECT_EQ(built()->targets.front().handle.get(), named);
+  fake_.dead_pids = {42};
+  EXPECT_EQ(error(), EINVAL) << "it has ended since";
+  // One that was nobody's number when it was written stays so.
+  name_process(files_.targets[0], 42, 1, machine_);
+  fake_.dead_pids = {};
+  EXPECT_EQ(error(), EINVAL);
+  name_process(files_.targets[0], 42, 1, machine_);
   EXPECT_EQ(error(), 0);
 }
 
 TEST_F(ContextBuilder, PhysicalMemoryIsOneTargetWithoutProcess) {
   files_.operations = OpsId::paddr;
-  files_.targets[0].pid = -1;
+  name_process(files_.targets[0], -1, 1, machine_);
   EXPECT_EQ(built()->targets.front().handle, nullptr);
   files_.targets.add();
   EXPECT_EQ(error(), EINVAL);

@@ -91,6 +91,19 @@ TEST_F(StateWaiting, AnInterruptedWaitLeavesEverythingUsable) {
   }
 }
 
+TEST_F(StateWaiting, AnInterruptedOffEndsTheKdamondLater) {
+  hold();
+  std::stop_source interrupt;
+  auto waiting = start("off", interrupt.get_token());
+  EXPECT_EQ(tree_.read(kState), "on\n");
+  interrupt.request_stop();
+  EXPECT_EQ(waiting.get(), EINTR);
+  EXPECT_EQ(tree_.read(kState), "on\n") << "it has not come to it";
+  tree_.script.hold_checks = false;
+  EXPECT_TRUE(eventually([&] { return tree_.read(kState) == "off\n"; }));
+  EXPECT_EQ(command("on"), 0);
+}
+
 TEST_F(StateWaiting, AKdamondThatEndsWakesThem) {
   for (const auto& word : {"update_schemes_stats"s, "update_schemes_tried_regions"s}) {
     hold();

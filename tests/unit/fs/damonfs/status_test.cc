@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "fs/damonfs/context_status.h"
 #include "tests/unit/core/asker.h"
@@ -16,9 +17,12 @@ namespace {
 using Json = nlohmann::ordered_json;
 using testing::ElementsAre;
 
+const std::set<int> kNoneIsDead;
+
 Context& with_all(Context& context) {
   context.addr_unit = 8;
   context.pause = true;
+  context.sweep_bp = 250;
   context.attrs = {.sample_us = 1000,
                    .aggr_us = 10000,
                    .update_us = 70000,
@@ -33,10 +37,11 @@ Context& with_all(Context& context) {
                                   .max_sz = 2},
                                  {.type = ProbeFilterType::memcg, .path = "/x"}},
                      .weight = 7}};
-  Region& region =
-      context.add_target(std::make_shared<FakeProcess>(42)).add_region({0x1000, 0x3000});
+  Region& region = context.add_target(std::make_shared<FakeProcess>(42, kNoneIsDead))
+                       .add_region({0x1000, 0x3000});
   region.last_nr_accesses = 10;
   region.age = 6;
+  region.swept = SweptState::accessed;
   region.last_probe_hits[0] = 10;
   context.add_target(nullptr);
   SchemeParams params;
@@ -83,6 +88,8 @@ TEST(ContextStatusTest, SaysAll) {
   EXPECT_EQ(json["addr_unit"], 8);
   EXPECT_EQ(json["min_region_sz"], 4096);
   EXPECT_EQ(json["pause"], true);
+  EXPECT_EQ(json["sweep"],
+            Json::parse(R"({"percent": 2.5, "accessed_bytes": 65536, "unknown_bytes": 0})"));
   EXPECT_EQ(json["nr_regions"], 1);
   EXPECT_EQ(json["monitoring_attrs"], Json::parse(R"({
     "intervals": {"sample_us": 1000, "aggr_us": 10000, "update_us": 70000,

@@ -85,33 +85,108 @@ TEST_F(OpenFileTest, OnceTheDirectoryIsGoneOnlyTheRestOfTheTextCanBeRead) {
   EXPECT_EQ(error(5), ENODEV);
 }
 
-std::vector<std::string> names(const OpenDirectory::Entries& entries) {
-  std::vector<std::string> result;
-  for (const auto& entry : *entries) result.push_back(entry.name);
-  return result;
+// At most `max` entries from `offset` on; what follows begins at `offset` afterwards.
+std::vector<std::string> list(const OpenDirectory& open, uint64_t& offset, size_t max = 100) {
+  std::vector<std::string> names;
+  open.list(offset, [&](const OpenDirectory::Entry& entry) {
+    if (names.size() == max) return false;
+    names.emplace_back(entry.name);
+    offset = entry.next;
+    return true;
+  });
+  return names;
 }
 
-TEST(OpenDirectoryTest, KeepsItsEntriesUntilRewound) {
+class OpenDirectoryTest : public testing::Test {
+ protected:
+  OpenDirectoryTest() {
+    for (const auto* name : {"10", "9", "named", "0", "also"}) {
+      above_.add_child(name, kOneFileType, nullptr);
+    }
+  }
+
+  Tree tree_;
+  Directory& above_ = tree_.root().add_child("dir", kOneFileType, nullptr);
+  OpenDirectory open_{above_.shared_from_this()};
+  uint64_t offset_ = 0;
+};
+
+TEST_F(OpenDirectoryTest, ListsFilesThenNamesThenNumbers) {
+  EXPECT_THAT(list(open_, offset_),
+              ElementsAre(".", "..", "file", "also", "named", "0", "9", "10"));
+  EXPECT_THAT(list(open_, offset_), IsEmpty());
+}
+
+TEST_F(OpenDirectoryTest, GoesOnWhereverItWas) {
+  std::vector<std::string> all;
+  for (int i = 0; i < 8; ++i) {
+    const auto one = list(open_, offset_, 1);
+    ASSERT_EQ(one.size(), 1);
+    all.push_back(one.front());
+  }
+  uint64_t start = 0;
+  EXPECT_EQ(all, list(open_, start));
+  EXPECT_THAT(list(open_, offset_, 1), IsEmpty());
+}
+
+TEST_F(OpenDirectoryTest, ListsNothingTwiceHoweverItChanges) {
+  EXPECT_THAT(list(open_, offset_, 6), ElementsAre(".", "..", "file", "also", "named", "0"));
+  above_.remove_numbered_children();
+  for (const auto* name : {"0", "1", "12"}) above_.add_child(name, kOneFileType, nullptr);
+  EXPECT_THAT(list(open_, offset_), ElementsAre("1", "12"));
+  offset_ = 0;
+  EXPECT_THAT(list(open_, offset_),
+              ElementsAre(".", "..", "file", "also", "named", "0", "1", "12"));
+}
+
+TEST_F(OpenDirectoryTest, KnowsTheInodesOfBothDots) {
+  std::vector<uint64_t> inodes;
+  const auto take = [&](const OpenDirectory::Entry& entry) {
+    inodes.push_back(entry.inode);
+    return inodes.size() % 2 != 0;
+  };
+  open_.list(0, take);
+  OpenDirectory(tree_.root().shared_from_this()).list(0, take);
+  EXPECT_THAT(inodes, ElementsAre(above_.inode(), 1, 1, 1));
+}
+
+TEST_F(OpenDirectoryTest, IsEmptyOnceItIsRemoved) {
+  list(open_, offset_, 4);
+  tree_.root().remove_child("dir");
+  EXPECT_THAT(list(open_, offset_), IsEmpty());
+  offset_ = 0;
+  EXPECT_THAT(list(open_, offset_), ElementsAre(".", ".."));
+}
+
+std::shared_ptr<Handle> a_file(Tree& tree) {
+  return std::make_shared<Handle>(std::in_place_type<OpenFile>,
+                                  Node{tree.root().shared_from_this(), 0});
+}
+
+TEST(HandlesTest, AreOfOneKind) {
   Tree tree;
-  Directory& above = tree.root().add_child("dir", kOneFileType, std::make_shared<CountedText>());
-  above.add_child("0", kOneFileType, nullptr);
-  OpenDirectory open(above.shared_from_this());
-  EXPECT_THAT(names(open.entries(tree, true)), ElementsAre("file", "0"));
-  above.add_child("1", kOneFileType, nullptr);
-  EXPECT_THAT(names(open.entries(tree, false)), ElementsAre("file", "0"));
-  EXPECT_THAT(names(open.entries(tree, true)), ElementsAre("file", "0", "1"));
-  tree.root().remove_child("dir");
-  EXPECT_THAT(names(open.entries(tree, true)), IsEmpty());
+  Handles handles;
+  const uint64_t file = handles.add(a_file(tree));
+  const uint64_t stream = handles.add(std::make_shared<Handle>(
+      std::in_place_type<OpenStream>, Node{tree.root().shared_from_this(), 0}, nullptr));
+  EXPECT_NE(handles.find<OpenFile>(file), nullptr);
+  EXPECT_EQ(handles.find<OpenStream>(file), nullptr);
+  EXPECT_EQ(handles.find<OpenDirectory>(file), nullptr);
+  EXPECT_EQ(handles.find<OpenFile>(stream), nullptr);
+  EXPECT_NE(handles.find<OpenStream>(stream), nullptr);
+  EXPECT_EQ(handles.find<OpenFile>(12345), nullptr);
+  handles.remove(12345);
 }
 
 TEST(HandlesTest, GoWithTheSession) {
-  const auto first = std::make_shared<Handle>();
-  const auto second = std::make_shared<Handle>();
+  Tree tree;
+  const auto first = a_file(tree);
+  const auto second = a_file(tree);
   {
     Handles handles;
     const uint64_t number = handles.add(first);
     EXPECT_NE(handles.add(second), number);
-    EXPECT_EQ(handles.get<Handle>(number), first);
+    EXPECT_EQ(handles.find(number), first);
     handles.remove(number);
     EXPECT_EQ(first.use_count(), 1);
     EXPECT_EQ(second.use_count(), 2);

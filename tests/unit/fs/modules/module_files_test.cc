@@ -179,6 +179,8 @@ TEST_F(ModuleFilesTest, EnabledRunsAndEnds) {
 
 TEST_F(ModuleFilesTest, TheDefaultRegionIsShownOnceItIsWatched) {
   for (const std::string& module : {kReclaim, kLruSort}) {
+    EXPECT_EQ(EINVAL, tree_.write(module + "addr_unit", "0"));
+    EXPECT_EQ("1\n", tree_.read(module + "addr_unit"));
     ASSERT_EQ(0, tree_.write(module + "addr_unit", "16"));
     ASSERT_EQ(0, tree_.write(module + "enabled", "Y"));
     EXPECT_EQ(0x100U, number(module + "monitor_region_start"));

@@ -33,8 +33,8 @@ size_t nr_lines(const std::string& text) {
   return static_cast<size_t>(std::ranges::count(text, '\n'));
 }
 
-TEST(TraceHub, NobodyWantsEventsWithoutReaders) {
-  TraceHub hub;
+TEST(TracePipe, NobodyWantsEventsWithoutReaders) {
+  TracePipe hub;
   EXPECT_FALSE(hub.wanted());
   auto reader = hub.open();
   EXPECT_TRUE(hub.wanted());
@@ -43,8 +43,8 @@ TEST(TraceHub, NobodyWantsEventsWithoutReaders) {
   EXPECT_FALSE(hub.wanted());
 }
 
-TEST(TraceHub, LinesAreThoseOfTracePipe) {
-  TraceHub hub;
+TEST(TracePipe, LinesAreThoseOfTracePipe) {
+  TracePipe hub;
   const auto reader = hub.open();
   std::jthread kdamond([&] {
     pthread_setname_np(pthread_self(), "kdamond.0");
@@ -58,8 +58,8 @@ TEST(TraceHub, LinesAreThoseOfTracePipe) {
   EXPECT_THAT(reader->read_now(kPlenty), IsEmpty());
 }
 
-TEST(TraceHub, EveryReaderGetsEveryEventFromItsOpeningOn) {
-  TraceHub hub;
+TEST(TracePipe, EveryReaderGetsEveryEventFromItsOpeningOn) {
+  TracePipe hub;
   const auto first = hub.open();
   hub.emit(1, region());
   const auto second = hub.open();
@@ -68,28 +68,28 @@ TEST(TraceHub, EveryReaderGetsEveryEventFromItsOpeningOn) {
   EXPECT_THAT(second->read_now(kPlenty), EndsWith(": damos_esz: ctx_idx=0 scheme_idx=1 esz=2\n"));
 }
 
-TEST(TraceHub, ASlowReaderLosesEventsAndIsToldHowMany) {
-  TraceHub hub;
+TEST(TracePipe, ASlowReaderLosesEventsAndIsToldHowMany) {
+  TracePipe hub;
   const auto slow = hub.open();
   const auto quick = hub.open();
   constexpr size_t kLost = 37;
   size_t seen = 0;
-  for (size_t i = 0; i < TraceReader::kMost + kLost; ++i) {
+  for (size_t i = 0; i < TraceReader::kMax + kLost; ++i) {
     hub.emit(i, region());
     if (i % 1000 == 0) seen += nr_lines(quick->read_now(kPlenty));
   }
   seen += nr_lines(quick->read_now(kPlenty));
-  EXPECT_EQ(seen, TraceReader::kMost + kLost);
+  EXPECT_EQ(seen, TraceReader::kMax + kLost);
   std::string all;
   for (std::string part; !(part = slow->read_now(kPlenty)).empty();) all += part;
-  EXPECT_EQ(nr_lines(all), TraceReader::kMost + 1);
+  EXPECT_EQ(nr_lines(all), TraceReader::kMax + 1);
   EXPECT_THAT(all, EndsWith("\n[LOST 37 EVENTS]\n"));
   hub.emit(1, region());
   EXPECT_EQ(nr_lines(slow->read_now(kPlenty)), 1U);  // told once
 }
 
-TEST(TraceHub, LinesThatAreCutGoOnInTheNextRead) {
-  TraceHub hub;
+TEST(TracePipe, LinesThatAreCutGoOnInTheNextRead) {
+  TracePipe hub;
   const auto reader = hub.open();
   for (int i = 0; i < 100; ++i) hub.emit(1, region());
   std::string all;
@@ -102,8 +102,8 @@ TEST(TraceHub, LinesThatAreCutGoOnInTheNextRead) {
   for (std::string line; std::getline(lines, line);) EXPECT_THAT(line, EndsWith(": 3 7"));
 }
 
-TEST(TraceHub, WaitingEndsWithAnEventOrWhenStopped) {
-  TraceHub hub;
+TEST(TracePipe, WaitingEndsWithAnEventOrWhenStopped) {
+  TracePipe hub;
   const auto reader = hub.open();
   std::stop_source stop;
   std::jthread emitter([&] {

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 #include <condition_variable>
+#include <new>
+#include <stdexcept>
 #include <thread>
 
 #include "fs/tree/unlocked.h"
@@ -56,13 +58,19 @@ Result<void> store_wait(const Call& call, std::string_view) {
   return {};
 }
 
-enum { text_file, count_file, wait_file, dead_file };
+Result<std::string> show_nothing(const Call&) { throw std::bad_alloc(); }
+
+Result<void> store_nothing(const Call&, std::string_view text) {
+  if (text == "memory") throw std::bad_alloc();
+  throw std::runtime_error("something else");
+}
+
+enum { text_file, count_file, wait_file, dead_file, throw_file };
 
 constexpr Attribute kFiles[] = {
-    {"text", 0600, show_text, store_text},
-    {"count", 0200, nullptr, store_count},
-    {"wait", 0200, nullptr, store_wait},
-    {"dead", 0400, nullptr, nullptr},
+    {"text", 0600, show_text, store_text},        {"count", 0200, nullptr, store_count},
+    {"wait", 0200, nullptr, store_wait},          {"dead", 0400, nullptr, nullptr},
+    {"throw", 0600, show_nothing, store_nothing},
 };
 const DirectoryType kType = {"type", kFiles};
 const DirectoryType kPlain = {"plain", {}};
@@ -183,18 +191,11 @@ TEST_F(NodeTest, OwnersAreThoseOfTheTableUntilSet) {
   EXPECT_EQ(directory_.owner(-1).mode, 0755);
 }
 
-// What listeners were told, in order.
+// What the listener was told, in order.
 class ListeningTest : public NodeTest {
  protected:
   ListeningTest() {
-    tree_.on_removal([this](std::span<const Tree::Removal> removals) {
-      EXPECT_TRUE(tree_.mutex().try_lock()) << "the lock is held";
-      tree_.mutex().unlock();
-      for (const auto& removal : removals) removed_.push_back(removal);
-    });
-    tree_.on_resize([this](std::span<const uint64_t> inodes) {
-      resized_.insert(resized_.end(), inodes.begin(), inodes.end());
-    });
+    tree_.on_removal([this](const Tree::Removal& removal) { removed_.push_back(removal); });
   }
   std::vector<std::string> removed_names() const {
     std::vector<std::string> result;
@@ -203,49 +204,87 @@ class ListeningTest : public NodeTest {
   }
 
   std::vector<Tree::Removal> removed_;
-  std::vector<uint64_t> resized_;
 };
 
-TEST_F(ListeningTest, AreToldBeforeTheWriteReturns) {
+TEST_F(ListeningTest, IsToldOfWhatIsRemovedAndNotOfWhatIsBelow) {
   EXPECT_EQ(write(count_file, "2"), 0);
   EXPECT_THAT(removed_, IsEmpty());
-  EXPECT_THAT(resized_, testing::Contains(directory_.inode()));
   const uint64_t first = directory_.child("0")->inode();
   EXPECT_EQ(write(count_file, "1"), 0);
-  // What is below comes first, for it is found by way of what is above.
-  EXPECT_THAT(removed_names(), ElementsAre("below", "0", "below", "1"));
-  EXPECT_EQ(removed_[0].parent_inode, first);
-  EXPECT_EQ(removed_[1].inode, first);
-  EXPECT_EQ(removed_[1].parent_inode, directory_.inode());
+  EXPECT_THAT(removed_names(), ElementsAre("0", "1"));
+  EXPECT_EQ(removed_[0].inode, first);
+  EXPECT_EQ(removed_[0].parent_inode, directory_.inode());
 }
 
-TEST_F(ListeningTest, AreNotToldTwice) {
-  write(count_file, "2");
-  write(count_file, "0");
+TEST_F(ListeningTest, IsNotToldOfWhatNobodyCouldSee) {
+  const auto above = directory_.add_child("named", kPlain, nullptr).shared_from_this();
+  directory_.remove_child("named");
   removed_.clear();
-  resized_.clear();
-  write(text_file, "x");
+  above->add_child("0", kPlain, nullptr);
+  above->remove_numbered_children();
   EXPECT_THAT(removed_, IsEmpty());
-  EXPECT_THAT(resized_, IsEmpty());
 }
 
-TEST_F(ListeningTest, AreToldOfChangesThatAWaitingWriteMade) {
+TEST_F(ListeningTest, IsToldWhileAWriteStillWaits) {
   directory_.add_child("named", kPlain, nullptr);
   std::thread waiting([this] { write(wait_file, "x"); });
   {
     std::unique_lock lock(object_->mutex);
     object_->changed.wait(lock, [this] { return object_->waiting; });
   }
-  // Another write may find the news first and pass it on.
-  write(text_file, "x");
-  EXPECT_THAT(removed_names(), ElementsAre("named"));
+  {
+    const std::lock_guard tree_lock(tree_.mutex());
+    EXPECT_THAT(removed_names(), ElementsAre("named"));
+  }
   {
     const std::lock_guard lock(object_->mutex);
     object_->go_on = true;
     object_->changed.notify_all();
   }
   waiting.join();
-  EXPECT_THAT(removed_names(), ElementsAre("named"));
+}
+
+TEST_F(NodeTest, WhatIsBelowANumberIsNotPermanent) {
+  Directory& named = directory_.add_child("named", kPlain, nullptr);
+  Directory& numbered = named.add_child("0", kPlain, nullptr);
+  EXPECT_TRUE(tree_.root().permanent());
+  EXPECT_TRUE(named.permanent());
+  EXPECT_FALSE(numbered.permanent());
+  EXPECT_FALSE(numbered.add_child("named", kPlain, nullptr).permanent());
+}
+
+TEST_F(NodeTest, NumbersAreInTheOrderOfNumbersBehindNames) {
+  for (const auto* name : {"10", "9", "0", "100", "b", "a"}) {
+    directory_.add_child(name, kPlain, nullptr);
+  }
+  EXPECT_THAT(names(directory_), ElementsAre("a", "b", "0", "9", "10", "100"));
+}
+
+TEST_F(NodeTest, AnExceptionOfAFileIsAnError) {
+  EXPECT_EQ(write(throw_file, "memory"), ENOMEM);
+  EXPECT_EQ(write(throw_file, "other"), EIO);
+  EXPECT_EQ(read_error(directory_, throw_file), ENOMEM);
+  EXPECT_EQ(write(text_file, "x"), 0) << "the lock is free";
+}
+
+TEST_F(NodeTest, RoomIsJudgedByWhatThereIsAndWhatIsFree) {
+  EXPECT_TRUE(tree_.check_room(Tree::kMaxBytes / 2));
+  EXPECT_FALSE(tree_.check_room(Tree::kMaxBytes)) << "some is used";
+  EXPECT_FALSE(tree_.check_room(UINT64_MAX));
+  uint64_t free = 2000;
+  tree_.set_free_bytes([&] { return free; });
+  EXPECT_TRUE(tree_.check_room(1000));
+  EXPECT_EQ(tree_.check_room(1001).error().code, ENOMEM);
+}
+
+TEST_F(NodeTest, DirectoriesAreCountedForAsLongAsTheyAreHeld) {
+  const uint64_t before = tree_.nr_directories();
+  auto held = directory_.add_child("named", kPlain, nullptr).shared_from_this();
+  EXPECT_EQ(tree_.nr_directories(), before + 1);
+  directory_.remove_child("named");
+  EXPECT_EQ(tree_.nr_directories(), before + 1);
+  held.reset();
+  EXPECT_EQ(tree_.nr_directories(), before);
 }
 
 }  // namespace

@@ -7,14 +7,18 @@
 #include <unistd.h>
 
 #include <climits>
+#include <functional>
 #include <numeric>
+#include <stop_token>
 
+#include "core/base/stop_scope.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {
 
 using testing::ElementsAre;
+using testing::ElementsAreArray;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
@@ -33,8 +37,11 @@ class FaultyCalls final : public ActionCalls {
       const uint64_t page = reinterpret_cast<uint64_t>(range.iov_base) / kPageSize;
       if (const int error = error_at(page); error != 0) return done > 0 ? done : -error;
       done += static_cast<int64_t>(range.iov_len);
+      const auto start = reinterpret_cast<uint64_t>(range.iov_base);
+      pieces.push_back({start, start + range.iov_len});
     }
     largest = std::max(largest, done);
+    if (on_call) on_call();
     return done;
   }
   struct Fault {
@@ -46,6 +53,8 @@ class FaultyCalls final : public ActionCalls {
   bool takes_advice = true;
   int nr_calls = 0;
   int64_t largest = 0;
+  RangeList pieces;  // that were advised
+  std::function<void()> on_call;
 
  private:
   // A call reports an error only of its first range, so one that comes second costs no try.
@@ -87,12 +96,35 @@ TEST_F(AdviserTest, AsManyRangesACallAsTheKernelTakes) {
   EXPECT_EQ(calls_.nr_calls, 3);  // 1,024 + 1,024 + 452
 }
 
-TEST_F(AdviserTest, AsManyBytesACallAsTheKernelTakes) {
-  const AddrRange five_gib = pages(0, 5 << 18);
-  EXPECT_THAT(advise({five_gib}), ElementsAre(five_gib));
+TEST_F(AdviserTest, FewBytesACallSoThatItIsShort) {
+  const AddrRange range = pages(0, 10 << 12);  // 160 MiB
+  EXPECT_THAT(advise({range}), ElementsAre(range));
+  EXPECT_EQ(calls_.nr_calls, 10);
+  EXPECT_EQ(calls_.largest, 16 << 20);
+  EXPECT_THAT(advise({range}, MADV_PAGEOUT), ElementsAre(range));
+  EXPECT_EQ(calls_.nr_calls, 80);
+}
+
+TEST_F(AdviserTest, HugePagesAreNotCut) {
+  // From the midst of a huge page on, and not alone in the call.
+  const RangeList ranges = {pages(3, 4), pages(10, 3 << 9)};
+  EXPECT_THAT(advise(ranges, MADV_PAGEOUT), ElementsAre(pages(3, 4), pages(10, 3 << 9)));
+  for (const AddrRange& piece : calls_.pieces) {
+    const bool last = piece.end == pages(0, 3 << 9).end || piece == pages(3, 4);
+    EXPECT_TRUE(last || piece.end % kHugePageSize == 0) << piece.end;
+  }
   EXPECT_EQ(calls_.nr_calls, 3);
-  EXPECT_LE(calls_.largest, INT_MAX);
-  EXPECT_EQ(static_cast<uint64_t>(calls_.largest) % kHugePageSize, 0);
+}
+
+TEST_F(AdviserTest, AStopIsLookedAtBetweenCalls) {
+  std::stop_source stop;
+  const std::stop_token token = stop.get_token();
+  const StopScope scope(token);
+  calls_.on_call = [&] {
+    if (calls_.nr_calls == 2) stop.request_stop();
+  };
+  EXPECT_EQ(total_size(advise({pages(0, 10 << 12)})), 2 * (16 << 20));
+  EXPECT_EQ(calls_.nr_calls, 2);
 }
 
 TEST_F(AdviserTest, GoesOnBehindARangeThatFails) {
@@ -150,9 +182,31 @@ TEST_F(AdviserTest, WithoutPermissionItEnds) {
 }
 
 TEST_F(AdviserTest, AProcessThatGoesIsNoError) {
+  Child child;
+  process_ = Process::open(child.pid(), Paths()).value();
+  child.kill();
+  child.reap();
   calls_.faults = {{10, ESRCH, INT_MAX}};
   EXPECT_THAT(advise({pages(0, 5), pages(10, 20), pages(30, 31)}), ElementsAre(pages(0, 5)));
   EXPECT_THAT(log_.lines(), IsEmpty());
+}
+
+TEST_F(AdviserTest, AProcessThatStaysAndHasNoMemoryIsTold) {
+  calls_.faults = {{10, ESRCH, INT_MAX}};
+  EXPECT_THAT(advise({pages(0, 5), pages(10, 20), pages(30, 31)}), ElementsAre(pages(0, 5)));
+  EXPECT_THAT(log_.lines(), ElementsAre(HasSubstr("no memory")));
+}
+
+TEST_F(AdviserTest, NothingComesAfterARangeThatIsCut) {
+  // The cut leaves room in the call, which the last range would fit into.
+  const RangeList ranges = {pages(1, 2), pages(10, 2 << 12), pages(3 << 12, (3 << 12) + 1)};
+  EXPECT_THAT(advise(ranges), ElementsAreArray(ranges));
+  uint64_t last = 0;
+  for (const AddrRange& piece : calls_.pieces) {
+    EXPECT_LE(last, piece.start);
+    last = piece.end;
+  }
+  EXPECT_EQ(total_size(calls_.pieces), total_size(ranges));
 }
 
 TEST_F(AdviserTest, AnAdviceThatTheKernelDoesNotKnowIsTriedOnce) {

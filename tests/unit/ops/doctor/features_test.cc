@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/unit/ops/required.h"
+
 namespace damonfs {
 namespace {
 
@@ -185,9 +187,7 @@ TEST(FeaturesTest, ThisMachine) {
   EXPECT_EQ(facts.idle.has_value(),
             std::filesystem::exists("/sys/kernel/mm/page_idle/bitmap") && ::geteuid() == 0)
       << (facts.idle ? "" : facts.idle.error().message);
-  if (!facts.has_btf || !facts.capabilities.has(CAP_BPF) || !facts.capabilities.has(CAP_SYS_NICE))
-    GTEST_SKIP() << report(facts, "pte").reason;
-  EXPECT_TRUE(facts.pte) << facts.pte.error().message;
+  if (!facts.pte) SKIP_WITHOUT("pte", facts.pte.error());
   EXPECT_EQ(choose_backend(judge_backends(facts)).value(), "pte");
 }
 

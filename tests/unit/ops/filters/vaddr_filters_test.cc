@@ -61,7 +61,7 @@ class PageFiltersTest : public testing::Test {
   FakeSystem system_;
   Kpageflags frames_{system_.paths()};
   FakeAges ages_;
-  PageFilters filters_{system_.paths(), frames_, &ages_};
+  VaddrFilters filters_{system_.paths(), frames_, &ages_};
   LogCapture log_;
 };
 
@@ -197,7 +197,7 @@ TEST_F(PageFiltersTest, OnlyTheSpansAreAsked) {
 }
 
 TEST_F(PageFiltersTest, WithoutAgesNothingPassesYoung) {
-  PageFilters ageless(system_.paths(), frames_, nullptr);
+  VaddrFilters ageless(system_.paths(), frames_, nullptr);
   const auto process = system_.process();
   auto info = ProcessPages::open(*process, frames_);
   const Filters filters{.core = {}, .ops = {filter(FilterType::young, true, false)}};

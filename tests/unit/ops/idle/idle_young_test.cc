@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "ops/idle/idle_backend.h"
+#include "tests/unit/ops/required.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
@@ -59,7 +60,7 @@ TEST_F(IdleYoungTest, MarksThoseThatWereYoung) {
 // The kernel itself, where it has idle page tracking (the guest `idle`).
 TEST(RealIdleYoung, APageIsYoungOnceItIsAccessed) {
   auto idle = IdleBackend::open(Paths(), {});
-  if (!idle) GTEST_SKIP() << idle.error().message;
+  if (!idle) SKIP_WITHOUT("idle", idle.error());
   constexpr int kPidle = 8;
   char* memory = map_private(kPidle);
   touch(memory, 0, kPidle);

@@ -30,13 +30,13 @@ class FakeMemory : public FakeSystem {
     set_flags(100000, 0);  // the last frame there is
   }
   // Number of a new process.
-  size_t add_process(bool spared = false) {
+  size_t add_process(bool is_protected = false) {
     children_.push_back(std::make_unique<Child>());
     const pid_t pid = children_.back()->pid();
     write(of_process(pid, "pagemap"), "");
     write(of_process(pid, "maps"), "10000000-20000000 rw-p 00000000 00:00 0\n");
     auto& shown = world->processes[pid];
-    shown.process = {Process::open(pid, paths()).value(), spared};
+    shown.process = {Process::open(pid, paths()).value(), is_protected};
     shown.reads.resize(1);
     return children_.size() - 1;
   }
@@ -158,16 +158,15 @@ class YoungBits final : public PaddrBackend {
     for (size_t i = 0; i < folios.size(); ++i) young[i] = young_heads.contains(folios[i].head);
   }
   bool needs_map() const override { return false; }
-  std::string_view name() const override { return "fake"; }
   std::set<uint64_t> young_heads;
 };
 
 inline constexpr uint64_t kAt = 0x10000000;
 
 // Process 0: frames 1000 to 1009, of their own; a huge page in 1024 to 1535.
-class FrameActionsTest : public testing::Test {
+class PaddrActionsTest : public testing::Test {
  protected:
-  FrameActionsTest() {
+  PaddrActionsTest() {
     memory_.add_process();
     memory_.map(0, kAt, 1000, 10);
     for (uint64_t frame = 1000; frame < 1010; ++frame) own(frame);
@@ -183,10 +182,9 @@ class FrameActionsTest : public testing::Test {
   PaddrActions& make(bool dry_run = false) {
     auto calls = std::make_unique<MemoryCalls>(memory_);
     calls_ = calls.get();
-    keeper_ =
-        std::make_unique<RmapRefresher>(std::make_unique<FakeRmapSource>(memory_.world), 10000);
+    keeper_ = *RmapRefresher::create(std::make_unique<FakeRmapSource>(memory_.world), 10000);
     actions_ = std::make_unique<PaddrActions>(
-        memory_.paths(), *keeper_, bits_, FrameActionOptions{.dry_run = dry_run}, std::move(calls));
+        memory_.paths(), *keeper_, bits_, PaddrActionOptions{.dry_run = dry_run}, std::move(calls));
     return *actions_;
   }
   // Does the work's regions, given in frames, in bytes of `unit`.

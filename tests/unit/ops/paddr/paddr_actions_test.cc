@@ -20,7 +20,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-TEST_F(FrameActionsTest, PageoutTakesMappedPagesOfItsRegions) {
+TEST_F(PaddrActionsTest, PageoutTakesMappedPagesOfItsRegions) {
   const Done done = apply_pages(make(), Action::pageout, {{0, 1002}, {1005, 1006}, {1008, 2000}});
   EXPECT_THAT(done.applied, ElementsAre(2, 1, 2));
   EXPECT_THAT(done.passed, ElementsAre(2, 1, 2)) << "frames of nobody are not counted";
@@ -29,13 +29,13 @@ TEST_F(FrameActionsTest, PageoutTakesMappedPagesOfItsRegions) {
   EXPECT_THAT(log_.lines(), IsEmpty());
 }
 
-TEST_F(FrameActionsTest, SizesAreInUnitsOfAddress) {
+TEST_F(PaddrActionsTest, SizesAreInUnitsOfAddress) {
   const Done done = apply(make(), Action::pageout, {{1000, 1004}}, 1024);
   EXPECT_THAT(done.applied, ElementsAre(4 * kPageSize / 1024));
   EXPECT_THAT(done.passed, ElementsAre(4 * kPageSize / 1024));
 }
 
-TEST_F(FrameActionsTest, NoMemoryNoWork) {
+TEST_F(PaddrActionsTest, NoMemoryNoWork) {
   memory_.write("proc/iomem", "003e8000-003e9fff : System RAM\n");  // frames 1000 and 1001
   auto& actions = make();
   const uint64_t top = UINT64_MAX / kPageSize;
@@ -48,7 +48,7 @@ TEST_F(FrameActionsTest, NoMemoryNoWork) {
 }
 
 // Where memory is was known before, and which processes map it.
-TEST_F(FrameActionsTest, MemoryThatIsUnpluggedHasNothingDone) {
+TEST_F(PaddrActionsTest, MemoryThatIsUnpluggedHasNothingDone) {
   memory_.write("proc/iomem", "003e8000-003f1fff : System RAM\n");  // frames 1000 to 1009
   auto& actions = make();
   EXPECT_THAT(apply_pages(actions, Action::pageout, {{1000, 1001}}).applied, ElementsAre(1));
@@ -70,7 +70,7 @@ TEST_F(FrameActionsTest, MemoryThatIsUnpluggedHasNothingDone) {
 }
 
 // By mlock(2): the kernel refuses the advice for all of the mapping.
-TEST_F(FrameActionsTest, LockedMemoryIsTriedNotAppliedAndNotSpunOn) {
+TEST_F(PaddrActionsTest, LockedMemoryIsTriedNotAppliedAndNotSpunOn) {
   memory_.write(TempTree::of_process(memory_.pid(0), "maps"),
                 "10000000-10003000 rw-p 00000000 00:00 0\n"
                 "10003000-10020000 rw-p 00000000 00:00 0\n");
@@ -89,7 +89,7 @@ TEST_F(FrameActionsTest, LockedMemoryIsTriedNotAppliedAndNotSpunOn) {
   EXPECT_THAT(log_.lines(), IsEmpty());
 }
 
-TEST_F(FrameActionsTest, AHugePageIsOneAndGoesWithItsFirstFrame) {
+TEST_F(PaddrActionsTest, AHugePageIsOneAndGoesWithItsFirstFrame) {
   add_huge(1024, kAt + 0x200000);
   auto& actions = make();
   EXPECT_THAT(apply_pages(actions, Action::pageout, {{1025, 1600}}).applied, ElementsAre(0));
@@ -99,7 +99,7 @@ TEST_F(FrameActionsTest, AHugePageIsOneAndGoesWithItsFirstFrame) {
   EXPECT_EQ(memory_.mapcount(1535), 0U);
 }
 
-TEST_F(FrameActionsTest, SharedPagesAreTriedAndNotApplied) {
+TEST_F(PaddrActionsTest, SharedPagesAreTriedAndNotApplied) {
   const size_t other = memory_.add_process();
   memory_.map(other, kAt + 0x50000, 1003, 2);
   auto& actions = make();
@@ -110,10 +110,10 @@ TEST_F(FrameActionsTest, SharedPagesAreTriedAndNotApplied) {
   EXPECT_THAT(apply_pages(actions, Action::lru_deprio, {{1003, 1004}}).applied, ElementsAre(0));
 }
 
-TEST_F(FrameActionsTest, PagesOfASparedProcessAreLeftAlone) {
-  const size_t spared = memory_.add_process(true);
-  memory_.map(spared, kAt, 1020, 4);
-  memory_.map(spared, kAt + 0x50000, 1009);
+TEST_F(PaddrActionsTest, PagesOfASparedProcessAreLeftAlone) {
+  const size_t protected_one = memory_.add_process(true);
+  memory_.map(protected_one, kAt, 1020, 4);
+  memory_.map(protected_one, kAt + 0x50000, 1009);
   for (uint64_t frame = 1020; frame < 1024; ++frame) own(frame);
   auto& actions = make();
   for (const Action action : {Action::lru_prio, Action::lru_deprio, Action::migrate_cold}) {
@@ -123,11 +123,11 @@ TEST_F(FrameActionsTest, PagesOfASparedProcessAreLeftAlone) {
   EXPECT_THAT(apply_pages(actions, Action::pageout, {{1000, 1024}}).applied, ElementsAre(9));
   EXPECT_EQ(memory_.mapcount(1009), 2U);
   EXPECT_EQ(memory_.mapcount(1020), 1U);
-  for (const auto& [pid, addr] : calls_->advised) EXPECT_NE(pid, memory_.pid(spared));
+  for (const auto& [pid, addr] : calls_->advised) EXPECT_NE(pid, memory_.pid(protected_one));
   EXPECT_THAT(calls_->touched, IsEmpty());
 }
 
-TEST_F(FrameActionsTest, UnmappedPageCacheIsNotAppliedAndSaidOnce) {
+TEST_F(PaddrActionsTest, UnmappedPageCacheIsNotAppliedAndSaidOnce) {
   memory_.set_flags(1100, kLru);
   memory_.set_flags(1101, kLru);
   auto& actions = make();
@@ -139,7 +139,7 @@ TEST_F(FrameActionsTest, UnmappedPageCacheIsNotAppliedAndSaidOnce) {
 }
 
 // Between the scan and the action: frame 1001 was given away, 1002 freed.
-TEST_F(FrameActionsTest, WhatChangedSinceTheScanIsLeftAlone) {
+TEST_F(PaddrActionsTest, WhatChangedSinceTheScanIsLeftAlone) {
   auto& actions = make();
   keeper_->refresh();
   ASSERT_TRUE(keeper_->wait(std::chrono::seconds(10)));
@@ -150,7 +150,7 @@ TEST_F(FrameActionsTest, WhatChangedSinceTheScanIsLeftAlone) {
   EXPECT_FALSE(calls_->advised.contains({memory_.pid(0), kAt + kPageSize}));
 }
 
-TEST_F(FrameActionsTest, AProcessThatIsGoneHasNothingDone) {
+TEST_F(PaddrActionsTest, AProcessThatIsGoneHasNothingDone) {
   auto& actions = make();
   keeper_->refresh();
   ASSERT_TRUE(keeper_->wait(std::chrono::seconds(10)));
@@ -162,13 +162,13 @@ TEST_F(FrameActionsTest, AProcessThatIsGoneHasNothingDone) {
   EXPECT_THAT(log_.lines(), IsEmpty());
 }
 
-TEST_F(FrameActionsTest, WhatAProcessGivesBackAtItsEndIsNotPagedOut) {
+TEST_F(PaddrActionsTest, WhatAProcessGivesBackAtItsEndIsNotPagedOut) {
   auto& actions = make();
   calls_->ends_when_advised = true;
   EXPECT_THAT(apply_pages(actions, Action::pageout, {{1000, 1010}}).applied, ElementsAre(0));
 }
 
-TEST_F(FrameActionsTest, AFullSwapIsCountedAndNotSpunOn) {
+TEST_F(PaddrActionsTest, AFullSwapIsCountedAndNotSpunOn) {
   auto& actions = make();
   calls_->swap_left = 3;
   EXPECT_THAT(apply_pages(actions, Action::pageout, {{1000, 1010}}).applied, ElementsAre(3));
@@ -177,13 +177,13 @@ TEST_F(FrameActionsTest, AFullSwapIsCountedAndNotSpunOn) {
   EXPECT_LE(calls_->nr_calls - before, 2);
 }
 
-TEST_F(FrameActionsTest, DeprioCountsWhatTookTheAdvice) {
+TEST_F(PaddrActionsTest, DeprioCountsWhatTookTheAdvice) {
   EXPECT_THAT(apply_pages(make(), Action::lru_deprio, {{1000, 1004}, {1004, 1005}}).applied,
               ElementsAre(4, 1));
   EXPECT_THAT(calls_->advised, SizeIs(5));
 }
 
-TEST_F(FrameActionsTest, PrioMarksEachFolioTwice) {
+TEST_F(PaddrActionsTest, PrioMarksEachFolioTwice) {
   add_huge(1024, kAt + 0x200000);
   const size_t other = memory_.add_process();
   memory_.map(other, kAt + 0x50000, 1003);
@@ -199,7 +199,7 @@ TEST_F(FrameActionsTest, PrioMarksEachFolioTwice) {
 }
 
 // One that is ending, say: it exists, and has no memory any more.
-TEST_F(FrameActionsTest, AProcessWithoutMemoryIsAskedOnce) {
+TEST_F(PaddrActionsTest, AProcessWithoutMemoryIsAskedOnce) {
   auto& actions = make();
   calls_->without_memory = {memory_.pid(0)};
   EXPECT_THAT(apply_pages(actions, Action::lru_prio, {{1000, 1010}}).applied, ElementsAre(0));
@@ -207,7 +207,7 @@ TEST_F(FrameActionsTest, AProcessWithoutMemoryIsAskedOnce) {
   EXPECT_THAT(log_.lines(), IsEmpty());
 }
 
-TEST_F(FrameActionsTest, MigrationMovesSharedPagesOnce) {
+TEST_F(PaddrActionsTest, MigrationMovesSharedPagesOnce) {
   const size_t other = memory_.add_process();
   memory_.map(other, kAt + 0x50000, 1003);
   scheme_.params.target_nid = 1;
@@ -219,7 +219,7 @@ TEST_F(FrameActionsTest, MigrationMovesSharedPagesOnce) {
   EXPECT_EQ(calls_->nodes[1005], 0);
 }
 
-TEST_F(FrameActionsTest, DryRunChangesNothing) {
+TEST_F(PaddrActionsTest, DryRunChangesNothing) {
   auto& actions = make(true);
   for (const Action action : {Action::pageout, Action::lru_prio, Action::lru_deprio}) {
     EXPECT_THAT(apply_pages(actions, action, {{1000, 1010}}).applied, ElementsAre(10));
@@ -231,7 +231,7 @@ TEST_F(FrameActionsTest, DryRunChangesNothing) {
   EXPECT_THAT(apply_pages(again, Action::pageout, {{1000, 1010}}).applied, ElementsAre(8));
 }
 
-TEST_F(FrameActionsTest, OtherActionsAreTriedNotAppliedAndSaidOnce) {
+TEST_F(PaddrActionsTest, OtherActionsAreTriedNotAppliedAndSaidOnce) {
   auto& actions = make();
   for (const Action action : {Action::willneed, Action::cold, Action::hugepage, Action::nohugepage,
                               Action::collapse, Action::willneed}) {
@@ -245,9 +245,9 @@ TEST_F(FrameActionsTest, OtherActionsAreTriedNotAppliedAndSaidOnce) {
 }
 
 // Frames that pass, of 1000 to 1009, a huge page at 1024 and page cache at 1600.
-class FrameFiltersTest : public FrameActionsTest {
+class PaddrFiltersTest : public PaddrActionsTest {
  protected:
-  FrameFiltersTest() {
+  PaddrFiltersTest() {
     add_huge(1024, kAt + 0x200000);
     memory_.set_flags(1600, kLru);
   }
@@ -257,7 +257,7 @@ class FrameFiltersTest : public FrameActionsTest {
   }
 };
 
-TEST_F(FrameFiltersTest, EachKind) {
+TEST_F(PaddrFiltersTest, EachKind) {
   own(1004, kActive);
   memory_.set_flags(1005, kLru | kMapped);
   bits_.young_heads = {1000, 1024};
@@ -273,7 +273,7 @@ TEST_F(FrameFiltersTest, EachKind) {
   EXPECT_EQ(calls_->nr_calls, 0);
 }
 
-TEST_F(FrameFiltersTest, TheFirstThatMatchesDecides) {
+TEST_F(PaddrFiltersTest, TheFirstThatMatchesDecides) {
   own(1004, kActive);
   EXPECT_EQ(
       passing({filter(FilterType::active, true, true), filter(FilterType::anon, true, false)}), 2U);
@@ -281,7 +281,7 @@ TEST_F(FrameFiltersTest, TheFirstThatMatchesDecides) {
       passing({filter(FilterType::anon, true, false), filter(FilterType::active, true, true)}), 0U);
 }
 
-TEST_F(FrameFiltersTest, MemoryCgroups) {
+TEST_F(PaddrFiltersTest, MemoryCgroups) {
   memory_.write("cgroup/some/memory.stat", "");
   struct stat status {};
   ASSERT_EQ(::stat(memory_.path("cgroup/some").c_str(), &status), 0);
@@ -296,7 +296,7 @@ TEST_F(FrameFiltersTest, MemoryCgroups) {
   EXPECT_EQ(passing({some}), 0U);
 }
 
-TEST_F(FrameFiltersTest, OnlyWhatPassesIsActedOn) {
+TEST_F(PaddrFiltersTest, OnlyWhatPassesIsActedOn) {
   own(1004, kActive);
   scheme_.params.filters.ops = {filter(FilterType::active, true, false)};
   auto& actions = make();

@@ -29,7 +29,6 @@ class RecordingBits final : public PaddrBackend {
   void look(std::span<FrameSample> samples) override { find_accessed(samples, 6); }
   void young(std::span<const Folio>, std::span<bool>) override {}
   bool needs_map() const override { return needs_map_; }
-  std::string_view name() const override { return "fake"; }
 
  private:
   static void find_accessed(std::span<FrameSample> samples, uint64_t frame) {
@@ -45,7 +44,7 @@ class RecordingBits final : public PaddrBackend {
 class PaddrTest : public testing::Test {
  protected:
   Context& make(bool needs_map) {
-    auto keeper = std::make_unique<RmapRefresher>(
+    auto keeper = *RmapRefresher::create(
         std::make_unique<FakeRmapSource>(std::make_shared<FakeRmapSource::World>()), 100);
     keeper_ = keeper.get();
     auto bits = std::make_unique<RecordingBits>(asked_, needs_map);
@@ -202,16 +201,13 @@ TEST_F(PaddrTest, MapsAreMadeWhenTheyAreNeeded) {
 }
 
 TEST(TryPhysicalTest, SaysWhatIsMissing) {
-  const auto soft_dirty = try_physical("soft-dirty", Paths());
-  ASSERT_FALSE(soft_dirty);
-  EXPECT_EQ(soft_dirty.error().code, ENOTSUP);
-  const auto nowhere = try_physical("pte", TempTree().paths());
+  const auto nowhere = try_page_frames(TempTree().paths());
   EXPECT_EQ(nowhere.error().code, ENOENT);
   const TempTree hidden;
   hidden.write("proc/self/pagemap", "");
-  EXPECT_EQ(try_physical("idle", hidden.paths()).error().code, EPERM);
+  EXPECT_EQ(try_page_frames(hidden.paths()).error().code, EPERM);
   if (geteuid() == 0) {
-    EXPECT_TRUE(try_physical("pte", Paths()));
+    EXPECT_TRUE(try_page_frames(Paths()));
   }
 }
 

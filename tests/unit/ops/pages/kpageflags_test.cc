@@ -80,20 +80,20 @@ TEST_F(KpageflagsTest, HugePageOffTheLists) {
 
 TEST_F(KpageflagsTest, FindsOutThatAHugePageWasSplit) {
   set_compound(4 * 512, 9);
-  ASSERT_EQ(kHugePage, flags_.guess(4 * 512 + 5, 5).size);
+  ASSERT_EQ(kHugePage, flags_.guess(4 * 512 + 5, 5).size());
   for (uint64_t i = 0; i < 512; ++i) set(4 * 512 + i, kLru);
   const auto stale = flags_.guess(4 * 512 + 6, 6);
-  EXPECT_EQ(kHugePage, stale.size) << "remembered";
+  EXPECT_EQ(kHugePage, stale.size()) << "remembered";
   EXPECT_FALSE(flags_.confirm(4 * 512 + 6, stale));
-  EXPECT_EQ(kPageSize, flags_.guess(4 * 512 + 6, 6).size);
+  EXPECT_EQ(kPageSize, flags_.guess(4 * 512 + 6, 6).size());
 }
 
 TEST_F(KpageflagsTest, ForgetsAfterAWhile) {
   set_compound(4 * 512, 9);
-  ASSERT_EQ(kHugePage, flags_.guess(4 * 512 + 5, 5).size);
+  ASSERT_EQ(kHugePage, flags_.guess(4 * 512 + 5, 5).size());
   for (uint64_t i = 0; i < 512; ++i) set(4 * 512 + i, kLru);
   for (int i = 0; i < 1000; ++i) flags_.tick();
-  EXPECT_EQ(kPageSize, flags_.guess(4 * 512 + 6, 6).size);
+  EXPECT_EQ(kPageSize, flags_.guess(4 * 512 + 6, 6).size());
 }
 
 TEST_F(KpageflagsTest, LearnsOfSmallerCompoundPages) {
@@ -104,10 +104,10 @@ TEST_F(KpageflagsTest, LearnsOfSmallerCompoundPages) {
   EXPECT_FALSE(flags_.confirm(4 * 512 + 21, wrong));
   const auto right = flags_.guess(4 * 512 + 21, 100);
   EXPECT_EQ(4U * 512 + 16, right.head);
-  EXPECT_TRUE(right.on_lru);
+  EXPECT_TRUE(right.on_lru());
   const auto neighbour = flags_.guess(4 * 512 + 63, 200);
   EXPECT_EQ(4U * 512 + 32, neighbour.head);
-  EXPECT_EQ(32U * kPageSize, neighbour.size);
+  EXPECT_EQ(32U * kPageSize, neighbour.size());
   const auto head = flags_.guess(4 * 512 + 32, 200);
   EXPECT_EQ(4U * 512 + 32, head.head);
 }

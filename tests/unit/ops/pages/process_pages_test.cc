@@ -116,9 +116,9 @@ TEST(Kpageflags, ErrorsAreTold) {
   Kpageflags frames(system.paths());
   const uint64_t frame = 1;
   Folio folio;
-  uint64_t inode = 0;
   EXPECT_EQ(frames.folios({&frame, 1}, {&folio, 1}), ENOENT);
-  EXPECT_EQ(frames.memcgs({&folio, 1}, {&inode, 1}), ENOENT);
+  uint64_t inode = 0;
+  EXPECT_EQ(Kpagecgroup(system.paths()).memcgs({&folio, 1}, {&inode, 1}), ENOENT);
 }
 
 // The same answers from the kernel, by either method.

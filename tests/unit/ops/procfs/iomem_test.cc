@@ -37,13 +37,12 @@ TEST(IomemTest, FindsRamAndNothingElse) {
                         AddrRange{0x100000000, 0x280000000}, AddrRange{0x308000000, 0x338000000}));
 }
 
-TEST(IomemTest, TheBiggestIsTheFirstOfEquals) {
+TEST(IomemTest, TheSpanIsFromTheFirstToTheLast) {
   const TempTree tree;
   tree.write("proc/iomem", kText);
-  EXPECT_EQ(biggest_system_ram(tree.paths()).value(), (AddrRange{0x100000000, 0x280000000}));
-  tree.write("proc/iomem",
-             "1000-1fff : System RAM\n4000-4fff : System RAM\n8000-80ff : System RAM\n");
-  EXPECT_EQ(biggest_system_ram(tree.paths()).value(), (AddrRange{0x1000, 0x2000}));
+  EXPECT_EQ(system_ram_span(tree.paths()).value(), (AddrRange{0x1000, 0x338000000}));
+  tree.write("proc/iomem", "0-fff : Reserved\n4000-4fff : System RAM\n5000-5fff : Reserved\n");
+  EXPECT_EQ(system_ram_span(tree.paths()).value(), (AddrRange{0x4000, 0x5000}));
 }
 
 TEST(IomemTest, AddressesThatAreHiddenAreAnError) {
@@ -65,7 +64,7 @@ TEST(IomemTest, WhatIsNoIomemIsNamed) {
   }
   EXPECT_EQ(parse_iomem("1000-1fff : Reserved\n").error().code, ENOENT);
   EXPECT_EQ(parse_iomem("").error().code, ENOENT);
-  EXPECT_EQ(biggest_system_ram(TempTree().paths()).error().code, ENOENT);
+  EXPECT_EQ(system_ram_span(TempTree().paths()).error().code, ENOENT);
 }
 
 }  // namespace

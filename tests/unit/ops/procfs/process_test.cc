@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/sched.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -95,7 +96,8 @@ TEST(ProcessTest, IsNotTheNextProcessOfThatNumber) {
   EXPECT_FALSE((*other)->same_as(**held));
 }
 
-TEST(ProcessTest, HoldsAThreadByItsId) {
+// The kernel takes any thread for its address space.
+TEST(ProcessTest, AThreadsIdStandsForItsProcess) {
   std::latch started(1);
   std::latch done(1);
   pid_t tid = 0;
@@ -106,14 +108,54 @@ TEST(ProcessTest, HoldsAThreadByItsId) {
   });
   started.wait();
   const auto process = Process::open(tid, Paths());
+  const auto whole = Process::open(::getpid(), Paths());
   EXPECT_TRUE(process) << process.error().message;
   if (process) {
-    EXPECT_EQ(tid, (*process)->pid());
-    EXPECT_TRUE((*process)->exists());
-    EXPECT_TRUE((*process)->open_file("maps", O_RDONLY));
+    EXPECT_EQ(::getpid(), (*process)->pid());
+    EXPECT_TRUE((*process)->same_as(**whole));
+    // Calls that act on memory know processes only.
+    EXPECT_EQ(0, ::syscall(SYS_process_madvise, (*process)->pidfd(), nullptr, 0, MADV_COLD, 0));
   }
   done.count_down();
   thread.join();
+  if (process) {
+    EXPECT_TRUE((*process)->exists()) << "the thread has ended, not the process";
+  }
+}
+
+TEST(ProcessTest, IdentityTellsItFromOthers) {
+  const auto self = Process::open(::getpid(), Paths());
+  const Child child;
+  const auto other = Process::open(child.pid(), Paths());
+  ASSERT_TRUE(self && other);
+  const std::string identity = (*self)->identity();
+  EXPECT_EQ(identity, (*Process::open(::getpid(), Paths()))->identity());
+  EXPECT_NE(identity, (*other)->identity()) << "it started later";
+  std::string boot;
+  std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), boot);
+  EXPECT_EQ(identity.substr(0, boot.size() + 1), boot + ' ');
+}
+
+TEST(ProcessTest, IdentityOfANameWithBrackets) {
+  const TempTree tree;
+  tree.write("proc/sys/kernel/random/boot_id", "b\n");
+  std::string stat = "1 (a) b) S";
+  for (int field = 4; field <= 30; ++field) stat += ' ' + std::to_string(field);
+  tree.write(TempTree::of_process(::getpid(), "stat"), stat);
+  EXPECT_EQ((*Process::open(::getpid(), tree.paths()))->identity(), "b 22");
+  tree.write(TempTree::of_process(::getpid(), "stat"), "1 (a) b) S 4");
+  EXPECT_EQ((*Process::open(::getpid(), tree.paths()))->identity(), "");
+}
+
+TEST(ProcessTest, WhoseMappingsAreRefusedIsNotReadable) {
+  const TempTree tree;
+  tree.make_folder(TempTree::of_process(::getpid(), "maps/below"));  // opens, for reading
+  EXPECT_TRUE((*Process::open(::getpid(), tree.paths()))->check_readable());
+  const TempTree without;
+  without.make_folder("proc/" + std::to_string(::getpid()));
+  const auto refused = (*Process::open(::getpid(), without.paths()))->check_readable();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ENOENT);
 }
 
 TEST(ProcessTest, HoldsAKernelThread) {

@@ -66,6 +66,12 @@ TEST_F(SystemMetricsTest, CgroupOnANode) {
   EXPECT_EQ(metrics_.node_memcg_used_bp(1, "/a/b\n"), 1250);
 }
 
+TEST_F(SystemMetricsTest, ACgroupHasNoMoreThanItsNode) {
+  system_.write("sys/devices/system/node/node0/meminfo", "Node 0 MemTotal: 1000 kB\n");
+  system_.write("cgroup/a/memory.numa_stat", "active_anon N0=2048000\n");
+  EXPECT_EQ(metrics_.node_memcg_used_bp(0, "/a"), 10000);
+}
+
 TEST_F(SystemMetricsTest, ACgroupThatIsNotThereUsesNothing) {
   system_.write("sys/devices/system/node/node0/meminfo",
                 "Node 0 MemTotal: 8000 kB\nNode 0 MemFree: 2000 kB\n");
@@ -94,10 +100,24 @@ TEST_F(SystemMetricsTest, NothingOnTheListsIsNotActive) {
   EXPECT_EQ(metrics_.active_mem_bp(), 0);
 }
 
+TEST_F(SystemMetricsTest, HugePagesOfMemoryInUse) {
+  const std::string memory = "MemTotal: 3000 kB\nMemFree: 1000 kB\n";
+  system_.write("proc/meminfo", memory +
+                                    "AnonHugePages:      200 kB\nShmemHugePages:     40 kB\n"
+                                    "ShmemPmdMapped:     40 kB\nFileHugePages:       20 kB\n"
+                                    "FilePmdMapped:      20 kB\nHugetlb:            512 kB\n");
+  EXPECT_EQ(metrics_.hugepage_mem_bp(), 1300);
+  system_.write("proc/meminfo", memory);
+  EXPECT_EQ(metrics_.hugepage_mem_bp(), 0) << "a kernel without them";
+  system_.write("proc/meminfo", "MemTotal: 3000 kB\nMemFree: 3000 kB\nAnonHugePages: 200 kB\n");
+  EXPECT_EQ(metrics_.hugepage_mem_bp(), 0);
+}
+
 TEST_F(SystemMetricsTest, WhatCannotBeReadCountsAsNothingUsed) {
   EXPECT_EQ(metrics_.free_mem_permille(), 1000);
   EXPECT_EQ(metrics_.some_mem_psi_us(), 0);
   EXPECT_EQ(metrics_.active_mem_bp(), 0);
+  EXPECT_EQ(metrics_.hugepage_mem_bp(), 0);
   system_.write("proc/meminfo", "nonsense\nMemTotal: much\n");
   EXPECT_EQ(metrics_.free_mem_permille(), 1000);
   EXPECT_EQ(metrics_.active_mem_bp(), 0);
@@ -118,6 +138,7 @@ TEST(SystemMetricsOfThisMachine, AreSane) {
   EXPECT_GT(metrics.free_mem_permille(), 0);
   EXPECT_LE(metrics.free_mem_permille(), 1000);
   EXPECT_LE(metrics.active_mem_bp(), 10000);
+  EXPECT_LE(metrics.hugepage_mem_bp(), 10000);
   EXPECT_GT(metrics.node_mem_used_bp(0), 0);
   EXPECT_LE(metrics.node_mem_used_bp(0), 10000);
 }

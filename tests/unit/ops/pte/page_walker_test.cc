@@ -7,6 +7,8 @@
 #include <set>
 #include <string>
 
+#include "tests/unit/ops/required.h"
+
 namespace damonfs {
 namespace {
 
@@ -24,7 +26,7 @@ std::set<std::string> held_programs() {
 
 TEST(PageWalkerTest, TheProgramOfOneThatWentIsUsedAgain) {
   auto first = PageWalker::load({});
-  if (!first) GTEST_SKIP() << first.error().message;
+  if (!first) SKIP_WITHOUT("pte", first.error());
   const auto programs = held_programs();
   EXPECT_FALSE(programs.empty());
   first->reset();
@@ -35,7 +37,7 @@ TEST(PageWalkerTest, TheProgramOfOneThatWentIsUsedAgain) {
 
 TEST(PageWalkerTest, OfManyThatWentTheProgramOfOneIsKept) {
   auto first = PageWalker::load({});
-  if (!first) GTEST_SKIP() << first.error().message;
+  if (!first) SKIP_WITHOUT("pte", first.error());
   const auto programs = held_programs();
   {
     auto second = PageWalker::load({});

@@ -11,6 +11,7 @@
 #include "core/base/clock.h"
 #include "ops/pte/pte_backend.h"
 #include "tests/unit/ops/pte/pte_child.h"
+#include "tests/unit/ops/required.h"
 
 namespace damonfs {
 
@@ -42,9 +43,7 @@ class PteTest : public ::testing::Test {
  protected:
   void SetUp() override {
     auto made = PteBackend::create(Paths{}, clock_);
-    if (!made && (made.error().code == EPERM || made.error().code == ENOENT))
-      GTEST_SKIP() << made.error().message;
-    ASSERT_TRUE(made) << made.error().message;
+    if (!made) SKIP_WITHOUT("pte", made.error());
     bits_ = std::move(*made);
   }
 

@@ -69,36 +69,54 @@ TEST(PteLayoutTest, GuessesReachTheRealBases) {
   EXPECT_EQ(vmemmap_guesses(memory, 5, 0).size(), 1) << "nothing to go by";
 }
 
+constexpr KnownPages kKnown{
+    .addr = 0x7f12'3456'7000, .content = 0x1234567890abcdef, .twin_addr = 0x7f12'3456'9000};
+
+// What a probe sees with the right layout.
+pte_probe right_view(uint64_t vmemmap) {
+  pte_probe seen{};
+  seen.content = kKnown.content;
+  seen.folio_index = kKnown.addr / 4096;
+  seen.mappings = 1;
+  seen.twin_mappings = 2;
+  seen.tail = vmemmap + 0x40c0;
+  seen.head = vmemmap + 0x4000;
+  seen.head_is_head = 1;
+  return seen;
+}
+
 // A kernel, as far as the probe tells of it.
 struct ProbedKernel {
   uint64_t page_offset;
   uint64_t vmemmap;
   uint32_t levels;
-  KnownPage page;
   int probes = 0;
 
   Result<pte_probe> operator()(const pte_layout& layout) {
     ++probes;
+    const bool right = layout.page_offset == page_offset && layout.levels == levels;
     pte_probe seen{};
+    if (right && layout.vmemmap == vmemmap) {
+      seen = right_view(vmemmap);
+    } else {
+      seen.content = right ? kKnown.content : 0x1111;
+      seen.folio_index = 7;
+    }
     seen.pgd = page_offset + 3 * kGiB + 0x5000;
     seen.some_page = vmemmap + 0x123400;
-    const bool right = layout.page_offset == page_offset && layout.levels == levels;
-    seen.content = right ? page.content : 0x1111;
-    seen.folio_index = right && layout.vmemmap == vmemmap ? page.addr / 4096 : 7;
     return seen;
   }
 };
 
-constexpr KnownPage kPageKnown{.addr = 0x7f12'3456'7000, .content = 0x1234567890abcdef};
+constexpr MachineMemory kMemory{.ram_end = 4 * kGiB, .physical_bits = 46, .five_levels = false};
 
 TEST(PteLayoutTest, TheLayoutIsFound) {
-  const MachineMemory memory{.ram_end = 4 * kGiB, .physical_bits = 46, .five_levels = false};
   for (const auto& [page_offset, vmemmap, levels] :
        {std::tuple{0xffff'8880'0000'0000ULL, 0xffff'ea00'0000'0000ULL, 4U},
         {0xffff'9a40'0000'0000ULL, 0xffff'f0c0'4000'0000ULL, 4U},
         {0xff3e'8c53'c000'0000ULL, 0xffd6'9103'4000'0000ULL, 5U}}) {
-    ProbedKernel kernel{page_offset, vmemmap, levels, kPageKnown};
-    const auto found = find_layout(memory, kPageKnown, std::ref(kernel));
+    ProbedKernel kernel{page_offset, vmemmap, levels};
+    const auto found = find_layout(kMemory, kKnown, std::ref(kernel));
     ASSERT_TRUE(found) << found.error().message;
     EXPECT_EQ(found->page_offset, page_offset);
     EXPECT_EQ(found->vmemmap, vmemmap);
@@ -108,18 +126,51 @@ TEST(PteLayoutTest, TheLayoutIsFound) {
 }
 
 TEST(PteLayoutTest, AKernelThatIsNotUnderstoodIsRefused) {
-  const MachineMemory memory{.ram_end = 4 * kGiB, .physical_bits = 46, .five_levels = false};
   const auto nothing = [](const pte_layout&) -> Result<pte_probe> { return pte_probe{}; };
-  EXPECT_EQ(find_layout(memory, kPageKnown, nothing).error().code, ENOTSUP);
-  ProbedKernel elsewhere{0x1000, 0xffff'ea00'0000'0000, 4, kPageKnown};
+  EXPECT_EQ(find_layout(kMemory, kKnown, nothing).error().code, ENOTSUP);
+  ProbedKernel elsewhere{0x1000, 0xffff'ea00'0000'0000, 4};
   const auto blind = [&](const pte_layout& layout) {
     auto seen = elsewhere(layout);
     seen->content = 0;
     return seen;
   };
-  EXPECT_THAT(find_layout(memory, kPageKnown, blind).error().message, HasSubstr("page tables"));
+  EXPECT_THAT(find_layout(kMemory, kKnown, blind).error().message, HasSubstr("page tables"));
   const auto broken = [](const pte_layout&) -> Result<pte_probe> { return fail(EIO, "broken"); };
-  EXPECT_EQ(find_layout(memory, kPageKnown, broken).error().code, EIO);
+  EXPECT_EQ(find_layout(kMemory, kKnown, broken).error().code, EIO);
+}
+
+// Descriptors that can be read and say something else than is so.
+TEST(PteLayoutTest, ALayoutThatReadsWronglyIsRefused) {
+  using Change = void (*)(pte_probe&);
+  for (const auto& [change, reason] : {
+           std::pair<Change, const char*>{[](pte_probe& seen) { seen.folio_index = 8; },
+                                          "page descriptors"},
+           {[](pte_probe& seen) { seen.mappings = 0; }, "once and twice it says 0 and 2 times"},
+           {[](pte_probe& seen) { seen.twin_mappings = 1; }, "it says 1 and 1 times"},
+           {[](pte_probe& seen) { seen.head = 0; }, "tail page"},
+           {[](pte_probe& seen) { seen.head = seen.tail; }, "tail page"},
+           {[](pte_probe& seen) { seen.head = seen.tail + 64; }, "tail page"},
+           {[](pte_probe& seen) { seen.head_is_head = 0; }, "tail page"},
+       }) {
+    ProbedKernel kernel{0xffff'8880'0000'0000, 0xffff'ea00'0000'0000, 4};
+    const auto wrong = [&](const pte_layout& layout) {
+      auto seen = kernel(layout);
+      if (layout.vmemmap == kernel.vmemmap) change(*seen);
+      return seen;
+    };
+    const auto found = find_layout(kMemory, kKnown, wrong);
+    ASSERT_FALSE(found) << reason;
+    EXPECT_EQ(found.error().code, ENOTSUP);
+    EXPECT_THAT(found.error().message, HasSubstr(reason));
+  }
+}
+
+TEST(PteLayoutTest, WithoutATailPageToLookAtTheOtherProofsCount) {
+  pte_probe seen = right_view(0xffff'ea00'0000'0000);
+  EXPECT_TRUE(proven(seen, kKnown));
+  seen.tail = seen.head = 0;
+  seen.head_is_head = 0;
+  EXPECT_TRUE(proven(seen, kKnown));
 }
 
 }  // namespace

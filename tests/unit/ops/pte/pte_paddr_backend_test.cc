@@ -8,6 +8,7 @@
 #include "ops/actions/action_calls.h"
 #include "ops/pages/process_pages.h"
 #include "tests/unit/ops/pte/pte_fixture.h"
+#include "tests/unit/ops/required.h"
 #include "tests/unit/ops/rmap/fake_page_tables.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
@@ -21,11 +22,11 @@ class PtePaddrBackendTest : public testing::Test {
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "page frames are for root";
     if (auto tried = PteBackend::create(Paths(), clock_); !tried)
-      GTEST_SKIP() << tried.error().message;
+      SKIP_WITHOUT("pte", tried.error());
   }
-  void watch(std::vector<pid_t> pids, ProtectedList spared = {}) {
-    keeper_ = std::make_unique<RmapRefresher>(
-        std::make_unique<ProcfsPageTables>(Paths(), std::move(spared), std::move(pids)), 1 << 20);
+  void watch(std::vector<pid_t> pids, ProtectedList protect = {}) {
+    keeper_ = *RmapRefresher::create(
+        std::make_unique<ProcfsRmapSource>(Paths(), std::move(protect), std::move(pids)), 1 << 20);
     auto made = PtePaddrBackend::create(Paths(), *keeper_, clock_);
     ASSERT_TRUE(made) << made.error().message;
     bits_ = *std::move(made);
@@ -143,9 +144,10 @@ TEST_F(PtePaddrBackendTest, SparedProcessesAreNotLookedAt) {
   const FreshMemory memory(8);
   Actor child({touch_all(memory)});
   child.run(0);
-  ProtectedList spared;
-  spared.pids = {child.pid()};
-  watch({child.pid()}, spared);
+  ProtectedList protect;
+  protect.pids = {child.pid()};
+  ASSERT_TRUE(protect.hold(Paths()));
+  watch({child.pid()}, protect);
   auto frames = samples(child, memory);
   bits_->prepare(frames);
   child.run(0);

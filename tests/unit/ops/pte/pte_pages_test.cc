@@ -255,7 +255,7 @@ void watch_cut_huge_pages(PteBackend& bits, Clock& clock, bool merge) {
   const Watch watch(child);
   auto samples = watch.samples_at(addrs);
   for (int round = 0; round < 3; ++round) {
-    clock.sleep_us(50000, {});  // a clearing may be needed
+    clock.sleep_us(500000, {});  // a clearing may be needed
     bits.prepare(samples);
     child.run(1);
     bits.check(samples);

@@ -162,6 +162,22 @@ TEST_F(SweepTest, ALookLeavesThePagesAsTheyAre) {
   }
 }
 
+// A sample makes its page old, too: what it found is not lost to the next sweep.
+TEST_F(SweepTest, TellsOfAccessesThatSamplesHaveFound) {
+  const FreshMemory memory(1200);
+  Actor child({touch_all(memory), touch(memory, in_pattern)});
+  Target target(pool_, child.process());
+  child.run(0);
+  settle(target);
+  child.run(1);
+  std::vector<Sample> samples;
+  for (size_t i = 0; i < 1200; i += 2) samples.push_back({&target, memory.addr(i)});
+  bits_->prepare(samples);
+  EXPECT_TRUE(accessed(samples).empty());
+  EXPECT_EQ(pages_in(sweep(target).runs, memory, AccessState::accessed), those(1200, in_pattern));
+  EXPECT_TRUE(pages_in(sweep(target).runs, memory, AccessState::accessed).empty());
+}
+
 TEST_F(SweepTest, OnlyTheRangeIsSweptAndMadeOld) {
   const FreshMemory memory(2000);
   Actor child({touch_all(memory)});

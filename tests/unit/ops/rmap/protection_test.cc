@@ -63,6 +63,35 @@ TEST_F(ProtectionTest, ThisProcessIsAlwaysOnIt) {
   EXPECT_EQ(ProtectedList::own().describe(), "");
 }
 
+TEST_F(ProtectionTest, ProcessesWithDevices) {
+  EXPECT_FALSE(covers("pid=1"));
+  tree_.make_folder(TempTree::of_process(child_.pid(), "fd"));
+  std::filesystem::create_symlink("anon_inode:kvm-vm",
+                                  tree_.path(TempTree::of_process(child_.pid(), "fd/3")));
+  EXPECT_TRUE(covers("pid=1"));
+  ProtectedList list;
+  list.devices = false;
+  EXPECT_FALSE(list.covers(*process_));
+}
+
+// Whoever gets the number later is another one.
+TEST_F(ProtectionTest, AHeldProcessIsNotItsNumber) {
+  ProtectedList list;
+  ASSERT_TRUE(list.add("pid=" + std::to_string(child_.pid())));
+  ASSERT_TRUE(list.hold(Paths()));
+  EXPECT_TRUE(list.covers(*Process::open(child_.pid(), Paths()).value()));
+  EXPECT_FALSE(list.covers(*process_)) << "the same number in another procfs";
+}
+
+TEST_F(ProtectionTest, NobodysNumberIsRefused) {
+  ProtectedList list;
+  ASSERT_TRUE(list.add("pid=" + std::to_string(INT32_MAX)));
+  const auto held = list.hold(Paths());
+  ASSERT_FALSE(held);
+  EXPECT_EQ(held.error().code, ESRCH);
+  EXPECT_NE(held.error().message.find("pid=2147483647"), std::string::npos);
+}
+
 TEST_F(ProtectionTest, OtherWordsAreRefused) {
   ProtectedList list;
   for (const char* words : {"", "comm", "comm=", "cgroup=system.slice", "cgroup=/a/",

@@ -32,9 +32,9 @@ class ReverseMapTest : public testing::Test {
     shown.reads = std::move(reads);
     return shown;
   }
-  Scan scan(size_t most_runs = kMany) {
+  Scan scan(size_t max_runs = kMany) {
     FakeRmapSource tables(world_);
-    auto scanned = scan_page_tables(tables, most_runs, [] { return true; });
+    auto scanned = scan_page_tables(tables, max_runs, [] { return true; });
     EXPECT_TRUE(scanned);
     return std::move(*scanned);
   }
@@ -172,7 +172,8 @@ TEST_F(ReverseMapTest, ScanEndsWhenItIsTold) {
 
 TEST_F(ReverseMapTest, KeeperScansWhenItIsAsked) {
   add(10, {{{0x10000, 100, 1}}});
-  RmapRefresher keeper(std::make_unique<FakeRmapSource>(world_), kMany);
+  const auto made = RmapRefresher::create(std::make_unique<FakeRmapSource>(world_), kMany);
+  RmapRefresher& keeper = **made;
   EXPECT_EQ(keeper.map()->nr_runs(), 0U);
   EXPECT_TRUE(keeper.wait(10s)) << "nothing was asked for";
   EXPECT_EQ(keeper.nr_scans(), 0U);
@@ -189,7 +190,8 @@ TEST_F(ReverseMapTest, KeeperScansWhenItIsAsked) {
 
 TEST_F(ReverseMapTest, KeeperScansWhenItsMapIsOld) {
   add(10, {{{0x10000, 100, 1}}});
-  RmapRefresher keeper(std::make_unique<FakeRmapSource>(world_), kMany);
+  const auto made = RmapRefresher::create(std::make_unique<FakeRmapSource>(world_), kMany);
+  RmapRefresher& keeper = **made;
   keeper.refresh();
   ASSERT_TRUE(keeper.wait(10s));
   keeper.report(63, 63);
@@ -213,7 +215,8 @@ TEST_F(ReverseMapTest, KeeperRestsNineTenthsOfTheTimeFromTheSecondScanOn) {
     std::this_thread::sleep_for(2ms);
     worked += Clock::now() - began;
   };
-  RmapRefresher keeper(std::make_unique<FakeRmapSource>(world_), kMany);
+  const auto made = RmapRefresher::create(std::make_unique<FakeRmapSource>(world_), kMany);
+  RmapRefresher& keeper = **made;
   keeper.refresh();
   ASSERT_TRUE(keeper.wait(200s));
   for (size_t scans = 2; scans < 4; ++scans) {
@@ -233,7 +236,8 @@ TEST_F(ReverseMapTest, KeeperWarnsOnceOfEach) {
   add(10, {{{0x10000, 100, 1}, {0x20000, 200, 1}}});
   add(20, {}).error = EACCES;
   {
-    RmapRefresher keeper(std::make_unique<FakeRmapSource>(world_), 1);
+    const auto made = RmapRefresher::create(std::make_unique<FakeRmapSource>(world_), 1);
+    RmapRefresher& keeper = **made;
     for (int i = 0; i < 3; ++i) {
       keeper.refresh();
       ASSERT_TRUE(keeper.wait(10s));
@@ -255,11 +259,11 @@ TEST(ProcfsPageTablesTest, FindsTheFramesOfAChild) {
     touch(memory, 20, 30);
     return memory;
   });
-  ProcfsPageTables tables(Paths(), ProtectedList(), {child.pid()});
+  ProcfsRmapSource tables(Paths(), ProtectedList(), {child.pid()});
   const auto seen = scan_page_tables(tables, kMany, [] { return true; });
   ASSERT_TRUE(seen);
   ASSERT_THAT(seen->map.processes(), SizeIs(1));
-  EXPECT_FALSE(seen->map.processes()[0].spared);
+  EXPECT_FALSE(seen->map.processes()[0].is_protected);
   Kpageflags frames{Paths()};
   auto info = ProcessPages::open(*child.process(), frames);
   const AddrRange all = child.pages(0, 40);
@@ -278,15 +282,16 @@ TEST(ProcfsPageTablesTest, ReadsFolders) {
   system.map_page(0x11000, 501);
   system.map_page(0x50000, 502);
   system.write(TempTree::of_process(child.pid(), "maps"), "");
-  ProtectedList spared;
-  spared.pids = {getpid()};
-  ProcfsPageTables tables(system.paths(), spared);
+  ProtectedList protect;
+  protect.pids = {getpid()};
+  ASSERT_TRUE(protect.hold(Paths()));
+  ProcfsRmapSource tables(system.paths(), protect);
   EXPECT_EQ(tables.processes().error().code, EACCES) << "process 1 is hidden";
   system.make_folder("proc/1");
   system.write("proc/uptime", "1");
   EXPECT_THAT(tables.processes().value(), ElementsAre(getpid(), 1, child.pid()))
       << "who is protected must have room in any map";
-  EXPECT_TRUE(tables.open(getpid())->spared);
+  EXPECT_TRUE(tables.open(getpid())->is_protected);
   std::vector<RmapSource::Run> runs;
   EXPECT_FALSE(tables.read(runs));
   ASSERT_THAT(runs, SizeIs(2));

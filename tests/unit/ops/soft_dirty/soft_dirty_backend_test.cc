@@ -15,6 +15,7 @@
 #include "core/context.h"
 #include "ops/procfs/process.h"
 #include "tests/unit/ops/child.h"
+#include "tests/unit/ops/required.h"
 #include "tests/unit/ops/temp_tree.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
@@ -25,7 +26,17 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-class SoftDirtyTest : public testing::Test {
+// Time that stands still but for what a test says.
+class StandingClock final : public Clock {
+ public:
+  [[nodiscard]] uint64_t now_ns() const override { return now_ns_; }
+  void sleep_us(uint64_t us, const std::stop_token& /*stop*/) override { now_ns_ += us * 1000; }
+
+ private:
+  uint64_t now_ns_ = 3600ULL * 1000000000;
+};
+
+class SoftDirtyBackendTest : public testing::Test {
  protected:
   Target& add_target(pid_t pid) {
     tree_.write(TempTree::of_process(pid, "clear_refs"), "");
@@ -39,10 +50,11 @@ class SoftDirtyTest : public testing::Test {
 
   TempTree tree_;
   Context context_{OpsId::vaddr, nullptr, 1};
-  SoftDirty bits_;
+  StandingClock clock_;
+  SoftDirtyBackend bits_{clock_};
 };
 
-TEST_F(SoftDirtyTest, ClearsEachProcess) {
+TEST_F(SoftDirtyBackendTest, ClearsEachProcess) {
   const Child child;
   const Target& first = add_target(::getpid());
   const Target& second = add_target(child.pid());
@@ -52,10 +64,9 @@ TEST_F(SoftDirtyTest, ClearsEachProcess) {
   bits_.prepare(samples);
   EXPECT_EQ("4", written_to_clear_refs(::getpid()));
   EXPECT_EQ("4", written_to_clear_refs(child.pid()));
-  EXPECT_EQ("soft-dirty", bits_.name());
 }
 
-TEST_F(SoftDirtyTest, ReadsTheSoftDirtyBit) {
+TEST_F(SoftDirtyBackendTest, ReadsTheSoftDirtyBit) {
   const Target& target = add_target(::getpid());
   const uint64_t entries[] = {kPresent | kSoftDirty | 7, kPresent | 8, kSoftDirty,
                               kSwapped | kSoftDirty | 9, 0};
@@ -74,7 +85,7 @@ TEST_F(SoftDirtyTest, ReadsTheSoftDirtyBit) {
   }
 }
 
-TEST_F(SoftDirtyTest, ProcessThatIsGoneIsNotAccessed) {
+TEST_F(SoftDirtyBackendTest, ProcessThatIsGoneIsNotAccessed) {
   Child child;
   const Target& target = context_.add_target(*Process::open(child.pid(), Paths()));
   std::vector<Sample> samples{{.target = &target, .addr = 0x1000, .accessed = true}};
@@ -93,7 +104,7 @@ TEST_F(SoftDirtyTest, ProcessThatIsGoneIsNotAccessed) {
 
 // Three processes with the bit set: one that is cleared, one that refuses to be opened for it, one
 // that refuses to be written to.
-TEST_F(SoftDirtyTest, WhatCannotBeClearedIsNotAccessedAndSaidOnce) {
+TEST_F(SoftDirtyBackendTest, WhatCannotBeClearedIsNotAccessedAndSaidOnce) {
   const LogCapture log;
   const Child unopened;
   const Child unwritten;
@@ -121,28 +132,60 @@ TEST_F(SoftDirtyTest, WhatCannotBeClearedIsNotAccessedAndSaidOnce) {
   bits_.look(samples);
   EXPECT_TRUE(samples[1].accessed) << "as whoever cleared it last has left it";
   std::filesystem::remove(clear_refs(unopened.pid()));
+  clock_.sleep_us(10000, {});
   tree_.write(TempTree::of_process(unopened.pid(), "clear_refs"), "");
   bits_.prepare(samples);
   bits_.check(samples);
   EXPECT_TRUE(samples[1].accessed) << "it can be cleared again";
 }
 
-TEST_F(SoftDirtyTest, SaysWhatTheKernelLacks) {
+// Three samples: not written to, written to between two clearings, and long before.
+TEST_F(SoftDirtyBackendTest, BetweenTwoClearingsNewBitsTellOfAccesses) {
+  const pid_t pid = ::getpid();
+  const Target& target = add_target(pid);
+  const auto put = [&](uint64_t page, uint64_t bits) {
+    tree_.put_number(TempTree::of_process(pid, "pagemap"), page, kPresent | bits | 7);
+  };
+  std::vector<Sample> samples;
+  for (uint64_t page = 0; page < 3; ++page) {
+    put(page, page == 2 ? kSoftDirty : 0);
+    samples.push_back({.target = &target, .addr = page * 4096});
+  }
+  bits_.prepare(samples);
+  ASSERT_EQ("4", written_to_clear_refs(pid));
+  tree_.write(TempTree::of_process(pid, "clear_refs"), "");
+  clock_.sleep_us(9000, {});
+  const auto accessed = [&] {
+    bits_.check(samples);
+    return std::vector<bool>{samples[0].accessed, samples[1].accessed, samples[2].accessed};
+  };
+  bits_.prepare(samples);
+  put(1, kSoftDirty);
+  EXPECT_EQ("", written_to_clear_refs(pid)) << "too soon";
+  EXPECT_EQ(accessed(), (std::vector<bool>{false, true, true})) << "since the last clearing";
+  clock_.sleep_us(2000000, {});
+  EXPECT_EQ(accessed(), (std::vector<bool>{false, true, false})) << "that was long ago";
+  bits_.prepare(samples);
+  EXPECT_EQ("4", written_to_clear_refs(pid));
+}
+
+TEST_F(SoftDirtyBackendTest, SaysWhatTheKernelLacks) {
   tree_.put_number("proc/self/pagemap", 0, 0);
   ::truncate(tree_.path("proc/self/pagemap").c_str(), off_t{1} << 43);
-  const auto bits = SoftDirty::open(tree_.paths());
+  const auto bits = SoftDirtyBackend::open(tree_.paths());
   ASSERT_FALSE(bits);
   EXPECT_EQ(ENOSYS, bits.error().code);
   const TempTree empty;
-  const auto without = SoftDirty::open(empty.paths());
+  const auto without = SoftDirtyBackend::open(empty.paths());
   ASSERT_FALSE(without);
   EXPECT_EQ(ENOENT, without.error().code);
 }
 
 // From here on on the kernel's own bits, watching memory of our own.
 TEST(SoftDirtyRealTest, SeesWritesExactlyAndNoReads) {
-  auto bits = SoftDirty::open(Paths());
-  if (!bits) GTEST_SKIP() << bits.error().message;
+  StandingClock clock;
+  auto bits = SoftDirtyBackend::open(Paths(), clock);
+  if (!bits) SKIP_WITHOUT("soft-dirty", bits.error());
   Context context(OpsId::vaddr, nullptr, 1);
   const Target& target = context.add_target(*Process::open(::getpid(), Paths()));
   Memory memory(size_t{16} << 20, false);
@@ -151,6 +194,7 @@ TEST(SoftDirtyRealTest, SeesWritesExactlyAndNoReads) {
     samples.push_back({.target = &target, .addr = memory.address(page)});
   }
   for (size_t step = 2; step < 5; ++step) {
+    clock.sleep_us(10000, {});
     (*bits)->prepare(samples);
     for (size_t page = 0; page < memory.pages(); ++page) {
       page % step == 0 ? memory.write(page) : memory.read(page);

@@ -122,14 +122,14 @@ TEST(ResidencyTest, AProcessThatExitedHasNoMemory) {
 TEST(ResidencyTest, PiecesStayFewAndBytesStay) {
   ProcessMemory memory("map a 0 1G\nphase 10h\naccess a 0.001/s\n");
   std::mt19937_64 random(1);
-  size_t most = 0;
+  size_t max = 0;
   for (uint64_t i = 1; i <= 20000; ++i) {
     const uint64_t start = random() % 262000 * kPageSize;
     memory.page_out({start, start + (1 + random() % 200) * kPageSize});
     memory.residency.settle(i * kSecond / 10, kInterval);
-    most = std::max(most, memory.residency.nr_pieces());
+    max = std::max(max, memory.residency.nr_pieces());
   }
-  EXPECT_GE(1024U + 2, most);
+  EXPECT_GE(1024U + 2, max);
   double sum = 0;
   memory.residency.visit({0, uint64_t{1} << 30}, [&](const Residency::Piece& piece) {
     sum += piece.bytes_in() + piece.bytes_out();

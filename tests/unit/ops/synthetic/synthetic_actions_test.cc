@@ -1,4 +1,4 @@
-// What schemes' actions to described processes count as applied, through SyntheticOperations.
+// What schemes' actions to described processes count as applied, through SyntheticVaddr.
 #include "ops/synthetic/synthetic_actions.h"
 
 #include <gtest/gtest.h>
@@ -10,6 +10,7 @@
 #include "core/base/page_size.h"
 #include "core/context.h"
 #include "ops/synthetic/synthetic_vaddr.h"
+#include "tests/unit/core/virtual_clock.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {
@@ -76,7 +77,7 @@ class Machine {
   VirtualClock clock_;
   std::shared_ptr<const Pattern> pattern_;
   Context context_;
-  SyntheticOperations operations_;
+  SyntheticVaddr operations_;
   Target* target_;
   Scheme scheme_;
   SchemeParams params_;
@@ -199,6 +200,7 @@ TEST(SyntheticActionsTest, MetricsFollowWhatIsThere) {
   EXPECT_EQ(0U, machine.metrics().node_mem_used_bp(1));
   EXPECT_EQ(0U, machine.metrics().some_mem_psi_us());
   EXPECT_EQ(0U, machine.metrics().active_mem_bp());
+  EXPECT_EQ(0U, machine.metrics().hugepage_mem_bp());
   Machine full("memory 8M\nprocess 1\nmap a 0 16M\nphase 1s\n");
   EXPECT_EQ(10000U, full.metrics().node_mem_used_bp(0));
   EXPECT_EQ(0U, full.metrics().free_mem_permille());

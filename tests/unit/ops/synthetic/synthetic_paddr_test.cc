@@ -11,6 +11,7 @@
 #include "core/context.h"
 #include "ops/synthetic/pattern_memory.h"
 #include "ops/synthetic/synthetic_vaddr.h"
+#include "tests/unit/core/virtual_clock.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {
@@ -173,7 +174,7 @@ TEST(SyntheticPaddrTest, SeesWhatVaddrSees) {
   const auto pattern = std::make_shared<const Pattern>(*parse_pattern(text));
   VirtualClock clock;
   Context context(OpsId::fvaddr, nullptr, 1);
-  SyntheticOperations operations(OpsId::fvaddr, pattern, clock);
+  SyntheticVaddr operations(OpsId::fvaddr, pattern, clock);
   Target& target = context.add_target(*SyntheticProcess::open(7, pattern));
   operations.init(context);
   int nr_accessed = 0;

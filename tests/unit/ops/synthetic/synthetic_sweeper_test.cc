@@ -9,6 +9,7 @@
 
 #include "core/context.h"
 #include "ops/synthetic/synthetic_vaddr.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {
@@ -55,7 +56,7 @@ class Played {
   std::shared_ptr<const Pattern> pattern_;
   VirtualClock clock_;
   Context context_;
-  SyntheticOperations operations_;
+  SyntheticVaddr operations_;
   const Target* target_;
 };
 

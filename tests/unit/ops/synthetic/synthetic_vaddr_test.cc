@@ -16,6 +16,7 @@
 #include "core/context.h"
 #include "core/kdamond_loop.h"
 #include "ops/base/steady_clock.h"
+#include "tests/unit/core/virtual_clock.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {
@@ -73,7 +74,7 @@ class Watched {
   }
 
   Context& context() { return context_; }
-  SyntheticOperations& operations() { return operations_; }
+  SyntheticVaddr& operations() { return operations_; }
   Target& target() { return *target_; }
   VirtualClock& clock() { return clock_; }
 
@@ -81,7 +82,7 @@ class Watched {
   VirtualClock clock_;
   std::shared_ptr<const Pattern> pattern_;
   Context context_;
-  SyntheticOperations operations_;
+  SyntheticVaddr operations_;
   Target* target_;
 };
 
@@ -275,14 +276,14 @@ TEST(SyntheticTest, IntervalOfNoTime) {
 TEST(SyntheticTest, SizeDoesNotMatter) {
   // The quickest of several runs, as others may run in between.
   const auto time = [](const std::string& size) {
-    auto least = std::chrono::nanoseconds::max();
+    auto min = std::chrono::nanoseconds::max();
     for (int run = 0; run < 10; ++run) {
       Watched watched("process 1\nmap m 0 " + size + "\nphase 10h\naccess m 100/s\n");
       const auto before = std::chrono::steady_clock::now();
       for (uint64_t page = 0; page < 1000; ++page) watched.accessed(page * kPageSize);
-      least = std::min<std::chrono::nanoseconds>(least, std::chrono::steady_clock::now() - before);
+      min = std::min<std::chrono::nanoseconds>(min, std::chrono::steady_clock::now() - before);
     }
-    return least;
+    return min;
   };
   EXPECT_LT(time("1T"), 20 * time("1G"));
 }
@@ -301,7 +302,7 @@ TEST(SyntheticTest, KdamondFindsTheHotPart) {
   )"));
   PatternClock clock;
   auto context = std::make_unique<Context>(
-      OpsId::vaddr, std::make_unique<SyntheticOperations>(OpsId::vaddr, pattern, clock, &clock), 1);
+      OpsId::vaddr, std::make_unique<SyntheticVaddr>(OpsId::vaddr, pattern, clock, &clock), 1);
   const AddrRange hot{0x10000000 + (16 << 20), 0x10000000 + (24 << 20)};
   Target& target = context->add_target(*SyntheticProcess::open(42, pattern));
   RequestQueue requests;

@@ -14,6 +14,7 @@
 
 #include "ops/idle/idle_backend.h"
 #include "ops/vaddr/vaddr_actions.h"
+#include "tests/unit/ops/required.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
@@ -200,7 +201,7 @@ TEST_P(SwapMemcgTest, MemcgFilterSparesOtherCgroups) {
 
 TEST_P(SwapTest, YoungFilterSparesWhatIsInUse) {
   auto ages = IdleBackend::open(Paths(), {});
-  if (!ages) GTEST_SKIP() << ages.error().message;
+  if (!ages) SKIP_WITHOUT("idle", ages.error());
   char* memory = map_private(512);
   touch(memory, 0, 512);
   const auto process = Process::open(getpid(), Paths()).value();

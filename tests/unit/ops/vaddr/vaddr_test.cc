@@ -34,7 +34,6 @@ class EveryOther final : public VaddrBackend {
   void look(std::span<Sample> samples) override {
     for (Sample& sample : samples) sample.accessed = true;
   }
-  [[nodiscard]] std::string_view name() const override { return "every-other"; }
 
  private:
   int* prepared_;
@@ -62,7 +61,7 @@ class VaddrTest : public testing::Test {
   std::unique_ptr<Operations> make_operations(OpsId id) {
     return std::make_unique<VaddrOperations>(
         id, std::make_unique<EveryOther>(&prepared_),
-        std::make_unique<VaddrActions>(tree_.paths(), ActionOptions{.dry_run = true}),
+        std::make_unique<VaddrActions>(tree_.paths(), VaddrActionOptions{.dry_run = true}),
         tree_.paths(), metrics_);
   }
 

@@ -1,0 +1,74 @@
+// Regions guided by sweeps: sampling finds how hot memory is, sweeps find where the hot memory is.
+#pragma once
+
+#include <cstdint>
+#include <stop_token>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/context.h"
+#include "core/sweep.h"
+
+namespace damonfs {
+
+// Sweeps the memory of a context that sampling calls cold, and puts borders of regions where
+// accessed and not accessed memory meet. Owned by the context's KdamondLoop, used on its thread.
+// Does nothing while Context::sweep_bp is 0 or the operations have no Sweeper.
+//
+// A pass goes once over all cold regions of all targets, a piece of about a millisecond after each
+// sampling interval, as far as the budget lasts: Context::sweep_bp of the time that goes by, and at
+// the start as much as 30 s bring in, for the first pass has to make old what was accessed since
+// ever. What that pass found is not evidence, and is dropped. The next pass begins half a second
+// later, and the distance between two grows to five seconds, so that pages that are accessed seldom
+// are seen as well. A page counts as accessed when one of the last two passes found it so.
+//
+// A region that a pass found accessed counts as accessed in one sampling interval of each
+// aggregation at least (Region::swept), so that neither its neighbours nor its age hide it. A
+// region whose accesses cannot be told is marked as such.
+//
+// Costs: 2 ns a page that is read and 100 ns a page that is made old, of cold regions only; one
+// SweptRun (24 bytes) a border, with 16 * max_nr_regions of them at most.
+class SweepGuide {
+ public:
+  SweepGuide(Context& context, const Clock& clock) : context_(context), clock_(clock) {}
+
+  // Between check() and the next prepare(): sweeps the next piece if it may. Sampling is delayed by
+  // one piece.
+  void sweep_piece();
+
+  // At an aggregation's end, before regions are merged: counts what the last passes found.
+  void count_swept();
+
+  // At an aggregation's end, after regions are merged: puts the borders that were found since the
+  // last one, within max_nr_regions, marks regions, and begins a pass that is due.
+  void place_borders();
+
+ private:
+  [[nodiscard]] Sweeper* sweeper() const;
+  void refill(uint64_t now_ns);
+  // The next cold range at or behind the cursor, in bytes; empty when the pass is over.
+  [[nodiscard]] AddrRange next_cold(Target*& target);
+  // Whether so many accesses in an aggregation interval are few enough to sweep for more.
+  [[nodiscard]] bool few(uint32_t nr_accesses) const;
+  void keep(Target& target, AddrRange swept, std::span<const SweptRun> runs);
+  static void mark(Region& region, AccessState state);
+  void place_borders_of(Target& target, size_t max_borders);
+  void cut(Target& target, std::span<const SweptRun> runs);
+  void begin_pass(uint64_t now_ns);
+  void end_pass();
+  void forget();
+
+  Context& context_;
+  const Clock& clock_;
+  bool active_ = false;    // has swept, so that there are marks
+  bool in_pass_ = false;   // a pass is under way
+  size_t target_idx_ = 0;  // the cursor: everything below was swept in this pass
+  uint64_t addr_ = 0;      // bytes
+  uint64_t nr_passes_ = 0;
+  uint64_t next_pass_ns_ = 0;
+  int64_t credit_ns_ = 0;  // of processor time
+  uint64_t refilled_ns_ = 0;
+  std::vector<SweptRun> runs_;  // of one piece
+};
+
+}  // namespace damonfs

@@ -1,0 +1,35 @@
+// Talking to a service manager (sd_notify(3)); nothing happens where there is none, or where the
+// program was built without libsystemd.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "core/base/result.h"
+
+namespace damonfs {
+
+// Tells it `state`: "READY=1", ...
+void notify_service_manager(const std::string& state);
+
+// How soon it wants to hear of us again, each time, or else takes us for hung; if it does.
+[[nodiscard]] std::optional<std::chrono::microseconds> watchdog_period();
+
+// Tells the service manager that we live, twice as often as it wants, from a thread of its own: but
+// only for as long as `serves` returns true. `serves` may hang, that is what it is for, but must
+// return once the mount is gone. Owned by the daemon's first thread.
+class Watchdog {
+ public:
+  using ServesFn = std::function<bool()>;
+
+  // Does nothing when no watchdog is wanted. EAGAIN, ENOMEM when no thread is to be had.
+  Result<void> start(ServesFn serves);
+
+ private:
+  std::jthread thread_;
+};
+
+}  // namespace damonfs

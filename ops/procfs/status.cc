@@ -1,0 +1,54 @@
+#include "ops/procfs/status.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/base/read_whole.h"
+
+namespace damonfs {
+namespace {
+
+// The numbers of the line that begins with `key`; none where there is no such line.
+template <class T = pid_t>
+std::vector<T> numbers_of(std::string_view text, std::string_view key) {
+  std::vector<T> numbers;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (!line.starts_with(key)) continue;
+    line.remove_prefix(key.size());
+    for (;;) {
+      line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+      T number = 0;
+      const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), number);
+      if (error != std::errc()) return numbers;
+      numbers.push_back(number);
+      line.remove_prefix(static_cast<size_t>(end - line.data()));
+    }
+  }
+  return numbers;
+}
+
+uint64_t bytes_of(std::string_view text, std::string_view key) {
+  const auto kib = numbers_of<uint64_t>(text, key);
+  return kib.empty() ? 0 : kib.front() << 10;
+}
+
+}  // namespace
+
+std::optional<ProcessStatus> parse_status(std::string_view text) {
+  const std::vector<pid_t> tgid = numbers_of(text, "Tgid:");
+  if (tgid.empty()) return std::nullopt;
+  return ProcessStatus{.tgid = tgid.front(),
+                       .nspid = numbers_of(text, "NSpid:"),
+                       .anon = bytes_of(text, "RssAnon:"),
+                       .swap = bytes_of(text, "VmSwap:"),
+                       .file = bytes_of(text, "RssFile:") + bytes_of(text, "RssShmem:")};
+}
+
+std::optional<ProcessStatus> read_status(const std::string& directory) {
+  const auto text = read_whole(directory + "/status");
+  return text ? parse_status(*text) : std::nullopt;
+}
+
+}  // namespace damonfs
