@@ -37,11 +37,13 @@ void Kdamond::run(const std::string& name, const std::stop_token& stop) {
     while (loop.run_once(stop)) {
     }
   });
-  if (ran) {
-    spdlog::info("{}: {}", name, stop.stop_requested() ? "stopped" : "ended, no target is left");
-  } else {
-    spdlog::error("{}: ended: {}", name, ran.error().message);
-  }
+  [[maybe_unused]] const auto logged = guarded([&] {  // or not, when there is no memory for it
+    if (ran) {
+      spdlog::info("{}: {}", name, stop.stop_requested() ? "stopped" : "ended, no target is left");
+    } else {
+      spdlog::error("{}: ended: {}", name, ran.error().message);
+    }
+  });
   // Processes are let go with the targets, and nobody finds the kdamond running while it still
   // holds them.
   context_.reset();

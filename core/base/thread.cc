@@ -11,7 +11,8 @@ void set_name(const std::string& name) {
 }
 
 void log_end(const std::string& name, const Error& error) {
-  spdlog::error("{}: the thread has ended: {}", name, error.message);
+  [[maybe_unused]] const auto logged =
+      guarded([&] { spdlog::error("{}: the thread has ended: {}", name, error.message); });
 }
 
 }  // namespace damonfs::thread_detail

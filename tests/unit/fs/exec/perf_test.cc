@@ -6,12 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "fs/mount/sys_view.h"
+
 namespace damonfs {
 namespace {
 
 TEST(Perf, WithoutOneThereIsNothingToReport) {
   const std::string path = std::getenv("PATH");
-  ::setenv("PATH", "/no/such/directory", 1);
+  ::setenv("PATH", kViewPrograms, 1);  // with nothing behind it
   std::string perf = "perf";
   std::string report = "report";
   std::string stat = "stat";

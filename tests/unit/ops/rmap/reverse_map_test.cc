@@ -284,7 +284,7 @@ TEST(ProcfsPageTablesTest, ReadsFolders) {
   system.write(TempTree::of_process(child.pid(), "maps"), "");
   ProtectedList protect;
   protect.pids = {getpid()};
-  ASSERT_TRUE(protect.hold(Paths()));
+  ASSERT_TRUE(protect.hold(system.paths()));
   ProcfsRmapSource tables(system.paths(), protect);
   EXPECT_EQ(tables.processes().error().code, EACCES) << "process 1 is hidden";
   system.make_folder("proc/1");
