@@ -1,17 +1,22 @@
 #include "fs/exec/perf.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "fs/mount/sys_view.h"
+
 namespace damonfs {
 namespace {
 
 TEST(Perf, WithoutOneThereIsNothingToReport) {
   const std::string path = std::getenv("PATH");
-  ::setenv("PATH", "/no/such/directory", 1);
+  // What stands behind the programs of the view is the machine's.
+  const std::string none = fmt::format("{}:/no/such/directory", kViewPrograms);
+  ::setenv("PATH", none.c_str(), 1);
   std::string perf = "perf";
   std::string report = "report";
   std::string stat = "stat";
