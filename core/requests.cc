@@ -14,6 +14,13 @@ tl::unexpected<Error> interrupted() {
   return fail(EINTR, "the wait for the kdamond was interrupted");
 }
 
+// What a call or a walk that is done has come to.
+template <class Request>
+Result<void> result_of(const Request& request) {
+  if (request.cancelled) return ended();
+  return request.result;
+}
+
 }  // namespace
 
 Result<void> RequestQueue::call(CallFn fn, const std::stop_token& interrupt) {
@@ -23,13 +30,13 @@ Result<void> RequestQueue::call(CallFn fn, const std::stop_token& interrupt) {
   call->fn = std::move(fn);
   calls_.push_back(call);
   const auto done = [&] { return call->state == State::done; };
-  if (changed_.wait(lock, interrupt, done)) return call->result;
+  if (changed_.wait(lock, interrupt, done)) return result_of(*call);
   if (call->state == State::waiting) {
     std::erase(calls_, call);
     return interrupted();
   }
   changed_.wait(lock, done);
-  return call->result;
+  return result_of(*call);
 }
 
 Result<void> RequestQueue::walk(WalkFn visit, const std::stop_token& interrupt) {
@@ -41,10 +48,10 @@ Result<void> RequestQueue::walk(WalkFn visit, const std::stop_token& interrupt) 
   walk->id = ++last_walk_id_;
   walk_ = walk;
   const auto done = [&] { return walk->state == State::done; };
-  if (changed_.wait(lock, interrupt, done)) return walk->result;
+  if (changed_.wait(lock, interrupt, done)) return result_of(*walk);
   // A round that visits regions is short and must not find its visitor gone.
   changed_.wait(lock, [&] { return walk->state != State::running; });
-  if (done()) return walk->result;
+  if (done()) return result_of(*walk);
   walk_.reset();
   return interrupted();
 }
@@ -122,7 +129,7 @@ void RequestQueue::release_walk(bool finished) {
 void RequestQueue::cancel_walk() {
   const std::lock_guard lock(mutex_);
   if (!walk_) return;
-  walk_->result = ended();
+  walk_->cancelled = true;
   walk_->state = State::done;
   walk_.reset();
   changed_.notify_all();
@@ -132,19 +139,24 @@ void RequestQueue::close() {
   std::unique_lock lock(mutex_);
   closed_ = true;
   for (const auto& call : calls_) {
-    call->result = ended();
+    call->cancelled = true;
     call->state = State::done;
   }
   calls_.clear();
   if (walk_) {
-    walk_->result = ended();
+    walk_->cancelled = true;
     walk_->state = State::done;
     walk_.reset();
   }
   changed_.notify_all();
-  const std::deque<Look> looks = std::exchange(looks_, {});
-  lock.unlock();
-  for (const Look& look : looks) look.fn(nullptr);
+  // One by one, as a deque of them all would take memory.
+  while (!looks_.empty()) {
+    const LookFn fn = std::move(looks_.front().fn);
+    looks_.pop_front();
+    lock.unlock();
+    static_cast<void>(guarded([&] { fn(nullptr); }));
+    lock.lock();
+  }
 }
 
 Result<void> RequestQueue::wait_closed(const std::stop_token& interrupt) {
