@@ -70,24 +70,23 @@ class RequestQueue {
   void release_walk(bool finished);
   // Ends a waiting walk with ECANCELED.
   void cancel_walk();
-  // Ends every request with ECANCELED and refuses those to come. Takes no memory.
+  // Ends every request with ECANCELED and refuses those to come.
   void close();
   // Waits until it is closed; EINTR when `interrupt` is requested before. Any thread.
   Result<void> wait_closed(const std::stop_token& interrupt);
 
  private:
-  enum class State { waiting, running, done };
+  // `ended`: the kdamond has, and whoever waits says so itself; telling takes no memory then.
+  enum class State { waiting, running, done, ended };
   struct Call {
     CallFn fn;
     State state = State::waiting;
-    bool cancelled = false;  // in place of a result: telling so must not take memory
     Result<void> result;
   };
   struct Walk {
     WalkFn visit;
     uint64_t id;
     State state = State::waiting;
-    bool cancelled = false;
     Result<void> result;
   };
 

@@ -210,7 +210,9 @@ std::vector<pid_t> without_foreign_kdamonds(std::string_view text,
   std::istringstream numbers{std::string(text)};
   for (pid_t pid = 0; numbers >> pid;) {
     const bool own = std::ranges::find(ours, pid, &TreeKdamond::tid) != ours.end();
-    if (own || !name_of_thread(pid).starts_with("kdamond.")) pids.push_back(pid);
+    const std::string name = name_of_thread(pid);
+    // One without a name has just ended, and may have been a kdamond of others.
+    if (own || (!name.empty() && !name.starts_with("kdamond."))) pids.push_back(pid);
   }
   return pids;
 }

@@ -12,12 +12,14 @@
 #include <stop_token>
 
 #include "core/base/stop_scope.h"
+#include "tests/unit/ops/child.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {
 
 using testing::ElementsAre;
+using testing::ElementsAreArray;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
@@ -181,9 +183,31 @@ TEST_F(AdviserTest, WithoutPermissionItEnds) {
 }
 
 TEST_F(AdviserTest, AProcessThatGoesIsNoError) {
+  Child child;
+  process_ = Process::open(child.pid(), Paths()).value();
+  child.kill();
+  child.reap();
   calls_.faults = {{10, ESRCH, INT_MAX}};
   EXPECT_THAT(advise({pages(0, 5), pages(10, 20), pages(30, 31)}), ElementsAre(pages(0, 5)));
   EXPECT_THAT(log_.lines(), IsEmpty());
+}
+
+TEST_F(AdviserTest, AProcessThatStaysAndHasNoMemoryIsTold) {
+  calls_.faults = {{10, ESRCH, INT_MAX}};
+  EXPECT_THAT(advise({pages(0, 5), pages(10, 20), pages(30, 31)}), ElementsAre(pages(0, 5)));
+  EXPECT_THAT(log_.lines(), ElementsAre(HasSubstr("no memory")));
+}
+
+TEST_F(AdviserTest, NothingComesAfterARangeThatIsCut) {
+  // The cut leaves room in the call, which the last range would fit into.
+  const RangeList ranges = {pages(1, 2), pages(10, 2 << 12), pages(3 << 12, (3 << 12) + 1)};
+  EXPECT_THAT(advise(ranges), ElementsAreArray(ranges));
+  uint64_t last = 0;
+  for (const AddrRange& piece : calls_.pieces) {
+    EXPECT_LE(last, piece.start);
+    last = piece.end;
+  }
+  EXPECT_EQ(total_size(calls_.pieces), total_size(ranges));
 }
 
 TEST_F(AdviserTest, AnAdviceThatTheKernelDoesNotKnowIsTriedOnce) {
