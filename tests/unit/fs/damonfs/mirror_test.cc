@@ -58,11 +58,11 @@ TEST_F(MirrorTest, WhatIsNoPercentageIsRefusedAndChangesNothing) {
 TEST_F(MirrorTest, SweepCountsFromTheNextOnOrCommit) {
   set(kSweep, "2");
   turn_on();
-  EXPECT_THAT(tree_.snapshot("/damonfs/status.json"), testing::HasSubstr("\"percent\": 2.0"));
+  EXPECT_THAT(tree_.snapshot("/damonfs/status.json"), testing::HasSubstr("\"percent\":2.0"));
   set(kSweep, "4");
-  EXPECT_THAT(tree_.snapshot("/damonfs/status.json"), testing::HasSubstr("\"percent\": 2.0"));
+  EXPECT_THAT(tree_.snapshot("/damonfs/status.json"), testing::HasSubstr("\"percent\":2.0"));
   EXPECT_EQ(command("commit"), 0);
-  EXPECT_THAT(tree_.snapshot("/damonfs/status.json"), testing::HasSubstr("\"percent\": 4.0"));
+  EXPECT_THAT(tree_.snapshot("/damonfs/status.json"), testing::HasSubstr("\"percent\":4.0"));
 }
 
 }  // namespace
