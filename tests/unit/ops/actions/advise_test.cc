@@ -12,6 +12,7 @@
 #include <stop_token>
 
 #include "core/base/stop_scope.h"
+#include "tests/unit/ops/child.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
