@@ -135,23 +135,23 @@ void merge_regions(Context& context, uint64_t threshold, uint64_t sz_limit) {
   for (Target& target : context.targets) {
     for (Region& region : target.regions()) update_age(context, region, threshold);
   }
-  const uint64_t most = largest_score(context);
+  const uint64_t max = largest_score(context);
   for (uint64_t limit = threshold;;
-       limit = limit < most / 2 ? std::max<uint64_t>(1, 2 * limit) : most) {
+       limit = limit < max / 2 ? std::max<uint64_t>(1, 2 * limit) : max) {
     for (Target& target : context.targets) {
       merge_regions_of(context, target, limit, sz_limit, limit > threshold);
     }
-    if (context.nr_regions() <= context.attrs.max_nr_regions || limit >= most) return;
+    if (context.nr_regions() <= context.attrs.max_nr_regions || limit >= max) return;
   }
 }
 
 void split_regions(Context& context) {
   const size_t nr_regions = context.nr_regions();
-  const uint64_t most = context.attrs.max_nr_regions;
-  if (nr_regions < most && nr_regions > most / 2) {
-    split_every_nth_region(context, most / (most - nr_regions));
-  } else if (nr_regions <= most / 2) {
-    const bool stands_still = nr_regions == context.last_nr_regions && nr_regions < most / 3;
+  const uint64_t max = context.attrs.max_nr_regions;
+  if (nr_regions < max && nr_regions > max / 2) {
+    split_every_nth_region(context, max / (max - nr_regions));
+  } else if (nr_regions <= max / 2) {
+    const bool stands_still = nr_regions == context.last_nr_regions && nr_regions < max / 3;
     split_every_region(context, stands_still ? 3 : 2);
   }
   context.last_nr_regions = nr_regions;

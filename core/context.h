@@ -81,7 +81,7 @@ struct Context {
 
   Schedule schedule;
   SampleTiming timing;
-  std::vector<Probe> probes;  // kMaxProbes at the most
+  std::vector<Probe> probes;  // kMaxProbes at most
 
   size_t last_nr_regions = 0;      // regions there were at the last split
   uint64_t nr_partial_splits = 0;  // splits of only some regions so far, which take turns

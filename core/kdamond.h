@@ -21,7 +21,7 @@ namespace damonfs {
 // thread from start() until it is destroyed.
 class Kdamond {
  public:
-  // Starts the thread, named `name` (15 characters at the most), and returns once it has a thread
+  // Starts the thread, named `name` (15 characters at most), and returns once it has a thread
   // id. EINVAL when the context's attributes are not valid; EAGAIN, ENOMEM when no thread is to be
   // had. A kdamond that runs out of memory ends by itself, with a line in the log.
   static Result<std::unique_ptr<Kdamond>> start(std::unique_ptr<Context> context, Clock& clock,

@@ -22,14 +22,18 @@ Result<void> RequestQueue::call(CallFn fn, const std::stop_token& interrupt) {
   const auto call = std::make_shared<Call>();
   call->fn = std::move(fn);
   calls_.push_back(call);
-  const auto done = [&] { return call->state == State::done; };
-  if (changed_.wait(lock, interrupt, done)) return call->result;
+  const auto done = [&] { return call->state >= State::done; };
+  const auto result = [&]() -> Result<void> {
+    if (call->state == State::ended) return ended();
+    return call->result;
+  };
+  if (changed_.wait(lock, interrupt, done)) return result();
   if (call->state == State::waiting) {
     std::erase(calls_, call);
     return interrupted();
   }
   changed_.wait(lock, done);
-  return call->result;
+  return result();
 }
 
 Result<void> RequestQueue::walk(WalkFn visit, const std::stop_token& interrupt) {
@@ -40,11 +44,15 @@ Result<void> RequestQueue::walk(WalkFn visit, const std::stop_token& interrupt) 
   walk->visit = std::move(visit);
   walk->id = ++last_walk_id_;
   walk_ = walk;
-  const auto done = [&] { return walk->state == State::done; };
-  if (changed_.wait(lock, interrupt, done)) return walk->result;
+  const auto done = [&] { return walk->state >= State::done; };
+  const auto result = [&]() -> Result<void> {
+    if (walk->state == State::ended) return ended();
+    return walk->result;
+  };
+  if (changed_.wait(lock, interrupt, done)) return result();
   // A round that visits regions is short and must not find its visitor gone.
   changed_.wait(lock, [&] { return walk->state != State::running; });
-  if (done()) return walk->result;
+  if (done()) return result();
   walk_.reset();
   return interrupted();
 }
@@ -122,8 +130,7 @@ void RequestQueue::release_walk(bool finished) {
 void RequestQueue::cancel_walk() {
   const std::lock_guard lock(mutex_);
   if (!walk_) return;
-  walk_->result = ended();
-  walk_->state = State::done;
+  walk_->state = State::ended;
   walk_.reset();
   changed_.notify_all();
 }
@@ -131,20 +138,18 @@ void RequestQueue::cancel_walk() {
 void RequestQueue::close() {
   std::unique_lock lock(mutex_);
   closed_ = true;
-  for (const auto& call : calls_) {
-    call->result = ended();
-    call->state = State::done;
-  }
+  for (const auto& call : calls_) call->state = State::ended;
   calls_.clear();
-  if (walk_) {
-    walk_->result = ended();
-    walk_->state = State::done;
-    walk_.reset();
-  }
+  if (walk_) walk_->state = State::ended;
+  walk_.reset();
   changed_.notify_all();
-  const std::deque<Look> looks = std::exchange(looks_, {});
-  lock.unlock();
-  for (const Look& look : looks) look.fn(nullptr);
+  while (!looks_.empty()) {
+    const Look look = std::move(looks_.front());
+    looks_.pop_front();
+    lock.unlock();
+    look.fn(nullptr);
+    lock.lock();
+  }
 }
 
 Result<void> RequestQueue::wait_closed(const std::stop_token& interrupt) {

@@ -76,7 +76,8 @@ class RequestQueue {
   Result<void> wait_closed(const std::stop_token& interrupt);
 
  private:
-  enum class State { waiting, running, done };
+  // `ended`: the kdamond has, and whoever waits says so itself; telling takes no memory then.
+  enum class State { waiting, running, done, ended };
   struct Call {
     CallFn fn;
     State state = State::waiting;

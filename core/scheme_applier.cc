@@ -91,9 +91,9 @@ void SchemeApplier::set_min_score() {
 
 void SchemeApplier::visit(Target& target, int target_idx) {
   for (auto region = target.regions().begin(); region != target.regions().end(); ++region) {
-    const uint64_t most = scheme_.params.max_nr_snapshots;
+    const uint64_t max = scheme_.params.max_nr_snapshots;
     if (quota_full() || skip_charged(target, *region)) continue;
-    if (most != 0 && scheme_.stat.nr_snapshots >= most) continue;
+    if (max != 0 && scheme_.stat.nr_snapshots >= max) continue;
     if (matches(*region)) try_region(target, target_idx, *region);
     if (std::next(region) == target.regions().end()) ++scheme_.stat.nr_snapshots;
   }

@@ -27,7 +27,7 @@ namespace damonfs {
 // region whose accesses cannot be told is marked as such.
 //
 // Costs: 2 ns a page that is read and 100 ns a page that is made old, of cold regions only; one
-// SweptRun (24 bytes) a border, with 16 * max_nr_regions of them at the most.
+// SweptRun (24 bytes) a border, with 16 * max_nr_regions of them at most.
 class SweepGuide {
  public:
   SweepGuide(Context& context, const Clock& clock) : context_(context), clock_(clock) {}

@@ -22,7 +22,7 @@ namespace damonfs {
 // How often two neighbours that touch say different things.
 [[nodiscard]] size_t nr_borders(std::span<const SweptRun> runs);
 
-// The same addresses with `max_borders` borders at the most, as far as that can be had without
+// The same addresses with `max_borders` borders at most, as far as that can be had without
 // taking anything for colder than it is: small runs take over the state of a neighbour that is
 // hotter than they (accessed over unknown over not_accessed), those of `unit` bytes first, then
 // those of twice the size, and so on. O(n log(size / unit)).

@@ -52,8 +52,8 @@ Result<std::unique_ptr<Operations>> make_vaddr(OpsId id, RealParts& parts) {
   if (!backend) return tl::unexpected(backend.error());
   auto actions = std::make_unique<VaddrActions>(
       parts.paths, VaddrActionOptions{.dry_run = parts.dry_run,
-                                 .act_on_devices = !parts.protect.devices,
-                                 .ages = (*backend)->young_test()});
+                                      .act_on_devices = !parts.protect.devices,
+                                      .ages = (*backend)->young_test()});
   return std::make_unique<VaddrOperations>(id, *std::move(backend), std::move(actions), parts.paths,
                                            parts.metrics);
 }
@@ -88,7 +88,7 @@ void add_paddr(ServedMachine& made, const RealParts& parts) {
   made.machine.avail_operations.push_back(OpsId::paddr);
   raise_file_limit();
   if (const std::string protect = parts.protect.describe(); !protect.empty()) {
-    made.description += fmt::format("; paddr spares {}", protect);
+    made.description += fmt::format("; paddr protects {}", protect);
   }
 }
 

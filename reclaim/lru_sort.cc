@@ -11,7 +11,7 @@ namespace damonfs {
 
 namespace {
 
-constexpr uint32_t kMost = std::numeric_limits<uint32_t>::max();
+constexpr uint32_t kMax = std::numeric_limits<uint32_t>::max();
 
 // What of the active share both aims claim, so that they do not both come to rest and leave pages
 // where they are for good (mainline's margin).
@@ -62,10 +62,10 @@ Result<std::unique_ptr<Context>> build_context(LruSortParams& params, const Mach
   if (!context) return context;
   const MonitoringAttrs& attrs = (*context)->attrs;
   const auto hot_accesses = static_cast<uint32_t>(std::min<uint64_t>(
-      mult_frac(attrs.max_nr_accesses(), params.hot_thres_access_freq, 1000), kMost));
+      mult_frac(attrs.max_nr_accesses(), params.hot_thres_access_freq, 1000), kMax));
   const uint64_t cold_age = params.cold_min_age_us / attrs.aggr_us;
   add_scheme(**context, params, Action::lru_prio,
-             physical_pattern(**context, hot_accesses, kMost, 0));
+             physical_pattern(**context, hot_accesses, kMax, 0));
   add_scheme(**context, params, Action::lru_deprio, physical_pattern(**context, 0, 0, cold_age));
   return context;
 }

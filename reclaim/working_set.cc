@@ -13,8 +13,8 @@ constexpr uint64_t kSecond = 1000000000;
 constexpr uint64_t kMaxInterval = 60 * kSecond;
 constexpr unsigned kMaxHalvings = 12;
 // Sweeps may make up a little less than a window, or a quarter more.
-constexpr double kLeastOfWindow = 0.95;
-constexpr double kMostOfWindow = 1.25;
+constexpr double kMinOfWindow = 0.95;
+constexpr double kMaxOfWindow = 1.25;
 
 constexpr uint64_t kWindows[] = {1, 10, 60, 600, 3600, 36000};
 constexpr uint64_t kIdle[] = {1,   2,   5,    10,   20,   30,   60,   120,
@@ -145,7 +145,7 @@ std::optional<unsigned> WorkingSet::sweeps_in(uint64_t seconds) const {
   for (unsigned number = 1; number <= ages_.nr_sweeps(); ++number) {
     const auto reach = static_cast<double>(ages_.reach_ns(number));
     const double off = std::abs(reach - window);
-    if (reach < kLeastOfWindow * window || reach > kMostOfWindow * window) continue;
+    if (reach < kMinOfWindow * window || reach > kMaxOfWindow * window) continue;
     if (best && off >= best_off) continue;
     best = number;
     best_off = off;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <stop_token>
 
 namespace damonfs {
@@ -19,21 +18,6 @@ class Clock {
 
   // Lets `us` microseconds go by, less when `stop` is requested in between.
   virtual void sleep_us(uint64_t us, const std::stop_token& stop) = 0;
-};
-
-// Time that passes only when somebody sleeps. For unit tests and simulations: deterministic with
-// one sleeper; with several, each sleeper moves the one shared time on. Thread-safe.
-class VirtualClock final : public Clock {
- public:
-  [[nodiscard]] uint64_t now_ns() const override;
-  void sleep_us(uint64_t us, const std::stop_token& stop) override;
-
-  // Moves the time on without sleeping, as work that takes time would.
-  void advance_ns(uint64_t ns);
-
- private:
-  mutable std::mutex mutex_;
-  uint64_t now_ns_ = 0;
 };
 
 }  // namespace damonfs

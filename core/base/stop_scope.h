@@ -19,7 +19,7 @@ class StopScope {
 };
 
 // Whether this thread is to end: what takes long asks between two pieces that take a tenth of a
-// second at the most, and leaves the rest undone. False in threads without a StopScope.
+// second at most, and leaves the rest undone. False in threads without a StopScope.
 [[nodiscard]] inline bool asked_to_stop() {
   return stop_scope_detail::current != nullptr && stop_scope_detail::current->stop_requested();
 }

@@ -15,9 +15,9 @@ namespace damonfs {
 namespace {
 
 // A segment narrower than this shows nothing of its inside.
-constexpr size_t kLeastColumns = 3;
+constexpr size_t kMinColumns = 3;
 // Each takes a line to describe.
-constexpr size_t kMostSegments = 8;
+constexpr size_t kMaxSegments = 8;
 
 constexpr std::array<const char*, kHeatLevels + 1> kAscii = {".", ":", "-", "=", "+",
                                                              "*", "%", "#", "@"};
@@ -30,15 +30,15 @@ constexpr std::array<int, kHeatLevels + 1> kColours = {236, 18, 55, 90, 125, 160
 // so that each segment can have its least columns.
 RangeList join_ranges(std::span<const AddrRange> ranges, size_t width) {
   RangeList apart = join(ranges, total_size(ranges) / std::max<size_t>(width, 1));
-  const size_t most = std::clamp<size_t>((width + 1) / (kLeastColumns + 1), 1, kMostSegments);
-  if (apart.size() <= most) return apart;
+  const size_t max = std::clamp<size_t>((width + 1) / (kMinColumns + 1), 1, kMaxSegments);
+  if (apart.size() <= max) return apart;
   // Numbers of the ranges that a gap precedes, those with the largest gaps first.
   std::vector<size_t> after_gap(apart.size() - 1);
   std::iota(after_gap.begin(), after_gap.end(), 1);
   std::stable_sort(after_gap.begin(), after_gap.end(), [&](size_t a, size_t b) {
     return apart[a].start - apart[a - 1].end > apart[b].start - apart[b - 1].end;
   });
-  after_gap.resize(most - 1);
+  after_gap.resize(max - 1);
   std::sort(after_gap.begin(), after_gap.end());
   RangeList joined;
   size_t first = 0;
@@ -68,7 +68,7 @@ std::string colours_of(int level, Palette palette) {
 }
 
 char segment_name(size_t i) {
-  static_assert(kMostSegments <= 26);
+  static_assert(kMaxSegments <= 26);
   return static_cast<char>('A' + i);
 }
 
@@ -84,16 +84,16 @@ ColumnLayout::ColumnLayout(std::span<const AddrRange> ranges, size_t width) {
   if (joined.empty()) return;
   const size_t gaps = joined.size() - 1;
   const size_t columns = std::max(width, joined.size() + gaps) - gaps;
-  const size_t least = std::max<size_t>(1, std::min(kLeastColumns, columns / joined.size()));
+  const size_t min = std::max<size_t>(1, std::min(kMinColumns, columns / joined.size()));
   // What is left after everyone's least goes by size; the last column goes to who has most.
-  const size_t spare = columns - least * joined.size();
+  const size_t spare = columns - min * joined.size();
   const uint64_t total = std::max<uint64_t>(total_size(joined), 1);
   size_t given = 0;
   Segment* biggest = nullptr;
   segments_.reserve(joined.size());
   for (const AddrRange& range : joined) {
     const size_t share = mult_frac(range.size(), spare, total);
-    segments_.push_back({range, 0, least + share});
+    segments_.push_back({range, 0, min + share});
     given += share;
     if (!biggest || range.size() > biggest->range.size()) biggest = &segments_.back();
   }

@@ -58,13 +58,13 @@ Result<void> set_up_monitoring(const TreeDirectory& context, int pid,
 // A scheme that does nothing to every region there is.
 Result<void> set_up_scheme(const TreeDirectory& context) {
   const std::string pattern = "schemes/0/access_pattern/";
-  const std::string most = std::to_string(UINT32_MAX);
+  const std::string max = std::to_string(UINT32_MAX);
   const std::array settings = {
       Setting{"schemes/nr_schemes", "1"},
       Setting{"schemes/0/action", "stat"},
       Setting{pattern + "sz/max", std::to_string(UINT64_MAX)},
-      Setting{pattern + "nr_accesses/max", most},
-      Setting{pattern + "age/max", most},
+      Setting{pattern + "nr_accesses/max", max},
+      Setting{pattern + "age/max", max},
   };
   return write_all(context, settings);
 }
@@ -101,7 +101,7 @@ Result<TreeDirectory> TreeDirectory::directory(const std::string& name) const {
 Result<std::string> TreeDirectory::read(const std::string& name) const {
   const Fd file(::openat(fd_.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return failed("open", path_ + '/' + name);
-  std::array<char, 4096> text;  // an attribute is a page at the most
+  std::array<char, 4096> text;  // an attribute is a page at most
   const ssize_t size = ::read(file.get(), text.data(), text.size());
   if (size < 0) return failed("read", path_ + '/' + name);
   return std::string(without_newline({text.data(), static_cast<size_t>(size)}));

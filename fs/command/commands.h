@@ -24,7 +24,7 @@ struct MountOptions {
   std::string backend = "auto";      // auto, pte, idle, soft-dirty, synthetic:FILE
   bool dry_run = false;              // schemes count what they would do, and do nothing
   double sweep = 1;                  // percent of one processor, for sweeps of each context
-  std::vector<std::string> protect;  // processes that paddr spares: comm=, cgroup=, pid=
+  std::vector<std::string> protect;  // processes that paddr protects: comm=, cgroup=, pid=
   bool act_on_devices = false;       // schemes act on processes with KVM, VFIO and the like, too
   std::string config;                // YAML to be applied before anybody is told; empty: none
   bool foreground = false;           // stay; else the command returns once the tree is usable

@@ -12,7 +12,7 @@ enum class DaemonState {
   dead,    // the daemon has ended without unmounting
 };
 
-// Asks the file system at `mount_point`; takes two seconds at the most, whatever it does. Another
+// Asks the file system at `mount_point`; takes two seconds at most, whatever it does. Another
 // process asks, which nobody has to wait for: once a daemon has taken a question and is stopped
 // before it answers, not even SIGKILL ends who asked. Any thread.
 [[nodiscard]] DaemonState ask_daemon(const std::string& mount_point);

@@ -17,7 +17,7 @@ namespace damonfs {
 
 namespace {
 
-// How long a reader of status.json waits for a kdamond at the most.
+// How long a reader of status.json waits for a kdamond at most.
 constexpr std::chrono::milliseconds kPatience{1000};
 
 // All places where kdamonds run. Under the tree's lock.

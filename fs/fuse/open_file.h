@@ -68,7 +68,7 @@ class OpenSnapshot {
 
 // An open directory. It holds nothing but the directory, however many entries that has: every entry
 // has a place that depends on its name alone, and a listing goes on behind the place where it was.
-// So what is there throughout is listed once, and what comes or goes meanwhile once at the most.
+// So what is there throughout is listed once, and what comes or goes meanwhile once at most.
 // Immutable.
 class OpenDirectory {
  public:

@@ -22,7 +22,7 @@ namespace {
 constexpr double kForever = 86400;
 constexpr double kNever = 0;
 constexpr size_t kPage = 4096;
-constexpr size_t kMostListed = 1 << 20;             // bytes of one answer
+constexpr size_t kMaxListed = 1 << 20;              // bytes of one answer
 constexpr uint32_t kParallelDirectWrites = 1 << 6;  // FOPEN_PARALLEL_DIRECT_WRITES, Linux 6.2
 
 timespec wall_time() {
@@ -33,11 +33,11 @@ timespec wall_time() {
 
 }  // namespace
 
-Server::Server(Tree& tree, int most_inline_stores)
+Server::Server(Tree& tree, int max_inline_stores)
     : tree_(tree),
       started_(wall_time()),
       known_(tree.root().shared_from_this()),
-      stores_(tree, most_inline_stores),
+      stores_(tree, max_inline_stores),
       snapshots_(tree) {
   tree.on_removal([this](Tree::Removal removal) { invalidator_.add(std::move(removal)); });
 }
@@ -69,8 +69,8 @@ void Server::wait_idle() {
 void Server::init(fuse_conn_info& connection) {
   // More than one store takes, or the kernel would cut a long write into several and so hide that
   // it was short.
-  constexpr unsigned kMostWritten = 16 * kPage;
-  connection.max_write = kMostWritten;
+  constexpr unsigned kMaxWritten = 16 * kPage;
+  connection.max_write = kMaxWritten;
   connection.max_readahead = 0;
   ready_ = true;
 }
@@ -292,7 +292,7 @@ void Server::read_directory(fuse_req* request, uint64_t file, size_t size, uint6
     fuse_reply_err(request, EBADF);
     return;
   }
-  std::vector<char> buffer(std::min(size, kMostListed));
+  std::vector<char> buffer(std::min(size, kMaxListed));
   size_t used = 0;
   std::string name;  // ends with a NUL
   {

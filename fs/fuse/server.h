@@ -31,7 +31,7 @@ namespace damonfs {
 class Server {
  public:
   // Takes the listeners of `tree`, which outlives the server.
-  Server(Tree& tree, int most_inline_stores);
+  Server(Tree& tree, int max_inline_stores);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

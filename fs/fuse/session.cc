@@ -24,9 +24,9 @@ constexpr int kWakeSignal = SIGUSR2;
 
 // Half of the workers may be taken by writes that wait, the others answer what these wait for.
 int choose_nr_workers() {
-  constexpr int kLeast = 4;
-  constexpr int kMost = 16;
-  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), kLeast, kMost);
+  constexpr int kMin = 4;
+  constexpr int kMax = 16;
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), kMin, kMax);
 }
 
 void log_of_libfuse(fuse_log_level level, const char* format, va_list arguments) {

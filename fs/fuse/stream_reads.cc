@@ -22,9 +22,9 @@ void reply(fuse_req* request, const Result<std::string>& text) {
 
 }  // namespace
 
-void Streams::read(fuse_req* request, const std::shared_ptr<TextStream>& stream, size_t most,
+void Streams::read(fuse_req* request, const std::shared_ptr<TextStream>& stream, size_t max,
                    bool block) {
-  const std::string text = stream->read_now(most);
+  const std::string text = stream->read_now(max);
   if (!text.empty()) {
     reply(request, text);
     return;
@@ -33,9 +33,9 @@ void Streams::read(fuse_req* request, const std::shared_ptr<TextStream>& stream,
     fuse_reply_err(request, EAGAIN);
     return;
   }
-  auto started = start_thread("damonfs-stream", [request, stream, most, active = active_.begin()](
+  auto started = start_thread("damonfs-stream", [request, stream, max, active = active_.begin()](
                                                     const std::stop_token&) mutable {
-    reply(request, wait_for_text(request, *stream, most, active));
+    reply(request, wait_for_text(request, *stream, max, active));
   });
   if (started) {
     started->detach();
@@ -44,14 +44,14 @@ void Streams::read(fuse_req* request, const std::shared_ptr<TextStream>& stream,
   }
 }
 
-Result<std::string> Streams::wait_for_text(fuse_req* request, TextStream& stream, size_t most,
+Result<std::string> Streams::wait_for_text(fuse_req* request, TextStream& stream, size_t max,
                                            ActiveRequests::Active& active) {
   std::string text;
   return active
       .carry_out(request,
                  [&](const std::stop_token& stop) -> Result<void> {
                    if (!stream.wait(stop)) return fail(EINTR, "interrupted");
-                   text = stream.read_now(most);
+                   text = stream.read_now(max);
                    return {};
                  })
       .map([&] { return std::move(text); });

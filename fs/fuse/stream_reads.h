@@ -15,10 +15,10 @@ namespace damonfs {
 // threads stay free. Owned by the session; thread-safe.
 class Streams {
  public:
-  // Answers `request` with `most` bytes of text or less, now or later; EAGAIN rather than later
+  // Answers `request` with `max` bytes of text or less, now or later; EAGAIN rather than later
   // when it must not `block` or no thread is to be had, EINTR when its caller gives up. Throws,
   // when memory runs out, only before it has answered.
-  void read(fuse_req* request, const std::shared_ptr<TextStream>& stream, size_t most, bool block);
+  void read(fuse_req* request, const std::shared_ptr<TextStream>& stream, size_t max, bool block);
 
   // Interrupts every read, also those to come.
   void interrupt_all() { active_.interrupt_all(); }
@@ -26,7 +26,7 @@ class Streams {
   void wait_idle() { active_.wait_idle(); }
 
  private:
-  static Result<std::string> wait_for_text(fuse_req* request, TextStream& stream, size_t most,
+  static Result<std::string> wait_for_text(fuse_req* request, TextStream& stream, size_t max,
                                            ActiveRequests::Active& active);
 
   ActiveRequests active_;

@@ -31,7 +31,7 @@ class Counted {
 void Stores::store(fuse_req* request, const Node& node, std::string_view text) {
   {
     const Counted counted(inline_);
-    if (counted.before() < most_inline_) {
+    if (counted.before() < max_inline_) {
       auto active = active_.begin();
       carry_out(request, node, text, active);
       return;

@@ -13,11 +13,11 @@ struct fuse_req;
 namespace damonfs {
 
 // All writes of one session that are being carried out. However many of them wait, enough of the
-// session's own threads stay free: a write beyond `most_inline` gets a thread of its own. Owned by
+// session's own threads stay free: a write beyond `max_inline` gets a thread of its own. Owned by
 // the session; thread-safe.
 class Stores {
  public:
-  Stores(Tree& tree, int most_inline) : tree_(tree), most_inline_(most_inline) {}
+  Stores(Tree& tree, int max_inline) : tree_(tree), max_inline_(max_inline) {}
 
   // Has `text` stored and answers `request`, now or later; the text is copied if need be. EAGAIN
   // when no thread is to be had. Throws, when memory runs out, only before it has answered.
@@ -34,7 +34,7 @@ class Stores {
                  ActiveRequests::Active& active);
 
   Tree& tree_;
-  const int most_inline_;
+  const int max_inline_;
   std::atomic<int> inline_ = 0;
   ActiveRequests active_;
 };

@@ -85,7 +85,6 @@ int mount_id(const Fd& file) {
 }
 
 Error path_error(const std::string& path, int error) {
-  if (error == ENOENT) return {error, fmt::format("{}: there is no such directory", path)};
   if (error == ENOTDIR) return {error, fmt::format("{}: not a directory", path)};
   return {error, fmt::format("{}: {}", path, strerror(error))};
 }

@@ -18,8 +18,8 @@ namespace damonfs {
 
 namespace {
 
-constexpr uint64_t kRows = 20;     // unless `--every` says otherwise
-constexpr size_t kMostOfMap = 40;  // lines
+constexpr uint64_t kRows = 20;    // unless `--every` says otherwise
+constexpr size_t kMaxOfMap = 40;  // lines
 
 void log_to_stderr() {
   const auto logger = std::make_shared<spdlog::logger>(
@@ -62,7 +62,7 @@ struct Plan {
     return row >= rows() ? length_ns : row * every_ns;
   }
   [[nodiscard]] bool in_map(uint64_t row) const {
-    const uint64_t step = (rows() + kMostOfMap - 1) / kMostOfMap;
+    const uint64_t step = (rows() + kMaxOfMap - 1) / kMaxOfMap;
     return row > 0 && (row % step == 0 || row == rows());
   }
 };

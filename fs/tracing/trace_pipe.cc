@@ -72,7 +72,7 @@ void TraceReader::push(const TraceRecord& record) {
   {
     const std::lock_guard lock(mutex_);
     // A kdamond goes on, also when there is no memory for what it has to tell.
-    if (queue_.size() >= kMost || !guarded([&] { queue_.push_back(record); })) {
+    if (queue_.size() >= kMax || !guarded([&] { queue_.push_back(record); })) {
       ++nr_lost_;
       return;
     }
@@ -80,7 +80,7 @@ void TraceReader::push(const TraceRecord& record) {
   changed_.notify_one();
 }
 
-std::string TraceReader::read_now(size_t most) {
+std::string TraceReader::read_now(size_t max) {
   // Formatted outside the lock, which kdamonds want.
   constexpr size_t kShortestLine = 64;
   std::vector<TraceRecord> records;
@@ -89,7 +89,7 @@ std::string TraceReader::read_now(size_t most) {
   {
     const std::lock_guard lock(mutex_);
     text = std::exchange(rest_, {});
-    const size_t wanted = text.size() < most ? most / kShortestLine + 1 : 0;
+    const size_t wanted = text.size() < max ? max / kShortestLine + 1 : 0;
     const size_t count = std::min(queue_.size(), wanted);
     records.assign(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(count));
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(count));
@@ -97,10 +97,10 @@ std::string TraceReader::read_now(size_t most) {
   }
   for (const TraceRecord& record : records) text += trace_line(record);
   if (nr_lost != 0) text += fmt::format("[LOST {} EVENTS]\n", nr_lost);
-  if (text.size() > most) {
+  if (text.size() > max) {
     const std::lock_guard lock(mutex_);
-    rest_ = text.substr(most);
-    text.resize(most);
+    rest_ = text.substr(max);
+    text.resize(max);
   }
   return text;
 }

@@ -37,7 +37,7 @@ struct TraceRecord {
 class TraceReader final : public TextStream {
  public:
   // A reader that has not taken so many events in time loses those that follow.
-  static constexpr size_t kMost = 65536;
+  static constexpr size_t kMax = 65536;
 
   void push(const TraceRecord& record);
 

@@ -151,11 +151,11 @@ constexpr Attribute avail_row(std::string_view name) {
   return avail_row<Enum, attribute_detail::any<Enum>>(name);
 }
 
-// How many directories a nr_ file may ask for. EINVAL for a number below zero or above `most`.
-inline Result<int> parse_count(std::string_view text, int most) {
+// How many directories a nr_ file may ask for. EINVAL for a number below zero or above `max`.
+inline Result<int> parse_count(std::string_view text, int max) {
   const auto count = parse_int(text);
   if (!count) return tl::unexpected(count.error());
-  if (*count < 0 || *count > most) return fail(EINVAL, "{} is not within 0 and {}", *count, most);
+  if (*count < 0 || *count > max) return fail(EINVAL, "{} is not within 0 and {}", *count, max);
   return *count;
 }
 
@@ -165,10 +165,10 @@ inline Result<int> parse_count(std::string_view text, int most) {
 // by what the first one takes, before the others are made.
 template <class T, class Add>
 Result<void> renumber(Directory& directory, Numbered<T>& items, int count, const Add& add) {
-  constexpr int kMost = (4 << 20) / 8;  // pointers in the largest array that the kernel allocates
+  constexpr int kMax = (4 << 20) / 8;  // pointers in the largest array that the kernel allocates
   directory.remove_numbered_children();
   items.clear();
-  if (count > kMost) return fail(ENOMEM, "{} directories are more than there is room for", count);
+  if (count > kMax) return fail(ENOMEM, "{} directories are more than there is room for", count);
   const Tree& tree = directory.tree();
   const uint64_t nr_before = tree.nr_directories();
   auto made = guarded([&]() -> Result<void> {
@@ -194,14 +194,14 @@ void add_leaf(Directory& parent, std::string name, const std::shared_ptr<void>& 
 }
 
 // A nr_ file: count_row<add_target, &SysfsContext::targets>("nr_targets"); `add` as for renumber().
-template <auto add, auto Path, int most = INT_MAX>
+template <auto add, auto Path, int max = INT_MAX>
 constexpr Attribute count_row(std::string_view name) {
   return {name, 0600,
           [](const Call& call) -> Result<std::string> {
             return show_number(attribute_detail::field<Path>(call).size());
           },
           [](const Call& call, std::string_view text) -> Result<void> {
-            const auto count = parse_count(text, most);
+            const auto count = parse_count(text, max);
             if (!count) return tl::unexpected(count.error());
             return renumber(call.directory, attribute_detail::field<Path>(call), *count, add);
           }};

@@ -16,13 +16,13 @@ namespace damonfs {
 namespace {
 
 constexpr DirectoryType kRoot = {"root", {}};
-constexpr size_t kMostShown = 4095;  // a page less the NUL that ends it in the kernel
+constexpr size_t kMaxShown = 4095;  // a page less the NUL that ends it in the kernel
 
 // The start of what was written, fit for a line of a log.
 std::string quoted(std::string_view text) {
-  constexpr size_t kMost = 64;
+  constexpr size_t kMax = 64;
   std::string out = "\"";
-  for (const char c : text.substr(0, kMost)) {
+  for (const char c : text.substr(0, kMax)) {
     if (c == '\n') {
       out += "\\n";
     } else if (c >= ' ' && c <= '~') {
@@ -31,7 +31,7 @@ std::string quoted(std::string_view text) {
       out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
   }
-  return out + (text.size() > kMost ? "\"..." : "\"");
+  return out + (text.size() > kMax ? "\"..." : "\"");
 }
 
 }  // namespace
@@ -140,7 +140,7 @@ Result<std::string> Tree::read(Directory& directory, int index, const std::stop_
   auto text = guarded([&] {
     return attribute.show({*this, directory, lock, interrupt, ::getpid()});
   });
-  if (text && text->size() > kMostShown) text->resize(kMostShown);
+  if (text && text->size() > kMaxShown) text->resize(kMaxShown);
   return text;
 }
 

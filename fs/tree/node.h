@@ -53,8 +53,8 @@ class TextStream {
   TextStream& operator=(const TextStream&) = delete;
   virtual ~TextStream() = default;
 
-  // What there is, `most` bytes at the most; may be nothing.
-  virtual std::string read_now(size_t most) = 0;
+  // What there is, `max` bytes at most; may be nothing.
+  virtual std::string read_now(size_t max) = 0;
   // Waits until there is something; false when `stop` was requested instead.
   virtual bool wait(const std::stop_token& stop) = 0;
 };
@@ -169,8 +169,8 @@ class Tree {
 
   // Reads or writes attribute `index` of `directory`, as read(2) and write(2) of a file opened
   // there would: ENODEV when the directory is gone, EIO when its table has no function for that. A
-  // read gives 4095 bytes at the most; ENOMEM when memory runs out. write() logs one line for a
-  // refused write, kLinesPerSecond at the most. `writer` as in Call. Any
+  // read gives 4095 bytes at most; ENOMEM when memory runs out. write() logs one line for a
+  // refused write, kLinesPerSecond at most. `writer` as in Call. Any
   // thread, without the lock.
   Result<std::string> read(Directory& directory, int index, const std::stop_token& interrupt);
   Result<void> write(Directory& directory, int index, std::string_view text,

@@ -75,12 +75,12 @@ Result<uint32_t> parse_uint(std::string_view text) {
 }
 
 Result<int32_t> parse_int(std::string_view text) {
-  constexpr uint64_t kMost = std::numeric_limits<int32_t>::max();
+  constexpr uint64_t kMax = std::numeric_limits<int32_t>::max();
   text = until_nul(text);
   const bool negative = text.starts_with('-');
   const auto value = negative ? parse_digits(text.substr(1)) : parse_unsigned(text);
   if (!value) return tl::unexpected(value.error());
-  if (*value > kMost + (negative ? 1 : 0)) return too_big();
+  if (*value > kMax + (negative ? 1 : 0)) return too_big();
   const auto magnitude = static_cast<int64_t>(*value);
   return static_cast<int32_t>(negative ? -magnitude : magnitude);
 }

@@ -24,7 +24,7 @@ constexpr int kTries = 4;
 constexpr size_t kMaxRefused = 64;
 
 // Bytes that one call is given, whole huge pages. It holds the process's memory map, and nobody can
-// stop it: 2 ms are wanted at the most. Pages are put out one after the other, at some microseconds
+// stop it: 2 ms are wanted at most. Pages are put out one after the other, at some microseconds
 // each.
 uint64_t max_bytes(int advice) {
   constexpr uint64_t kMax = 8 * kHugePageSize;
@@ -44,7 +44,7 @@ class Progress {
   [[nodiscard]] uint64_t next_addr() const { return addr_of(left_.front()); }
   RangeList& taken() { return taken_; }
 
-  // Fills `call` with `room` bytes of the pieces at the most. A piece that is cut is cut between
+  // Fills `call` with `room` bytes of the pieces at most. A piece that is cut is cut between
   // huge pages.
   void fill(std::vector<iovec>& call, uint64_t room) const {
     call.clear();

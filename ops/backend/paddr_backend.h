@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <span>
-#include <string_view>
 
 #include "ops/pages/kpageflags.h"
 
@@ -31,8 +30,6 @@ class PaddrBackend {
   virtual void young(std::span<const Folio> folios, std::span<bool> young) = 0;
   // Whether it takes a reverse map to notice accesses.
   [[nodiscard]] virtual bool needs_map() const = 0;
-  // The name it has on the command line.
-  [[nodiscard]] virtual std::string_view name() const = 0;
 };
 
 }  // namespace damonfs

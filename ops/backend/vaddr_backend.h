@@ -2,7 +2,6 @@
 #pragma once
 
 #include <span>
-#include <string_view>
 
 #include "core/operations.h"
 #include "core/sweep.h"
@@ -26,8 +25,6 @@ class VaddrBackend {
   [[nodiscard]] virtual Sweeper* sweeper() { return nullptr; }
   // What answers the filter `young` by the same bits; owned by the backend. Null: nothing can.
   [[nodiscard]] virtual YoungTest* young_test() { return nullptr; }
-  // The name it has on the command line: "pte", "idle", "soft-dirty".
-  [[nodiscard]] virtual std::string_view name() const = 0;
 };
 
 }  // namespace damonfs

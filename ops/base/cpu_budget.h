@@ -18,7 +18,7 @@ class CpuBudget {
 
   // Whether it may be done now, at `now`, which never goes back.
   [[nodiscard]] bool allows(Clock::time_point now) {
-    credit_ = std::min<Clock::duration>(credit_ + (now - last_) / one_out_of_, kMostSaved);
+    credit_ = std::min<Clock::duration>(credit_ + (now - last_) / one_out_of_, kMaxSaved);
     last_ = now;
     return credit_ > Clock::duration::zero();
   }
@@ -26,11 +26,11 @@ class CpuBudget {
   void spend(Clock::duration cost) { credit_ -= cost; }
 
  private:
-  static constexpr std::chrono::milliseconds kMostSaved{10};
+  static constexpr std::chrono::milliseconds kMaxSaved{10};
 
   int one_out_of_;
   Clock::time_point last_;
-  Clock::duration credit_ = kMostSaved;
+  Clock::duration credit_ = kMaxSaved;
 };
 
 }  // namespace damonfs

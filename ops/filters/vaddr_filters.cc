@@ -57,8 +57,8 @@ VaddrFilters::VaddrFilters(Paths paths, Kpageflags& frames, YoungTest* ages)
     : paths_(std::move(paths)), frames_(frames), folio_filters_(paths_), ages_(ages) {}
 
 RangeList VaddrFilters::passing(const Filters& filters, const Process& process, ProcessPages& pages,
-                               std::span<const AddrRange> spans,
-                               std::span<const AddrRange> present) {
+                                std::span<const AddrRange> spans,
+                                std::span<const AddrRange> present) {
   RangeList passed;
   if (!pass_present(filters, process, pages, present, passed)) return {};
   RangeList absent = subtract(spans, present);
@@ -73,7 +73,7 @@ RangeList VaddrFilters::passing(const Filters& filters, const Process& process, 
 }
 
 bool VaddrFilters::pass_present(const Filters& filters, const Process& process, ProcessPages& pages,
-                               std::span<const AddrRange> present, RangeList& passed) {
+                                std::span<const AddrRange> present, RangeList& passed) {
   for (const RangeList& window : by_window(present, kFilterWindow)) {
     Batch batch(process);
     for (const ProcessPages::Page& page : pages.present_pages(window)) {

@@ -49,7 +49,6 @@ class IdleBackend final : public VaddrBackend, public YoungTest {
   void look(std::span<Sample> samples) override;
   [[nodiscard]] YoungTest* young_test() override { return this; }
   [[nodiscard]] Sweeper* sweeper() override { return &sweeper_; }
-  [[nodiscard]] std::string_view name() const override { return "idle"; }
 
   // As PageIdle::young() of the folios that the pages are in.
   void young(const Process& process, std::span<const uint64_t> addrs,

@@ -32,7 +32,6 @@ class IdlePaddrBackend final : public PaddrBackend {
     marks_.young(folios, young);
   }
   [[nodiscard]] bool needs_map() const override { return false; }
-  [[nodiscard]] std::string_view name() const override { return "idle"; }
 
  private:
   explicit IdlePaddrBackend(PageIdle marks) : marks_(std::move(marks)) {}

@@ -14,8 +14,8 @@
 
 #include "core/actions.h"
 #include "core/base/arithmetic.h"
-#include "core/base/stop_scope.h"
 #include "core/base/runs.h"
+#include "core/base/stop_scope.h"
 #include "ops/paddr/numa.h"
 #include "ops/procfs/iomem.h"
 #include "ops/procfs/maps.h"
@@ -214,7 +214,7 @@ std::vector<PaddrActions::Page> PaddrActions::pages_of(const Batch& batch,
     const size_t before = pages.size();
     batch.map->each_mapping(unit.folio.head, unit.folio.head + unit.folio.nr_pages,
                             [&](uint32_t process, uint64_t frame, uint64_t addr) {
-                              unit.spared |= batch.map->processes()[process].spared;
+                              unit.is_protected |= batch.map->processes()[process].is_protected;
                               pages.push_back({frame, addr, process, i});
                             });
     if (pages.size() > before) continue;
@@ -227,7 +227,7 @@ std::vector<PaddrActions::Page> PaddrActions::pages_of(const Batch& batch,
     }
   }
   keeper_.report(units.size(), nr_missing);
-  std::erase_if(pages, [&](const Page& page) { return units[page.unit].spared; });
+  std::erase_if(pages, [&](const Page& page) { return units[page.unit].is_protected; });
   return pages;
 }
 

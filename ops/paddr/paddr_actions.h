@@ -44,11 +44,11 @@ struct PaddrActionOptions {
 // All others are of virtual addresses, as in the kernel: tried, not applied, and one warning.
 //
 // What is acted on are folios on the lists of reclaim, each as a whole, by the region that holds
-// its first frame. Left alone are: folios that a spared process (MappingProcess) maps; page cache
-// that no process maps, which no call from outside reaches by its frames; hugetlbfs, the kernel's
-// own memory and what is no memory at all. Before a mapping is acted on it is asked whether it
-// still leads to the frame, so that a process which changed since the scan has nothing done to
-// other pages, but for those it changes within the microseconds from question to call.
+// its first frame. Left alone are: folios that a protected process (MappingProcess) maps; page
+// cache that no process maps, which no call from outside reaches by its frames; hugetlbfs, the
+// kernel's own memory and what is no memory at all. Before a mapping is acted on it is asked
+// whether it still leads to the frame, so that a process which changed since the scan has nothing
+// done to other pages, but for those it changes within the microseconds from question to call.
 //
 // Bytes applied: pageout: mapped before, and by none of the mappings after, of processes that still
 // have memory; lru_deprio: the advice was taken; lru_prio: marked twice; migrate: on the node after
@@ -78,7 +78,7 @@ class PaddrActions {
   struct Unit {
     Folio folio;
     size_t piece;  // of the work
-    bool spared = false;
+    bool is_protected = false;
   };
   // One mapping of one of its frames.
   struct Page {

@@ -16,7 +16,7 @@ namespace damonfs {
 namespace {
 
 // Goals name few files; beyond this they are of cgroups that have come and gone.
-constexpr size_t kMostFiles = 64;
+constexpr size_t kMaxFiles = 64;
 
 // The number behind the word `key`, which begins a line or follows a blank.
 std::optional<uint64_t> number_after(std::string_view text, std::string_view key) {
@@ -129,7 +129,7 @@ std::optional<std::string> SystemMetrics::read(const std::string& path, std::str
 }
 
 std::optional<std::string> SystemMetrics::read_open(const std::string& path) {
-  if (files_.size() > kMostFiles) files_.clear();
+  if (files_.size() > kMaxFiles) files_.clear();
   if (!files_.contains(path)) {
     Fd opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!opened.valid()) return std::nullopt;

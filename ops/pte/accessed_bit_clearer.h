@@ -59,7 +59,7 @@ struct Aged {
 //    (those of a program and its libraries, of shared memory, and after fork() all until they are
 //    written to), for locked ones, and for large folios that the advice would split. It holds the
 //    process's memory map for about 70 ns a page of that kind and is done only where that is 2 ms
-//    at the most (AddressSpace::plan); pages of a kind with more stay as they are
+//    at most (AddressSpace::plan); pages of a kind with more stay as they are
 //    (BitMeaning::none), with one warning. It is kept to a hundredth of the time (CpuBudget); where
 //    under 1/64 of the samples need it, to once a second a process. Between two such clearings a
 //    bit that was already set tells only of an access since the last one (BitMeaning::since_clear).

@@ -32,8 +32,8 @@ ClearPlan AddressSpace::plan(Clock::time_point now, uint64_t ns_a_page) {
   if (const auto status = text ? parse_status(*text) : std::nullopt) {
     anon_pages_ = (status->anon + status->swap) / kPageSize;
     file_pages_ = status->file / kPageSize;
-    const uint64_t most = std::chrono::nanoseconds(kMaxHold).count() / ns_a_page;
-    plan = {.anon = anon_pages_ <= most, .file = file_pages_ <= most};
+    const uint64_t max = std::chrono::nanoseconds(kMaxHold).count() / ns_a_page;
+    plan = {.anon = anon_pages_ <= max, .file = file_pages_ <= max};
   }
   // A bit may have been set longer ago than the last clearing of another kind.
   if (plan != plan_) cleared_at_ = {};

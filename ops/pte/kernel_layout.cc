@@ -107,9 +107,9 @@ std::vector<uint64_t> vmemmap_guesses(const MachineMemory& memory, unsigned leve
                                       uint64_t some_page) {
   std::vector<uint64_t> guesses{levels == 5 ? kVmemmap5 : kVmemmap4};
   if (some_page == 0) return guesses;
-  constexpr uint64_t kMostBytesOfDescriptor = 128;
+  constexpr uint64_t kMaxBytesOfDescriptor = 128;
   const uint64_t first = round_down(some_page, kGiB);
-  const uint64_t span = round_up(memory.ram_end / kPageSize * kMostBytesOfDescriptor, kGiB);
+  const uint64_t span = round_up(memory.ram_end / kPageSize * kMaxBytesOfDescriptor, kGiB);
   for (uint64_t base = first; base != first - span - kGiB; base -= kGiB) guesses.push_back(base);
   return guesses;
 }

@@ -40,7 +40,6 @@ class PteBackend final : public VaddrBackend, public YoungTest {
   void look(std::span<Sample> samples) override;
   [[nodiscard]] Sweeper* sweeper() override { return &sweeper_; }
   [[nodiscard]] YoungTest* young_test() override { return this; }
-  [[nodiscard]] std::string_view name() const override { return "pte"; }
 
   void young(const Process& process, std::span<const uint64_t> addrs,
              std::span<bool> young) override;

@@ -24,7 +24,7 @@ void PtePaddrBackend::ask(const ReverseMap& map, uint64_t frame, uint64_t last, 
                           std::vector<Question>& questions) {
   map.each_mapping(frame, last, [&](uint32_t process, uint64_t at, uint64_t addr) {
     const MappingProcess& mapping = map.processes()[process];
-    if (mapping.spared) return;
+    if (mapping.is_protected) return;
     questions.push_back({{&ager_->space_of(mapping.process), addr, at}, about});
   });
 }

@@ -38,7 +38,6 @@ class PtePaddrBackend final : public PaddrBackend {
   // huge page by small entries.
   void young(std::span<const Folio> folios, std::span<bool> young) override;
   [[nodiscard]] bool needs_map() const override { return true; }
-  [[nodiscard]] std::string_view name() const override { return "pte"; }
 
  private:
   // A mapping that is asked about for what has the number `about`.

@@ -35,9 +35,9 @@ void append(std::vector<RmapSource::Run>& runs, uint64_t addr, uint64_t frame) {
 
 }  // namespace
 
-ProcfsRmapSource::ProcfsRmapSource(Paths paths, ProtectedList spared, std::vector<pid_t> only)
+ProcfsRmapSource::ProcfsRmapSource(Paths paths, ProtectedList protect, std::vector<pid_t> only)
     : paths_(std::move(paths)),
-      spared_(std::move(spared)),
+      protect_(std::move(protect)),
       only_(std::move(only)),
       frames_(paths_) {}
 
@@ -57,7 +57,7 @@ Result<std::vector<pid_t>> ProcfsRmapSource::processes() {
                 [&](const auto& held) { return !std::ranges::binary_search(pids, held.first); });
   std::stable_partition(pids.begin(), pids.end(), [&](pid_t pid) {
     const auto process = hold(pid);
-    return process && spared_.covers(**process);
+    return process && protect_.covers(**process);
   });
   return pids;
 }
@@ -93,7 +93,7 @@ Result<MappingProcess> ProcfsRmapSource::open(pid_t pid) {
   auto info = ProcessPages::open(*process, frames_);
   if (!info) return tl::unexpected(info.error());
   info_ = *std::move(info);
-  return MappingProcess{process, spared_.covers(*process)};
+  return MappingProcess{process, protect_.covers(*process)};
 }
 
 bool ProcfsRmapSource::read(std::vector<Run>& runs) {

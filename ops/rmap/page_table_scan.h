@@ -49,7 +49,7 @@ class RmapSource {
 class ProcfsRmapSource final : public RmapSource {
  public:
   // `only`: no others than these processes, where any are given.
-  ProcfsRmapSource(Paths paths, ProtectedList spared, std::vector<pid_t> only = {});
+  ProcfsRmapSource(Paths paths, ProtectedList protect, std::vector<pid_t> only = {});
 
   // The protected ones first: a map that is full must not lack theirs. A directory of processes
   // that is hidden (hidepid=) shows as one without process 1: EACCES.
@@ -62,7 +62,7 @@ class ProcfsRmapSource final : public RmapSource {
   Result<std::shared_ptr<const Process>> hold(pid_t pid);
 
   Paths paths_;
-  ProtectedList spared_;
+  ProtectedList protect_;
   std::vector<pid_t> only_;
   Kpageflags frames_;
   // Those of earlier scans, so that a process is held once however often it is scanned.

@@ -14,7 +14,7 @@
 namespace damonfs {
 namespace {
 
-constexpr size_t kMostOfComm = 15;  // the kernel keeps no more of a name
+constexpr size_t kMaxOfComm = 15;  // the kernel keeps no more of a name
 
 std::optional<std::string> read_file(const Process& process, const char* name) {
   const auto file = process.open_file(name, O_RDONLY);
@@ -58,7 +58,7 @@ Result<> ProtectedList::add(std::string_view words) {
   const std::string_view value =
       equals == std::string_view::npos ? std::string_view() : words.substr(equals + 1);
   if (kind == "comm" && !value.empty()) {
-    comms.emplace_back(value.substr(0, kMostOfComm));
+    comms.emplace_back(value.substr(0, kMaxOfComm));
     return {};
   }
   if (kind == "cgroup" && value.starts_with('/') && (value == "/" || !value.ends_with('/'))) {

@@ -32,7 +32,8 @@ struct ProtectedList {
   Result<> hold(const Paths& paths);
 
   // Whether `process` is one of them, by its files as they are now; a thread group is asked by its
-  // leader. One of which that is not to be known, while it exists, is: better spared than harmed.
+  // leader. One of which that is not to be known, while it exists, is: better protected than
+  // harmed.
   [[nodiscard]] bool covers(const Process& process) const;
   // The same in words, without this process, such as "comm=sshd, pid=1"; empty where there is none.
   [[nodiscard]] std::string describe() const;

@@ -30,10 +30,10 @@ struct MappedRun {
 };
 static_assert(sizeof(MappedRun) == 16);
 
-// A process that maps pages. `spared`: nothing may be done to any page that it maps. A value.
+// A process that maps pages. `is_protected`: nothing may be done to any page that it maps. A value.
 struct MappingProcess {
   std::shared_ptr<const Process> process;
-  bool spared = false;
+  bool is_protected = false;
 };
 
 // The mappings of all page frames at (about) one time. Immutable once made, any thread.
@@ -44,7 +44,7 @@ struct MappingProcess {
 class ReverseMap {
  public:
   static constexpr uint64_t kBlock = 512;  // frames; a run lies in one aligned block
-  static constexpr size_t kMostProcesses = size_t{1} << 19;
+  static constexpr size_t kMaxProcesses = size_t{1} << 19;
 
   ReverseMap() = default;
   // `runs` in any order, each in one block. They name `processes` by their index.

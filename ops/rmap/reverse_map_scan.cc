@@ -21,11 +21,11 @@ constexpr int kRestPerWork = 9;
 // The runs and processes of a map that is being made.
 class Builder {
  public:
-  explicit Builder(size_t most_runs) : most_runs_(most_runs) {}
+  explicit Builder(size_t max_runs) : max_runs_(max_runs) {}
 
   // Whether there is room for another process.
   [[nodiscard]] bool full() const {
-    return runs_.size() >= most_runs_ || processes_.size() >= ReverseMap::kMostProcesses;
+    return runs_.size() >= max_runs_ || processes_.size() >= ReverseMap::kMaxProcesses;
   }
   void begin(MappingProcess process) {
     processes_.push_back(std::move(process));
@@ -52,14 +52,14 @@ class Builder {
   ReverseMap finish() { return {std::move(runs_), std::move(processes_)}; }
 
  private:
-  [[nodiscard]] bool full_of_runs() const { return runs_.size() >= most_runs_; }
+  [[nodiscard]] bool full_of_runs() const { return runs_.size() >= max_runs_; }
   // By half, not by twice as much: the bound is on what is taken, not only on what is used.
   void grow() {
     if (runs_.size() < runs_.capacity()) return;
-    runs_.reserve(std::min(most_runs_, std::max<size_t>(1024, runs_.size() / 2 * 3)));
+    runs_.reserve(std::min(max_runs_, std::max<size_t>(1024, runs_.size() / 2 * 3)));
   }
 
-  size_t most_runs_;
+  size_t max_runs_;
   std::vector<MappedRun> runs_;
   std::vector<MappingProcess> processes_;
   size_t first_run_ = 0;
@@ -67,12 +67,12 @@ class Builder {
 
 }  // namespace
 
-Result<Scan> scan_page_tables(RmapSource& tables, size_t most_runs,
+Result<Scan> scan_page_tables(RmapSource& tables, size_t max_runs,
                               const std::function<bool()>& go_on) {
   const auto pids = tables.processes();
   if (!pids) return tl::unexpected(pids.error());
   Scan scan;
-  Builder builder(most_runs);
+  Builder builder(max_runs);
   std::vector<RmapSource::Run> pages;
   bool going = true;
   for (size_t i = 0; going && i < pids->size(); ++i) {
@@ -104,15 +104,15 @@ Result<Scan> scan_page_tables(RmapSource& tables, size_t most_runs,
 }
 
 size_t runs_for_machine(const Paths& paths) {
-  constexpr uint64_t kLeastRam = uint64_t{1} << 30;
+  constexpr uint64_t kMinRam = uint64_t{1} << 30;
   const auto ram =
       system_ram(paths).map([](const RangeList& ranges) { return total_size(ranges); });
-  return std::max(ram.value_or(0), kLeastRam) / kRamPerMap / sizeof(MappedRun);
+  return std::max(ram.value_or(0), kMinRam) / kRamPerMap / sizeof(MappedRun);
 }
 
 Result<std::unique_ptr<RmapRefresher>> RmapRefresher::create(std::unique_ptr<RmapSource> tables,
-                                                             size_t most_runs) {
-  std::unique_ptr<RmapRefresher> made(new RmapRefresher(std::move(tables), most_runs));
+                                                             size_t max_runs) {
+  std::unique_ptr<RmapRefresher> made(new RmapRefresher(std::move(tables), max_runs));
   auto thread = start_thread("damonfs-rmap",
                              [self = made.get()](const std::stop_token& stop) { self->run(stop); });
   if (!thread) return tl::unexpected(thread.error());
@@ -128,9 +128,9 @@ void RmapRefresher::refresh() {
   changed_.notify_all();
 }
 
-bool RmapRefresher::wait(std::chrono::milliseconds most) {
+bool RmapRefresher::wait(std::chrono::milliseconds max) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, most, [this] { return !wanted_ && !scanning_; });
+  return changed_.wait_for(lock, max, [this] { return !wanted_ && !scanning_; });
 }
 
 std::shared_ptr<const ReverseMap> RmapRefresher::map() const {
@@ -182,7 +182,7 @@ void RmapRefresher::scan(const std::stop_token& stop) {
     began = Clock::now();
     return !stop.stop_requested();
   };
-  auto scanned = guarded([&] { return scan_page_tables(*tables_, most_runs_, go_on); });
+  auto scanned = guarded([&] { return scan_page_tables(*tables_, max_runs_, go_on); });
   tell(scanned);
   const std::lock_guard lock(mutex_);
   if (scanned) map_ = std::make_shared<const ReverseMap>(std::move(scanned->map));
@@ -213,7 +213,7 @@ void RmapRefresher::tell(const Result<Scan>& scanned) {
     warn_("full",
           "the reverse map of physical memory is full at {} MiB: {} processes are not in it, or "
           "not wholly, and are not seen by paddr",
-          (most_runs_ * sizeof(MappedRun)) >> 20, scanned->nr_left_out);
+          (max_runs_ * sizeof(MappedRun)) >> 20, scanned->nr_left_out);
   }
 }
 

@@ -26,10 +26,10 @@ struct Scan {
   size_t nr_left_out = 0;  // processes of which pages are missing, as there was no room
 };
 
-// Scans all processes. `most_runs` bounds the map; `go_on` is asked after each read of page tables
+// Scans all processes. `max_runs` bounds the map; `go_on` is asked after each read of page tables
 // and ends the scan, with what there is, by false. A process that goes away or is added meanwhile
 // may be there or not, in part. Errors as of RmapSource::processes().
-Result<Scan> scan_page_tables(RmapSource& tables, size_t most_runs,
+Result<Scan> scan_page_tables(RmapSource& tables, size_t max_runs,
                               const std::function<bool()>& go_on);
 
 // How many runs a map may have here: two a page of RAM, or 1/128 of RAM in bytes (8 MiB a GiB).
@@ -43,15 +43,15 @@ class RmapRefresher {
  public:
   // Scans nothing before it is asked to. EAGAIN, ENOMEM when no thread is to be had.
   static Result<std::unique_ptr<RmapRefresher>> create(std::unique_ptr<RmapSource> tables,
-                                                       size_t most_runs);
+                                                       size_t max_runs);
   ~RmapRefresher();
   RmapRefresher(const RmapRefresher&) = delete;
   RmapRefresher& operator=(const RmapRefresher&) = delete;
 
   // Asks for a map that is newer than this call, unless one has been asked for that is not begun.
   void refresh();
-  // Waits until all that was asked for is there; false when that takes longer than `most`.
-  bool wait(std::chrono::milliseconds most);
+  // Waits until all that was asked for is there; false when that takes longer than `max`.
+  bool wait(std::chrono::milliseconds max);
   // Before the first scan: asks for it and waits until it is there, a second at most.
   void ensure_map();
   // The newest; never null, but empty before the first scan.
@@ -66,15 +66,15 @@ class RmapRefresher {
  private:
   static constexpr size_t kAskedAtLeast = 64;
 
-  RmapRefresher(std::unique_ptr<RmapSource> tables, size_t most_runs)
-      : tables_(std::move(tables)), most_runs_(most_runs) {}
+  RmapRefresher(std::unique_ptr<RmapSource> tables, size_t max_runs)
+      : tables_(std::move(tables)), max_runs_(max_runs) {}
   void run(const std::stop_token& stop);
   void scan(const std::stop_token& stop);
   bool rest(std::chrono::steady_clock::duration worked, const std::stop_token& stop);
   void tell(const Result<Scan>& scanned);
 
   const std::unique_ptr<RmapSource> tables_;  // the thread's
-  const size_t most_runs_;
+  const size_t max_runs_;
   WarnOnce warn_;  // the thread's
 
   mutable std::mutex mutex_;  // guards what follows

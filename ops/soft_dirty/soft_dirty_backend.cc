@@ -33,7 +33,8 @@ Result<std::unique_ptr<SoftDirtyBackend>> SoftDirtyBackend::open(const Paths& pa
   return open(paths, machine);
 }
 
-Result<std::unique_ptr<SoftDirtyBackend>> SoftDirtyBackend::open(const Paths& paths, const Clock& clock) {
+Result<std::unique_ptr<SoftDirtyBackend>> SoftDirtyBackend::open(const Paths& paths,
+                                                                 const Clock& clock) {
   const std::string path = paths.proc + "/self/pagemap";
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return fail(errno, "cannot open {}: {}", path, std::strerror(errno));

@@ -43,7 +43,6 @@ class SoftDirtyBackend final : public VaddrBackend {
   void prepare(std::span<Sample> samples) override;
   void check(std::span<Sample> samples) override;
   void look(std::span<Sample> samples) override;
-  [[nodiscard]] std::string_view name() const override { return "soft-dirty"; }
 
  private:
   // What is known of a process's bits. Times are the clock's, in ns.

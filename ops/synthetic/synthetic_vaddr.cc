@@ -27,9 +27,9 @@ void for_each_target(std::span<Item> items, const Fn& fn) {
 
 }  // namespace
 
-SyntheticVaddr::SyntheticVaddr(OpsId id, std::shared_ptr<const Pattern> pattern,
-                                         const Clock& clock, PatternClock* virtual_clock,
-                                         std::shared_ptr<SyntheticMachine> machine)
+SyntheticVaddr::SyntheticVaddr(OpsId id, std::shared_ptr<const Pattern> pattern, const Clock& clock,
+                               PatternClock* virtual_clock,
+                               std::shared_ptr<SyntheticMachine> machine)
     : VirtualOperations(id), play_(std::move(pattern), clock, virtual_clock, std::move(machine)) {}
 
 void SyntheticVaddr::init(Context& context) {
@@ -54,13 +54,13 @@ void SyntheticVaddr::check(std::span<Sample> samples) {
   });
 }
 
-void SyntheticVaddr::prepare_probes(std::span<const Probe> /*probes*/,
-                                         std::span<Sample> samples, bool accesses) {
+void SyntheticVaddr::prepare_probes(std::span<const Probe> /*probes*/, std::span<Sample> samples,
+                                    bool accesses) {
   if (!accesses) prepare(samples);
 }
 
 void SyntheticVaddr::apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
-                                       bool accesses) {
+                                  bool accesses) {
   if (!accesses) check(samples);
   play_.settle_now_and_then();
   for_each_target(samples, [&](const SyntheticProcess& process, std::span<Sample> of_one) {

@@ -27,8 +27,8 @@ class SyntheticVaddr final : public VirtualOperations {
  public:
   // As SyntheticPlay.
   SyntheticVaddr(OpsId id, std::shared_ptr<const Pattern> pattern, const Clock& clock,
-                      PatternClock* virtual_clock = nullptr,
-                      std::shared_ptr<SyntheticMachine> machine = nullptr);
+                 PatternClock* virtual_clock = nullptr,
+                 std::shared_ptr<SyntheticMachine> machine = nullptr);
 
   void init(Context& context) override;
   void prepare(std::span<Sample> samples) override;

@@ -67,7 +67,8 @@ struct VaddrActions::Job {
   }
 };
 
-VaddrActions::VaddrActions(Paths paths, VaddrActionOptions options, std::unique_ptr<ActionCalls> calls)
+VaddrActions::VaddrActions(Paths paths, VaddrActionOptions options,
+                           std::unique_ptr<ActionCalls> calls)
     : paths_(std::move(paths)),
       options_(options),
       calls_(std::move(calls)),
@@ -104,7 +105,8 @@ bool VaddrActions::possible(const SchemeParams& params) {
   return params.action != Action::stat || !params.filters.ops.empty();
 }
 
-bool VaddrActions::spared(const std::shared_ptr<TargetHandle>& handle, const SchemeParams& params) {
+bool VaddrActions::is_protected(const std::shared_ptr<TargetHandle>& handle,
+                                const SchemeParams& params) {
   if (options_.act_on_devices || params.action == Action::stat) return false;
   const std::string& device = devices_.of(handle);
   if (device.empty()) return false;
@@ -118,7 +120,7 @@ bool VaddrActions::spared(const std::shared_ptr<TargetHandle>& handle, const Sch
 void VaddrActions::apply_to_process(const SchemeParams& params, std::span<Application> work) {
   const auto* process = dynamic_cast<const Process*>(work.front().target->handle.get());
   if (process == nullptr || asked_to_stop()) return;
-  if (spared(work.front().target->handle, params)) return;
+  if (is_protected(work.front().target->handle, params)) return;
   auto mappings = read_maps(*process);
   auto info = ProcessPages::open(*process, frames_, options_.method);
   if (!mappings || !info) {

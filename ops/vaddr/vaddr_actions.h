@@ -71,7 +71,7 @@ class VaddrActions {
   struct Job;
 
   bool possible(const SchemeParams& params);
-  bool spared(const std::shared_ptr<TargetHandle>& handle, const SchemeParams& params);
+  bool is_protected(const std::shared_ptr<TargetHandle>& handle, const SchemeParams& params);
   void apply_to_process(const SchemeParams& params, std::span<Application> work);
   void filter(const SchemeParams& params, Job& job);
   [[nodiscard]] RangeList act(const SchemeParams& params, Job& job);

@@ -13,6 +13,7 @@
 #include "core/adjust.h"
 #include "core/kdamond_loop.h"
 #include "ops/synthetic/synthetic_vaddr.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {

@@ -23,7 +23,7 @@ namespace damonfs {
 namespace {
 
 constexpr uint64_t kBytes = uint64_t{1} << 30;
-constexpr size_t kMostRuns = size_t{1} << 22;
+constexpr size_t kMaxRuns = size_t{1} << 22;
 
 // A child that has 1 GiB and sleeps.
 class Sleeper {
@@ -81,7 +81,7 @@ void reverse_map(benchmark::State& state) {
   uint64_t bytes = 0;
   size_t nr_runs = 0;
   for (auto unused : state) {
-    const auto scan = scan_page_tables(*tables, kMostRuns, [] { return true; });
+    const auto scan = scan_page_tables(*tables, kMaxRuns, [] { return true; });
     if (!scan || scan->map.nr_runs() == 0) return state.SkipWithError("not permitted");
     bytes = scan->map.bytes();
     nr_runs = scan->map.nr_runs();
@@ -94,7 +94,7 @@ BENCHMARK(reverse_map)->ArgName("huge")->Arg(0)->Arg(1)->Unit(benchmark::kMillis
 // A second scan and all later ones, through the keeper, which rests nine times as long as it works.
 void refresh(benchmark::State& state) {
   const Sleeper sleeper(state.range(0) != 0);
-  const auto made = RmapRefresher::create(sleeper.tables(), kMostRuns);
+  const auto made = RmapRefresher::create(sleeper.tables(), kMaxRuns);
   RmapRefresher& keeper = **made;
   constexpr std::chrono::seconds kLong{60};
   keeper.refresh();
@@ -121,7 +121,7 @@ void sample(benchmark::State& state, PaddrBackend& bits, const std::vector<uint6
 
 void sampling_by_pte(benchmark::State& state) {
   const Sleeper sleeper(state.range(0) != 0);
-  const auto made = RmapRefresher::create(sleeper.tables(), kMostRuns);
+  const auto made = RmapRefresher::create(sleeper.tables(), kMaxRuns);
   RmapRefresher& keeper = **made;
   keeper.refresh();
   keeper.wait(std::chrono::seconds(60));

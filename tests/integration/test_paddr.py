@@ -97,7 +97,7 @@ def test_paddr_is_available_and_said(start_daemon):
     daemon = start_daemon("--protect", "comm=no such name")
     daemon.tree.set_up([0])
     assert daemon.tree.read("0/contexts/0/avail_operations").split() == ["vaddr", "fvaddr", "paddr"]
-    assert wait_until(lambda: "paddr spares comm=no such name" in daemon.said(), 5), daemon.said()
+    assert wait_until(lambda: "paddr protects comm=no such name" in daemon.said(), 5), daemon.said()
     doctor = subprocess.run([DAMONFS, "doctor"], capture_output=True, text=True)
     assert "paddr, physical memory" in doctor.stdout
 

@@ -236,7 +236,7 @@ void announce(const Options& options, const char* event, const char* start, uint
 }
 
 // Maps, touches and unmaps memory once a millisecond, as an allocator may, and says how long that
-// took at the most.
+// took at most.
 void probe() {
   constexpr uint64_t kSize = 16 * kPage;
   uint64_t passes_before = passes;

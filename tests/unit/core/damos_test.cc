@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/unit/core/fake_operations.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {

@@ -186,9 +186,9 @@ inline std::vector<AddrRange> covered_by(const Target& target) {
 constexpr AccessPattern kEverything{
     .max_sz = UINT64_MAX, .max_nr_accesses = UINT32_MAX, .max_age = UINT32_MAX};
 
-inline SchemeParams scheme_with_max_snapshots(uint64_t most) {
+inline SchemeParams scheme_with_max_snapshots(uint64_t max) {
   SchemeParams params;
-  params.max_nr_snapshots = most;
+  params.max_nr_snapshots = max;
   return params;
 }
 

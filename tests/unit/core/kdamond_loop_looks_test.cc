@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tests/unit/core/kdamond_loop_fixture.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {

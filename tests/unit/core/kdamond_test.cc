@@ -18,6 +18,7 @@
 #include "core/commit.h"
 #include "tests/unit/core/asker.h"
 #include "tests/unit/core/fake_operations.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {

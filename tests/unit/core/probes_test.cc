@@ -15,6 +15,7 @@
 #include "core/damos.h"
 #include "core/kdamond_loop.h"
 #include "tests/unit/core/fake_operations.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "tests/unit/core/fake_operations.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {

@@ -8,6 +8,7 @@
 #include "core/ranges.h"
 #include "tests/unit/core/fake_metrics.h"
 #include "tests/unit/core/fake_operations.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {

@@ -11,6 +11,7 @@
 #include "core/commit.h"
 #include "core/kdamond_loop.h"
 #include "tests/unit/core/fake_operations.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {

@@ -9,6 +9,7 @@
 #include "core/kdamond_loop.h"
 #include "tests/unit/core/fake_metrics.h"
 #include "tests/unit/core/fake_operations.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {

@@ -16,12 +16,13 @@
 #include "core/requests.h"
 #include "tests/unit/core/fake_metrics.h"
 #include "tests/unit/core/fake_operations.h"
+#include "tests/unit/core/virtual_clock.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {
 
 constexpr AddrRange kRam{4 * kGiB, 5 * kGiB};
-constexpr uint32_t kMost = UINT32_MAX;  // of accesses and age, in patterns
+constexpr uint32_t kMax = UINT32_MAX;  // of accesses and age, in patterns
 
 // 1 GiB of System RAM at 4 GiB.
 inline Machine fake_machine(Clock* clock = nullptr) {

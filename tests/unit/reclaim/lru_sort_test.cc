@@ -34,10 +34,9 @@ TEST(LruSortTest, DefaultsMakeTheKernelsContext) {
   EXPECT_THAT(ranges_of(context->targets.front()), ElementsAre(kRam));
   ASSERT_THAT(context->schemes, SizeIs(2));
   EXPECT_EQ(Action::lru_prio, hot_of(*context).params.action);
-  EXPECT_EQ((AccessPattern{4096, UINT64_MAX, 10, kMost, 0, kMost}),
-            hot_of(*context).params.pattern);
+  EXPECT_EQ((AccessPattern{4096, UINT64_MAX, 10, kMax, 0, kMax}), hot_of(*context).params.pattern);
   EXPECT_EQ(Action::lru_deprio, cold_of(*context).params.action);
-  EXPECT_EQ((AccessPattern{4096, UINT64_MAX, 0, 0, 1200, kMost}), cold_of(*context).params.pattern);
+  EXPECT_EQ((AccessPattern{4096, UINT64_MAX, 0, 0, 1200, kMax}), cold_of(*context).params.pattern);
   for (const Scheme& scheme : context->schemes) {
     EXPECT_EQ((Watermarks{WatermarkMetric::free_mem_rate, 5000000, 200, 150, 50}),
               scheme.params.watermarks);

@@ -44,7 +44,7 @@ TEST(ReclaimTest, DefaultsMakeTheKernelsContext) {
   ASSERT_THAT(context->schemes, SizeIs(1));
   const Scheme& scheme = context->schemes.front();
   EXPECT_EQ(Action::pageout, scheme.params.action);
-  EXPECT_EQ((AccessPattern{4096, UINT64_MAX, 0, 0, 1200, kMost}), scheme.params.pattern);
+  EXPECT_EQ((AccessPattern{4096, UINT64_MAX, 0, 0, 1200, kMax}), scheme.params.pattern);
   EXPECT_EQ((Watermarks{WatermarkMetric::free_mem_rate, 5000000, 500, 400, 200}),
             scheme.params.watermarks);
   EXPECT_EQ(Filters{}, scheme.params.filters);
@@ -67,7 +67,7 @@ TEST(ReclaimTest, MinAgeCountsInAggregations) {
   EXPECT_EQ(3U, build(params)->schemes.front().params.pattern.min_age);
   params.min_age_us = UINT64_MAX;
   params.physical.aggr_us = params.physical.sample_us = 1;
-  EXPECT_EQ(kMost, build(params)->schemes.front().params.pattern.min_age);
+  EXPECT_EQ(kMax, build(params)->schemes.front().params.pattern.min_age);
 }
 
 TEST(ReclaimTest, GoalsAreOnWhenTheirParametersAre) {

@@ -11,6 +11,7 @@
 #include <random>
 
 #include "core/target.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {

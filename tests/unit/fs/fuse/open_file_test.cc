@@ -85,11 +85,11 @@ TEST_F(OpenFileTest, OnceTheDirectoryIsGoneOnlyTheRestOfTheTextCanBeRead) {
   EXPECT_EQ(error(5), ENODEV);
 }
 
-// At most `most` entries from `offset` on; what follows begins at `offset` afterwards.
-std::vector<std::string> list(const OpenDirectory& open, uint64_t& offset, size_t most = 100) {
+// At most `max` entries from `offset` on; what follows begins at `offset` afterwards.
+std::vector<std::string> list(const OpenDirectory& open, uint64_t& offset, size_t max = 100) {
   std::vector<std::string> names;
   open.list(offset, [&](const OpenDirectory::Entry& entry) {
-    if (names.size() == most) return false;
+    if (names.size() == max) return false;
     names.emplace_back(entry.name);
     offset = entry.next;
     return true;

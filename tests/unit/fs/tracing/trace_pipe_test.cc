@@ -74,15 +74,15 @@ TEST(TracePipe, ASlowReaderLosesEventsAndIsToldHowMany) {
   const auto quick = hub.open();
   constexpr size_t kLost = 37;
   size_t seen = 0;
-  for (size_t i = 0; i < TraceReader::kMost + kLost; ++i) {
+  for (size_t i = 0; i < TraceReader::kMax + kLost; ++i) {
     hub.emit(i, region());
     if (i % 1000 == 0) seen += nr_lines(quick->read_now(kPlenty));
   }
   seen += nr_lines(quick->read_now(kPlenty));
-  EXPECT_EQ(seen, TraceReader::kMost + kLost);
+  EXPECT_EQ(seen, TraceReader::kMax + kLost);
   std::string all;
   for (std::string part; !(part = slow->read_now(kPlenty)).empty();) all += part;
-  EXPECT_EQ(nr_lines(all), TraceReader::kMost + 1);
+  EXPECT_EQ(nr_lines(all), TraceReader::kMax + 1);
   EXPECT_THAT(all, EndsWith("\n[LOST 37 EVENTS]\n"));
   hub.emit(1, region());
   EXPECT_EQ(nr_lines(slow->read_now(kPlenty)), 1U);  // told once

@@ -30,13 +30,13 @@ class FakeMemory : public FakeSystem {
     set_flags(100000, 0);  // the last frame there is
   }
   // Number of a new process.
-  size_t add_process(bool spared = false) {
+  size_t add_process(bool is_protected = false) {
     children_.push_back(std::make_unique<Child>());
     const pid_t pid = children_.back()->pid();
     write(of_process(pid, "pagemap"), "");
     write(of_process(pid, "maps"), "10000000-20000000 rw-p 00000000 00:00 0\n");
     auto& shown = world->processes[pid];
-    shown.process = {Process::open(pid, paths()).value(), spared};
+    shown.process = {Process::open(pid, paths()).value(), is_protected};
     shown.reads.resize(1);
     return children_.size() - 1;
   }
@@ -158,7 +158,6 @@ class YoungBits final : public PaddrBackend {
     for (size_t i = 0; i < folios.size(); ++i) young[i] = young_heads.contains(folios[i].head);
   }
   bool needs_map() const override { return false; }
-  std::string_view name() const override { return "fake"; }
   std::set<uint64_t> young_heads;
 };
 

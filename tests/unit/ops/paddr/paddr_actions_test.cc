@@ -111,9 +111,9 @@ TEST_F(PaddrActionsTest, SharedPagesAreTriedAndNotApplied) {
 }
 
 TEST_F(PaddrActionsTest, PagesOfASparedProcessAreLeftAlone) {
-  const size_t spared = memory_.add_process(true);
-  memory_.map(spared, kAt, 1020, 4);
-  memory_.map(spared, kAt + 0x50000, 1009);
+  const size_t protected_one = memory_.add_process(true);
+  memory_.map(protected_one, kAt, 1020, 4);
+  memory_.map(protected_one, kAt + 0x50000, 1009);
   for (uint64_t frame = 1020; frame < 1024; ++frame) own(frame);
   auto& actions = make();
   for (const Action action : {Action::lru_prio, Action::lru_deprio, Action::migrate_cold}) {
@@ -123,7 +123,7 @@ TEST_F(PaddrActionsTest, PagesOfASparedProcessAreLeftAlone) {
   EXPECT_THAT(apply_pages(actions, Action::pageout, {{1000, 1024}}).applied, ElementsAre(9));
   EXPECT_EQ(memory_.mapcount(1009), 2U);
   EXPECT_EQ(memory_.mapcount(1020), 1U);
-  for (const auto& [pid, addr] : calls_->advised) EXPECT_NE(pid, memory_.pid(spared));
+  for (const auto& [pid, addr] : calls_->advised) EXPECT_NE(pid, memory_.pid(protected_one));
   EXPECT_THAT(calls_->touched, IsEmpty());
 }
 

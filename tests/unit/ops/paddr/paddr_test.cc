@@ -29,7 +29,6 @@ class RecordingBits final : public PaddrBackend {
   void look(std::span<FrameSample> samples) override { find_accessed(samples, 6); }
   void young(std::span<const Folio>, std::span<bool>) override {}
   bool needs_map() const override { return needs_map_; }
-  std::string_view name() const override { return "fake"; }
 
  private:
   static void find_accessed(std::span<FrameSample> samples, uint64_t frame) {

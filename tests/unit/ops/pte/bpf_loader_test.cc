@@ -162,7 +162,7 @@ TEST_F(BtfFileTest, ATailPagesLinkHasOneOfTwoNames) {
 }
 
 TEST_F(BtfFileTest, DescriptorsOfAnotherSizeAreNotReadWrongly) {
-  for (const uint32_t size : {32U, 56U, 72U, 80U, 128U}) {
+  for (const uint32_t size : {56U, 128U}) {
     write(with_page_of(size));
     const Error error = refusal();
     EXPECT_EQ(error.code, ENOTSUP) << size;

@@ -24,9 +24,9 @@ class PtePaddrBackendTest : public testing::Test {
     if (auto tried = PteBackend::create(Paths(), clock_); !tried)
       SKIP_WITHOUT("pte", tried.error());
   }
-  void watch(std::vector<pid_t> pids, ProtectedList spared = {}) {
+  void watch(std::vector<pid_t> pids, ProtectedList protect = {}) {
     keeper_ = *RmapRefresher::create(
-        std::make_unique<ProcfsRmapSource>(Paths(), std::move(spared), std::move(pids)), 1 << 20);
+        std::make_unique<ProcfsRmapSource>(Paths(), std::move(protect), std::move(pids)), 1 << 20);
     auto made = PtePaddrBackend::create(Paths(), *keeper_, clock_);
     ASSERT_TRUE(made) << made.error().message;
     bits_ = *std::move(made);
@@ -144,10 +144,10 @@ TEST_F(PtePaddrBackendTest, SparedProcessesAreNotLookedAt) {
   const FreshMemory memory(8);
   Actor child({touch_all(memory)});
   child.run(0);
-  ProtectedList spared;
-  spared.pids = {child.pid()};
-  ASSERT_TRUE(spared.hold(Paths()));
-  watch({child.pid()}, spared);
+  ProtectedList protect;
+  protect.pids = {child.pid()};
+  ASSERT_TRUE(protect.hold(Paths()));
+  watch({child.pid()}, protect);
   auto frames = samples(child, memory);
   bits_->prepare(frames);
   child.run(0);

@@ -32,9 +32,9 @@ class ReverseMapTest : public testing::Test {
     shown.reads = std::move(reads);
     return shown;
   }
-  Scan scan(size_t most_runs = kMany) {
+  Scan scan(size_t max_runs = kMany) {
     FakeRmapSource tables(world_);
-    auto scanned = scan_page_tables(tables, most_runs, [] { return true; });
+    auto scanned = scan_page_tables(tables, max_runs, [] { return true; });
     EXPECT_TRUE(scanned);
     return std::move(*scanned);
   }
@@ -263,7 +263,7 @@ TEST(ProcfsPageTablesTest, FindsTheFramesOfAChild) {
   const auto seen = scan_page_tables(tables, kMany, [] { return true; });
   ASSERT_TRUE(seen);
   ASSERT_THAT(seen->map.processes(), SizeIs(1));
-  EXPECT_FALSE(seen->map.processes()[0].spared);
+  EXPECT_FALSE(seen->map.processes()[0].is_protected);
   Kpageflags frames{Paths()};
   auto info = ProcessPages::open(*child.process(), frames);
   const AddrRange all = child.pages(0, 40);
@@ -282,16 +282,16 @@ TEST(ProcfsPageTablesTest, ReadsFolders) {
   system.map_page(0x11000, 501);
   system.map_page(0x50000, 502);
   system.write(TempTree::of_process(child.pid(), "maps"), "");
-  ProtectedList spared;
-  spared.pids = {getpid()};
-  ASSERT_TRUE(spared.hold(Paths()));
-  ProcfsRmapSource tables(system.paths(), spared);
+  ProtectedList protect;
+  protect.pids = {getpid()};
+  ASSERT_TRUE(protect.hold(Paths()));
+  ProcfsRmapSource tables(system.paths(), protect);
   EXPECT_EQ(tables.processes().error().code, EACCES) << "process 1 is hidden";
   system.make_folder("proc/1");
   system.write("proc/uptime", "1");
   EXPECT_THAT(tables.processes().value(), ElementsAre(getpid(), 1, child.pid()))
       << "who is protected must have room in any map";
-  EXPECT_TRUE(tables.open(getpid())->spared);
+  EXPECT_TRUE(tables.open(getpid())->is_protected);
   std::vector<RmapSource::Run> runs;
   EXPECT_FALSE(tables.read(runs));
   ASSERT_THAT(runs, SizeIs(2));

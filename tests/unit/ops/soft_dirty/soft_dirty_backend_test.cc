@@ -64,7 +64,6 @@ TEST_F(SoftDirtyBackendTest, ClearsEachProcess) {
   bits_.prepare(samples);
   EXPECT_EQ("4", written_to_clear_refs(::getpid()));
   EXPECT_EQ("4", written_to_clear_refs(child.pid()));
-  EXPECT_EQ("soft-dirty", bits_.name());
 }
 
 TEST_F(SoftDirtyBackendTest, ReadsTheSoftDirtyBit) {

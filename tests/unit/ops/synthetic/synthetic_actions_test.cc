@@ -10,6 +10,7 @@
 #include "core/base/page_size.h"
 #include "core/context.h"
 #include "ops/synthetic/synthetic_vaddr.h"
+#include "tests/unit/core/virtual_clock.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {

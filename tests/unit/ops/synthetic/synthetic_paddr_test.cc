@@ -11,6 +11,7 @@
 #include "core/context.h"
 #include "ops/synthetic/pattern_memory.h"
 #include "ops/synthetic/synthetic_vaddr.h"
+#include "tests/unit/core/virtual_clock.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {

@@ -9,6 +9,7 @@
 
 #include "core/context.h"
 #include "ops/synthetic/synthetic_vaddr.h"
+#include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {

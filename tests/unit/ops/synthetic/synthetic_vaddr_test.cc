@@ -16,6 +16,7 @@
 #include "core/context.h"
 #include "core/kdamond_loop.h"
 #include "ops/base/steady_clock.h"
+#include "tests/unit/core/virtual_clock.h"
 #include "tests/unit/units.h"
 
 namespace damonfs {

@@ -34,7 +34,6 @@ class EveryOther final : public VaddrBackend {
   void look(std::span<Sample> samples) override {
     for (Sample& sample : samples) sample.accessed = true;
   }
-  [[nodiscard]] std::string_view name() const override { return "every-other"; }
 
  private:
   int* prepared_;

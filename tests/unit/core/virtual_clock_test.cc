@@ -1,4 +1,4 @@
-#include "core/base/clock.h"
+#include "tests/unit/core/virtual_clock.h"
 
 #include <gtest/gtest.h>
 
