@@ -35,8 +35,6 @@ bool planned(const ClearPlan& plan, const Fd& pagemap, uint64_t addr) {
   return entry.of_file() ? plan.file : plan.anon;
 }
 
-bool young(const pte_slot& slot) { return (slot.flags & PTE_YOUNG) != 0; }
-
 }  // namespace
 
 Result<std::unique_ptr<AccessedBitClearer>> AccessedBitClearer::create(const Paths& paths,
@@ -135,7 +133,7 @@ void AccessedBitClearer::survey(std::span<const PageQuery> queries, std::vector<
   cooling_.clear();
   stuck_.clear();
   look(queries, true, [&](size_t i, const pte_slot& slot) {
-    if (!young(slot) || !maps(slot, queries[i])) return;
+    if (!is_young(slot) || !maps(slot, queries[i])) return;
     aged[i].young = slot.ageing != PTE_AGE_NEVER;
     switch (slot.ageing) {
       case PTE_AGE_COLD:
@@ -200,7 +198,7 @@ void AccessedBitClearer::look_after_cooling(std::span<const PageQuery> queries) 
   }
   look(again_queries_, true, [&](size_t i, const pte_slot& slot) {
     // On the list by now it was aged, and is young because it was accessed again.
-    if (young(slot) && slot.ageing != PTE_AGE_COLD) stuck_.push_back(again_[i]);
+    if (is_young(slot) && slot.ageing != PTE_AGE_COLD) stuck_.push_back(again_[i]);
   });
   std::sort(stuck_.begin(), stuck_.end());
 }
@@ -296,7 +294,7 @@ void AccessedBitClearer::look_after_clearing(std::span<const PageQuery> queries,
   look(again_queries_, true, [&](size_t i, const pte_slot& slot) {
     // Not the kind of page that can be cleared, rather than one that was accessed at once.
     const bool ordinary = slot.ageing == PTE_AGE_COLD || slot.ageing == PTE_AGE_WHOLE;
-    if (young(slot) && !ordinary) aged[again_[i]].meaning = BitMeaning::none;
+    if (is_young(slot) && !ordinary) aged[again_[i]].meaning = BitMeaning::none;
   });
 }
 

@@ -35,6 +35,8 @@ struct PageQuery {
   return query.frame == 0 || slot.frame + within == query.frame;
 }
 
+[[nodiscard]] inline bool is_young(const pte_slot& slot) { return (slot.flags & PTE_YOUNG) != 0; }
+
 // What an accessed bit that is set will mean after make_old().
 enum class BitMeaning : uint8_t {
   exact,        // an access since make_old(): the bit was clear then

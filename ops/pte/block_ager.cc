@@ -26,8 +26,6 @@ uint64_t units_of(unsigned shift, uint64_t ranges, uint64_t leaves) {
   return shift == PTE_PAGE_SHIFT ? kUnitsOfRange * ranges + leaves : kUnitsOfHugeLeaf * leaves;
 }
 
-bool young(const pte_slot& slot) { return (slot.flags & PTE_YOUNG) != 0; }
-
 bool advisable(const pte_slot& slot) {
   return slot.ageing == PTE_AGE_COLD || slot.ageing == PTE_AGE_MAYBE;
 }
@@ -116,7 +114,7 @@ void BlockAger::check_edges() {
   std::vector<bool> odd(ranges_.size(), false);
   bool any_odd = false;
   ask(leaves_, [&](const LeafQuery& query, const pte_slot& slot) {
-    if (!young(slot)) return;
+    if (!is_young(slot)) return;
     if (advisable(slot))
       hold_folio(ranges_[query.range].extent, slot);
     else
@@ -139,7 +137,7 @@ void BlockAger::check_all(const std::vector<bool>& odd) {
   ask(leaves_, [&](const LeafQuery& query, const pte_slot& slot) {
     const size_t number = ranges_[query.range].block;
     LeafBlock& block = blocks_[number];
-    if (!young(slot)) return;
+    if (!is_young(slot)) return;
     if (!advisable(slot)) return spare(block, query.leaf);
     Range range{number, query.leaf, query.leaf + 1, block.range_of(query.leaf, query.leaf + 1)};
     hold_folio(range.extent, slot);
@@ -225,7 +223,7 @@ void BlockAger::settle(std::span<const LeafBlock> again, bool last) {
     const Range& range = ranges_[query.range];
     LeafBlock& block = blocks_[range.block];
     // Accessed again: it was made old, or would have been.
-    if (!young(slot) || (slot.ageing == PTE_AGE_COLD && !range.refused)) return;
+    if (!is_young(slot) || (slot.ageing == PTE_AGE_COLD && !range.refused)) return;
     if (!advisable(slot)) return spare(block, query.leaf);
     if (last) return block.unknown.set(query.leaf);
     Range retry{range.block, query.leaf, query.leaf + 1,
