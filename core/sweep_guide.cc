@@ -15,6 +15,10 @@ constexpr uint64_t kMaxDistanceNs = 5'000'000'000;
 constexpr uint64_t kStartCreditNs = 30'000'000'000;  // of time, of which the budget is a share
 constexpr uint64_t kMaxCreditNs = 5'000'000'000;     // likewise: what is not used is not saved up
 
+// Where there are too many borders, accessed and idle memory share a region: it counts as accessed
+// when at least one of so many bytes is.
+constexpr uint64_t kDenseShare = 4;
+
 int64_t share(uint64_t ns, uint64_t budget_bp) {
   return static_cast<int64_t>(mult_frac(ns, budget_bp, 10000));
 }
@@ -168,27 +172,39 @@ void SweepGuide::place_borders_of(Target& target, size_t max_borders) {
     sweeps.this_pass = simplify(std::move(sweeps.this_pass), 4 * max, kPageSize);
   }
   const uint64_t unit = context_.min_region_sz * context_.addr_unit;
-  cut(target, simplify(with_accessed_of(found, sweeps.last_pass), max_borders, unit));
+  const std::vector<SweptRun> exact = with_accessed_of(found, sweeps.last_pass);
+  cut(target, simplify(exact, max_borders, unit), exact);
 }
 
-void SweepGuide::mark(Region& region, AccessState state) {
-  if (state != AccessState::accessed) {
-    region.swept = state == AccessState::unknown ? SweptState::unknown : SweptState::not_accessed;
-    return;
-  }
-  if (region.swept != SweptState::accessed && region.nr_accesses == 0) {
+void SweepGuide::mark(Region& region, SweptState swept) {
+  if (swept == SweptState::accessed && region.swept != swept && region.nr_accesses == 0) {
     region.nr_accesses = 1;
     region.age = 0;
   }
-  region.swept = SweptState::accessed;
+  region.swept = swept;
 }
 
-void SweepGuide::cut(Target& target, std::span<const SweptRun> runs) {
+SweptState SweepGuide::state_of(const SweptRun& run, std::span<const SweptRun> exact) {
+  switch (run.state) {
+    case AccessState::unknown:
+      return SweptState::unknown;
+    case AccessState::not_accessed:
+      return SweptState::not_accessed;
+    case AccessState::accessed:
+      break;
+  }
+  const bool dense = accessed_in(run.range, exact) >= run.range.size() / kDenseShare;
+  return dense ? SweptState::accessed : SweptState::never;
+}
+
+void SweepGuide::cut(Target& target, std::span<const SweptRun> runs,
+                     std::span<const SweptRun> exact) {
   const uint64_t unit = context_.min_region_sz;
   auto region = target.regions().begin();
   for (const SweptRun& run : runs) {
     // What is hotter takes the whole of a unit that it shares.
     const bool wide = run.state == AccessState::accessed;
+    const SweptState swept = state_of(run, exact);
     const uint64_t start = run.range.start / context_.addr_unit;
     const uint64_t end = (run.range.end + context_.addr_unit - 1) / context_.addr_unit;
     const AddrRange range{wide ? align_down(start, unit) : align_up(start, unit),
@@ -203,7 +219,7 @@ void SweepGuide::cut(Target& target, std::span<const SweptRun> runs) {
       if (region->range.end > range.end) {
         target.split_region(*region, range.end - region->range.start);
       }
-      mark(*region, run.state);
+      mark(*region, swept);
     }
   }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <stop_token>
 #include <vector>
 
@@ -25,6 +26,10 @@ namespace damonfs {
 // A region that a pass found accessed counts as accessed in one sampling interval of each
 // aggregation at least (Region::swept), so that neither its neighbours nor its age hide it. A
 // region whose accesses cannot be told is marked as such.
+//
+// Accesses that are scattered so widely that max_nr_regions do not suffice to tell them apart leave
+// no mark, unless at least a quarter of the memory in between is accessed: there, sampling alone
+// counts.
 //
 // Costs: 2 ns a page that is read and 100 ns a page that is made old, of cold regions only; one
 // SweptRun (24 bytes) a border, with 16 * max_nr_regions of them at most.
@@ -51,9 +56,11 @@ class SweepGuide {
   // Whether so many accesses in an aggregation interval are few enough to sweep for more.
   [[nodiscard]] bool few(uint32_t nr_accesses) const;
   void keep(Target& target, AddrRange swept, std::span<const SweptRun> runs);
-  static void mark(Region& region, AccessState state);
+  static void mark(Region& region, SweptState swept);
+  // What a region of `run`, a simplified one, is, given what was found `exact`.
+  static SweptState state_of(const SweptRun& run, std::span<const SweptRun> exact);
   void place_borders_of(Target& target, size_t max_borders);
-  void cut(Target& target, std::span<const SweptRun> runs);
+  void cut(Target& target, std::span<const SweptRun> runs, std::span<const SweptRun> exact);
   void begin_pass(uint64_t now_ns);
   void end_pass();
   void forget();

@@ -79,6 +79,17 @@ std::vector<SweptRun> with_accessed_of(std::span<const SweptRun> runs,
   return both;
 }
 
+uint64_t accessed_in(AddrRange range, std::span<const SweptRun> runs) {
+  const auto below = [](const SweptRun& run, uint64_t addr) { return run.range.end <= addr; };
+  uint64_t bytes = 0;
+  for (auto run = std::lower_bound(runs.begin(), runs.end(), range.start, below);
+       run != runs.end() && run->range.start < range.end; ++run) {
+    if (run->state != AccessState::accessed) continue;
+    bytes += std::min(run->range.end, range.end) - std::max(run->range.start, range.start);
+  }
+  return bytes;
+}
+
 size_t nr_borders(std::span<const SweptRun> runs) {
   size_t borders = 0;
   for (size_t i = 1; i < runs.size(); ++i) {

@@ -22,6 +22,9 @@ namespace damonfs {
 // How often two neighbours that touch say different things.
 [[nodiscard]] size_t nr_borders(std::span<const SweptRun> runs);
 
+// How many bytes of `range` the ascending `runs` call accessed.
+[[nodiscard]] uint64_t accessed_in(AddrRange range, std::span<const SweptRun> runs);
+
 // The same addresses with `max_borders` borders at most, as far as that can be had without
 // taking anything for colder than it is: small runs take over the state of a neighbour that is
 // hotter than they (accessed over unknown over not_accessed), those of `unit` bytes first, then

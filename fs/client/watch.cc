@@ -20,6 +20,7 @@
 #include "fs/client/watch_view.h"
 #include "fs/command/child.h"
 #include "fs/command/daemon_state.h"
+#include "fs/command/failures.h"
 #include "ops/procfs/device_access.h"
 #include "ops/procfs/maps.h"
 #include "ops/procfs/process.h"
@@ -31,7 +32,6 @@ namespace {
 // Mappings that come and go are noticed this fast; the tree's default of a minute is long to look
 // at.
 constexpr uint64_t kUpdateUs = 1000000;
-constexpr double kCommandSeconds = 5;  // for a command to end when it is asked to
 
 bool is_synthetic(const WatchOptions& options) { return options.backend.starts_with("synthetic"); }
 
@@ -43,11 +43,6 @@ double now() {
 double monotonic() {
   const auto time = std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration<double>(time).count();
-}
-
-void say(const std::string& text) {
-  std::fflush(stdout);
-  fmt::print(stderr, "damonfs watch: {}\n", text);
 }
 
 // The name that ps shows.
@@ -140,7 +135,8 @@ Result<void> Watching::start_target() {
                 "it is a kernel thread, or has ended");
   }
   if (const std::string device = device_access(*process_); !device.empty()) {
-    say(fmt::format("process {} has {}: accesses by that do not show", pid_, device));
+    tell("damonfs watch",
+         fmt::format("process {} has {}: accesses by that do not show", pid_, device));
   }
   return {};
 }
@@ -173,7 +169,8 @@ std::optional<Watching::End> Watching::wait_until(double time) const {
   const auto readable = wait_readable({signals_.fd(), target, daemon}, time - monotonic());
   if (!readable) return std::nullopt;
   constexpr End kEnds[] = {End::signal, End::target, End::failure};
-  if (kEnds[*readable] == End::failure) say("the daemon has ended:\n" + daemon_->log());
+  if (kEnds[*readable] == End::failure)
+    tell("damonfs watch", "the daemon has ended:\n" + daemon_->log());
   return kEnds[*readable];
 }
 
@@ -184,8 +181,8 @@ Watching::End Watching::end_after(const Error& error) const {
   constexpr double kGrace = 0.5;
   if (const auto end = wait_until(monotonic() + kGrace)) return *end;
   if (is_synthetic(options_) && !tree_->running()) return End::target;
-  say(error.message);
-  if (daemon_) say(daemon_->log());
+  tell("damonfs watch", error.message);
+  if (daemon_) tell("damonfs watch", daemon_->log());
   return End::failure;
 }
 
@@ -219,11 +216,11 @@ Watching::End Watching::watch() {
 int Watching::finish_command(End end) {
   if (end == End::target) {
     const int status = command_->wait();
-    say(fmt::format("the command has ended with status {}", status));
+    tell("damonfs watch", fmt::format("the command has ended with status {}", status));
     return status;
   }
   if (!command_->ended()) {
-    say(fmt::format("ending the command, process {}", pid_));
+    tell("damonfs watch", fmt::format("ending the command, process {}", pid_));
     command_->stop(kCommandSeconds);
   }
   return 0;
@@ -236,7 +233,8 @@ int Watching::finish(End end) {
   if (command_) {
     status = finish_command(end);
   } else if (end == End::target) {
-    say(fmt::format("process {} has ended after {} of watching", pid_, human_time(lasted)));
+    tell("damonfs watch",
+         fmt::format("process {} has ended after {} of watching", pid_, human_time(lasted)));
   }
   if (end == End::signal) return 128 + EndSignals::received();
   return end == End::failure || end == End::unread ? 1 : status;
@@ -246,9 +244,9 @@ int Watching::run() {
   if (auto started = start(); !started) {
     const int signal = EndSignals::received();
     if (signal != 0) return 128 + signal;
-    say(started.error().message);
+    tell("damonfs watch", started.error().message);
     // What it refused, and why.
-    if (daemon_) say(daemon_->log());
+    if (daemon_) tell("damonfs watch", daemon_->log());
     if (command_ && !command_->ended()) command_->stop(kCommandSeconds);
     const bool no_command = !options_.command.empty() && !command_;
     if (no_command && daemon_) return started.error().code == ENOENT ? 127 : 126;
@@ -277,7 +275,7 @@ Result<void> check_watch_options(const WatchOptions& options) {
 
 int run_watch(const WatchOptions& options) {
   if (auto valid = check_watch_options(options); !valid) {
-    say(valid.error().message);
+    tell("damonfs watch", valid.error().message);
     return 2;
   }
   return Watching(options).run();

@@ -18,6 +18,7 @@
 #include "fs/client/wss_view.h"
 #include "fs/command/child.h"
 #include "fs/command/end_signals.h"
+#include "fs/command/failures.h"
 #include "ops/base/steady_clock.h"
 #include "ops/procfs/process.h"
 #include "ops/pte/pte_backend.h"
@@ -28,13 +29,6 @@ namespace {
 constexpr uint64_t kSecond = 1000000000;
 constexpr uint64_t kDefaultLength = 60 * kSecond;
 constexpr uint64_t kMinInterval = kSecond / 100;
-constexpr double kCommandSeconds = 5;  // for a command to end when it is asked to
-
-void say(const std::string& text) {
-  std::fflush(stdout);
-  fmt::print(stderr, "damonfs wss: {}\n", text);
-}
-
 double process_cpu_seconds() {
   timespec time{};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
@@ -149,7 +143,7 @@ Measuring::End Measuring::measure() {
     const auto swept = set_->sweep([] { return EndSignals::received() != 0; });
     if (!swept && swept.error().code == ESRCH) return End::target;
     if (!swept) {
-      say(swept.error().message);
+      tell("damonfs wss", swept.error().message);
       return End::failure;
     }
     if (!*swept) return End::signal;
@@ -190,7 +184,7 @@ bool Measuring::print(End end) {
   if (options_.emit_scheme_ns) {
     std::fputs(wss_text(found).c_str(), stderr);
     if (end != End::time) {
-      say("no scheme: measuring was cut short");
+      tell("damonfs wss", "no scheme: measuring was cut short");
       return true;
     }
     const auto idle = set_->idle_for(*options_.emit_scheme_ns / kSecond);
@@ -206,8 +200,9 @@ bool Measuring::print(End end) {
 int Measuring::finish(End end) {
   const bool printed = set_->report().nr_sweeps == 0 || print(end);
   if (end == End::target)
-    say(command_ ? fmt::format("the command has ended with status {}", command_->wait())
-                 : fmt::format("process {} has ended", process_->pid()));
+    tell("damonfs wss", command_
+                            ? fmt::format("the command has ended with status {}", command_->wait())
+                            : fmt::format("process {} has ended", process_->pid()));
   const int status = command_ && end == End::target ? command_->wait() : 0;
   if (command_ && !command_->ended()) command_->stop(kCommandSeconds);
   if (end == End::signal) return 128 + EndSignals::received();
@@ -217,7 +212,7 @@ int Measuring::finish(End end) {
 int Measuring::run() {
   if (auto started = start(); !started) {
     if (EndSignals::received() != 0) return 128 + EndSignals::received();
-    say(started.error().message);
+    tell("damonfs wss", started.error().message);
     const bool no_command = !options_.command.empty() && !command_;
     if (command_ && !command_->ended()) command_->stop(kCommandSeconds);
     if (no_command && backend_) return started.error().code == ENOENT ? 127 : 126;
@@ -248,7 +243,7 @@ Result<void> check_wss_options(const WssOptions& options) {
 
 int run_wss(const WssOptions& given) {
   if (auto valid = check_wss_options(given); !valid) {
-    say(valid.error().message);
+    tell("damonfs wss", valid.error().message);
     return 2;
   }
   WssOptions options = given;

@@ -12,6 +12,9 @@
 
 namespace damonfs {
 
+// Time for a command to end when it is asked to, in seconds.
+inline constexpr double kCommandSeconds = 5;
+
 // A process that was started here. Owned by the thread that started it, which must be the main one
 // (the kernel ends the child when that thread ends, if so asked). Reaped by wait() or the
 // destructor, which both wait for its end.

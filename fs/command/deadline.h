@@ -9,6 +9,9 @@
 
 namespace damonfs {
 
+// Long enough for a few look-ups in a tree whose daemon answers.
+inline constexpr std::chrono::seconds kLookUpPatience{30};
+
 // Ends the process with a sentence on stderr and status 1, unless it goes, or is put off, in time.
 // For system calls on a mount whose daemon has answered so far: should it be stopped now, no signal
 // gets a thread out of those, only the end of the process does (and not even that out of one that

@@ -37,7 +37,7 @@ constexpr Attribute kRows[] = {
      .store = nullptr,
      .snapshot = show_targets},
 };
-constexpr DirectoryType kTargets = {"pinned targets", kRows};
+constexpr DirectoryType kPinnedTargets = {"pinned targets", kRows};
 
 }  // namespace
 
@@ -49,7 +49,7 @@ void add_pinned_targets(Tree& tree) {
   }
   const auto own = tree.root().child("damonfs");
   Directory& damonfs = own ? *own : tree.root().add_child("damonfs", kPlainDirectory, nullptr);
-  damonfs.add_child("targets", kTargets, kdamonds->object());
+  damonfs.add_child("targets", kPinnedTargets, kdamonds->object());
 }
 
 std::map<std::string, PinnedTarget, std::less<>> parse_pinned_targets(std::string_view text) {

@@ -21,8 +21,6 @@ namespace damonfs {
 
 namespace {
 
-constexpr std::chrono::seconds kPatience{30};  // for a few look-ups in the tree
-
 // A place in /sys and what is to be seen there.
 struct Cover {
   std::string place;
@@ -35,7 +33,7 @@ Result<std::vector<Cover>> build_covers(const std::string& mount_point) {
   if (auto own = enter_private_mounts(); !own) return tl::unexpected(own.error());
   auto view = SysView::begin();
   if (!view) return tl::unexpected(view.error());
-  const Deadline deadline(kPatience, "the daemon does not answer; is it stopped?", "damonfs");
+  const Deadline deadline(kLookUpPatience, "the daemon does not answer; is it stopped?", "damonfs");
   Result<void> done = bind_mount(mount_point, kViewTree);
   if (done) done = view->finish();
   if (!done) return tl::unexpected(done.error());

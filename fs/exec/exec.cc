@@ -25,7 +25,6 @@ namespace damonfs {
 namespace {
 
 constexpr std::string_view kExec = "damonfs exec";
-constexpr std::chrono::seconds kPatience{30};  // for a few look-ups in the tree
 
 // The daemon that the command is to see.
 struct Choice {
@@ -129,7 +128,7 @@ int run_exec(const ExecOptions& options) {
   }
   if (auto done = hide_known_features(); !done) return complain(done.error().message, kExec);
   {
-    const Deadline deadline(kPatience, "the daemon does not answer; is it stopped?",
+    const Deadline deadline(kLookUpPatience, "the daemon does not answer; is it stopped?",
                             std::string(kExec));
     Result<void> done = view->finish();
     if (done) done = reenter_working_directory();

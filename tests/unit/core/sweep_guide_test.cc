@@ -16,9 +16,9 @@
 namespace damonfs {
 namespace {
 
-constexpr uint64_t kMs = 1'000'000;
+constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kSecond = 1'000'000'000;
-constexpr uint64_t kMiB = 256;  // pages
+constexpr uint64_t kPagesOfMiB = 256;  // pages
 
 // Memory of one target whose every page is resident, and of which some is accessed in regular
 // periods. It is a Sweeper itself, at the measured costs.
@@ -131,8 +131,8 @@ class SweepGuideTest : public testing::Test {
   static std::vector<DescribedMemory::Heat> spots(uint64_t period_ns) {
     std::vector<DescribedMemory::Heat> spots;
     for (uint64_t i = 0; i < 16; ++i) {
-      const uint64_t first = (i * 512 + 37 * i % 400) * kMiB + 11;
-      spots.push_back({first, first + kMiB, period_ns});
+      const uint64_t first = (i * 512 + 37 * i % 400) * kPagesOfMiB + 11;
+      spots.push_back({first, first + kPagesOfMiB, period_ns});
     }
     return spots;
   }
@@ -146,7 +146,7 @@ class SweepGuideTest : public testing::Test {
 };
 
 TEST_F(SweepGuideTest, FindsSpotsInGiganticMemoryWithinThreeSeconds) {
-  describe(8192 * kMiB, spots(kMs));
+  describe(8192 * kPagesOfMiB, spots(kMillisecond));
   run_until(3 * kSecond);
   EXPECT_GE(score().precision, 0.95);
   EXPECT_GE(score().recall, 0.95);
@@ -154,7 +154,7 @@ TEST_F(SweepGuideTest, FindsSpotsInGiganticMemoryWithinThreeSeconds) {
 }
 
 TEST_F(SweepGuideTest, SamplingAloneDoesNotFindThem) {
-  describe(8192 * kMiB, spots(kMs));
+  describe(8192 * kPagesOfMiB, spots(kMillisecond));
   context_->sweep_bp = 0;
   run_until(3 * kSecond);
   EXPECT_LT(score().recall, 0.5);
@@ -163,21 +163,21 @@ TEST_F(SweepGuideTest, SamplingAloneDoesNotFindThem) {
 
 // Pages that are accessed three times a second are accessed in one sample of 66.
 TEST_F(SweepGuideTest, FindsWhatIsAccessedSeldom) {
-  describe(256 * kMiB, {{100 * kMiB, 120 * kMiB, kSecond / 3}});
+  describe(256 * kPagesOfMiB, {{100 * kPagesOfMiB, 120 * kPagesOfMiB, kSecond / 3}});
   run_until(10 * kSecond);
   for (int i = 0; i < 20; ++i) {
-    run_until(clock_.now_ns() + 700 * kMs);
+    run_until(clock_.now_ns() + 700 * kMillisecond);
     EXPECT_GE(score().precision, 0.95) << i;
     EXPECT_GE(score().recall, 0.95) << i;
   }
 }
 
 TEST_F(SweepGuideTest, WhatIsAccessedSeldomHasAnAgeAndColdNeighboursHaveTheirs) {
-  describe(64 * kMiB, {{16 * kMiB, 24 * kMiB, kSecond}});
+  describe(64 * kPagesOfMiB, {{16 * kPagesOfMiB, 24 * kPagesOfMiB, kSecond}});
   run_until(40 * kSecond);
   for (const Region& region : target_->regions()) {
-    const bool hot = region.range.start >= pages(16 * kMiB, 0).start &&
-                     region.range.end <= pages(0, 24 * kMiB).end;
+    const bool hot = region.range.start >= pages(16 * kPagesOfMiB, 0).start &&
+                     region.range.end <= pages(0, 24 * kPagesOfMiB).end;
     EXPECT_EQ(region.last_nr_accesses > 0, hot);
     // Samples that see some more or fewer accesses begin a new age, as ever.
     EXPECT_GT(region.age, hot ? 10 : 200);
@@ -185,53 +185,72 @@ TEST_F(SweepGuideTest, WhatIsAccessedSeldomHasAnAgeAndColdNeighboursHaveTheirs) 
 }
 
 TEST_F(SweepGuideTest, FollowsHotMemoryThatMoves) {
-  describe(1024 * kMiB, {{100 * kMiB, 101 * kMiB, kMs}});
+  describe(1024 * kPagesOfMiB, {{100 * kPagesOfMiB, 101 * kPagesOfMiB, kMillisecond}});
   run_until(20 * kSecond);
   ASSERT_GE(score().recall, 0.95);
-  memory_->heat = {{900 * kMiB, 901 * kMiB, kMs}};
+  memory_->heat = {{900 * kPagesOfMiB, 901 * kPagesOfMiB, kMillisecond}};
   run_until(32 * kSecond);  // a pass each 5 s
   EXPECT_GE(score().recall, 0.95);
   EXPECT_GE(score().precision, 0.95);
 }
 
 TEST_F(SweepGuideTest, StaysWithinItsBudget) {
-  describe(8192 * kMiB, {{0, 4096 * kMiB, 7 * kSecond}});  // much that is to be made old
+  describe(8192 * kPagesOfMiB,
+           {{0, 4096 * kPagesOfMiB, 7 * kSecond}});  // much that is to be made old
   run_until(60 * kSecond);
   // What the start may take, and a hundredth of the time since; one piece may overdraw it.
-  EXPECT_LE(memory_->total.cpu_ns, 300 * kMs + 600 * kMs + 60 * kMs);
-  EXPECT_GT(memory_->total.cpu_ns, 300 * kMs);
+  EXPECT_LE(memory_->total.cpu_ns, 300 * kMillisecond + 600 * kMillisecond + 60 * kMillisecond);
+  EXPECT_GT(memory_->total.cpu_ns, 300 * kMillisecond);
 }
 
 TEST_F(SweepGuideTest, HotRegionsAreNotSwept) {
-  describe(64 * kMiB, {{0, 64 * kMiB, kMs}});
+  describe(64 * kPagesOfMiB, {{0, 64 * kPagesOfMiB, kMillisecond}});
   run_until(2 * kSecond);
   const uint64_t old_by_then = memory_->total.pages_made_old;
   run_until(20 * kSecond);
   EXPECT_EQ(memory_->total.pages_made_old, old_by_then);
 }
 
+// One page in sixteen: more borders than regions may be. Sampling alone counts then.
 TEST_F(SweepGuideTest, ScatteredAccessesStayWithinTheBoundOfRegions) {
   std::vector<DescribedMemory::Heat> scattered;
   for (uint64_t i = 0; i < 500; ++i) scattered.push_back({i * 16, i * 16 + 1, kSecond / 2});
   describe(8000, scattered);
   context_->attrs.max_nr_regions = 200;
   for (int i = 1; i < 40; ++i) {
-    run_until(static_cast<uint64_t>(i) * 500 * kMs);
+    run_until(static_cast<uint64_t>(i) * 500 * kMillisecond);
     EXPECT_LE(context_->nr_regions(), 200);
   }
+  uint64_t accessed = 0;
+  for (const Region& region : target_->regions()) {
+    if (region.swept == SweptState::accessed) accessed += region.range.size();
+  }
+  EXPECT_LT(accessed, pages(0, 4000).size());
+}
+
+// Every other page: most of the memory is accessed, and counts as such as a whole.
+TEST_F(SweepGuideTest, DenseAccessesCountAsAWhole) {
+  std::vector<DescribedMemory::Heat> dense;
+  for (uint64_t i = 0; i < 500; ++i) dense.push_back({i * 2, i * 2 + 1, kSecond / 2});
+  describe(8000, dense);
+  context_->attrs.max_nr_regions = 100;
+  run_until(20 * kSecond);
+  EXPECT_LE(context_->nr_regions(), 100);
   EXPECT_GE(score().recall, 0.95);
 }
 
 TEST_F(SweepGuideTest, RegionsCoverTheSameMemoryWithoutOverlap) {
-  describe(512 * kMiB, {{3, 5, kMs}, {1000, 2000, kSecond / 3}, {50000, 50001, kSecond}});
+  describe(512 * kPagesOfMiB,
+           {{3, 5, kMillisecond}, {1000, 2000, kSecond / 3}, {50000, 50001, kSecond}});
   run_until(15 * kSecond);
-  EXPECT_THAT(covered_by(*target_), testing::ElementsAre(pages(0, 512 * kMiB)));
+  EXPECT_THAT(covered_by(*target_), testing::ElementsAre(pages(0, 512 * kPagesOfMiB)));
 }
 
 TEST_F(SweepGuideTest, SameSeedSameRegions) {
   const auto once = [] {
     SweepGuideTest_SameSeedSameRegions_Test world;
-    world.describe(512 * kMiB, {{1000, 2000, kSecond / 3}, {50000, 60000, 20 * kMs}});
+    world.describe(512 * kPagesOfMiB,
+                   {{1000, 2000, kSecond / 3}, {50000, 60000, 20 * kMillisecond}});
     world.run_until(10 * kSecond);
     return known_of(*world.target_);
   };
@@ -241,9 +260,9 @@ TEST_F(SweepGuideTest, SameSeedSameRegions) {
 // --- What cannot be told is not cold.
 
 TEST_F(SweepGuideTest, SchemesDoNotTakeTheUnknownForCold) {
-  describe(64 * kMiB, {});
-  memory_->unknown_from = 16 * kMiB;
-  memory_->unknown_to = 32 * kMiB;
+  describe(64 * kPagesOfMiB, {});
+  memory_->unknown_from = 16 * kPagesOfMiB;
+  memory_->unknown_to = 32 * kPagesOfMiB;
   SchemeParams params;
   params.pattern = kEverything;
   params.pattern.min_age = 20;
@@ -253,30 +272,30 @@ TEST_F(SweepGuideTest, SchemesDoNotTakeTheUnknownForCold) {
   uint64_t acted_on_cold = 0;
   fake_of(*context_).on_apply = [&](const Scheme& scheme, Application& piece) {
     if (scheme.params.action != Action::pageout) return;
-    const bool unknown = piece.region->range.overlaps(pages(16 * kMiB, 32 * kMiB));
+    const bool unknown = piece.region->range.overlaps(pages(16 * kPagesOfMiB, 32 * kPagesOfMiB));
     (unknown ? acted_on_unknown : acted_on_cold) += piece.region->range.size();
   };
   run_until(10 * kSecond);
   EXPECT_EQ(acted_on_unknown, 0);
-  EXPECT_GT(acted_on_cold, pages(0, 40 * kMiB).size());
+  EXPECT_GT(acted_on_cold, pages(0, 40 * kPagesOfMiB).size());
 }
 
 TEST_F(SweepGuideTest, StatSchemesSeeTheUnknown) {
-  describe(64 * kMiB, {});
-  memory_->unknown_to = 64 * kMiB;
+  describe(64 * kPagesOfMiB, {});
+  memory_->unknown_to = 64 * kPagesOfMiB;
   SchemeParams params;
   params.pattern = kEverything;
   Scheme& stat = context_->add_scheme(params);
   run_until(10 * kSecond);
   const uint64_t before = stat.stat.sz_tried;
-  run_until(10 * kSecond + 100 * kMs);
-  EXPECT_EQ(stat.stat.sz_tried - before, pages(0, 64 * kMiB).size());
+  run_until(10 * kSecond + 100 * kMillisecond);
+  EXPECT_EQ(stat.stat.sz_tried - before, pages(0, 64 * kPagesOfMiB).size());
 }
 
 // --- Switching it on and off, and targets that change
 
 TEST_F(SweepGuideTest, SwitchedOffNoMarkStays) {
-  describe(64 * kMiB, {{0, 8 * kMiB, kSecond}});
+  describe(64 * kPagesOfMiB, {{0, 8 * kPagesOfMiB, kSecond}});
   run_until(10 * kSecond);
   context_->sweep_bp = 0;
   run_until(11 * kSecond);
@@ -290,7 +309,7 @@ TEST_F(SweepGuideTest, SwitchedOffNoMarkStays) {
 }
 
 TEST_F(SweepGuideTest, ATargetThatCannotBeSweptIsSampledAsEver) {
-  describe(64 * kMiB, {{0, 32 * kMiB, kMs}});
+  describe(64 * kPagesOfMiB, {{0, 32 * kPagesOfMiB, kMillisecond}});
   memory_->refuse = EPERM;
   run_until(10 * kSecond);
   EXPECT_GE(score().recall, 0.9);
@@ -298,11 +317,11 @@ TEST_F(SweepGuideTest, ATargetThatCannotBeSweptIsSampledAsEver) {
 }
 
 TEST_F(SweepGuideTest, WhatWasFoundOfAnotherProcessIsForgotten) {
-  describe(64 * kMiB, {{0, 8 * kMiB, kSecond}});
+  describe(64 * kPagesOfMiB, {{0, 8 * kPagesOfMiB, kSecond}});
   target_->handle = fake_handle(1);
   run_until(10 * kSecond);
   const auto wanted = fake_context();
-  wanted->add_target(fake_handle(2)).add_region(pages(0, 64 * kMiB));
+  wanted->add_target(fake_handle(2)).add_region(pages(0, 64 * kPagesOfMiB));
   wanted->sweep_bp = 100;
   ASSERT_TRUE(commit_context(*context_, *wanted));
   for (const Region& region : target_->regions()) EXPECT_EQ(region.swept, SweptState::never);
@@ -311,7 +330,7 @@ TEST_F(SweepGuideTest, WhatWasFoundOfAnotherProcessIsForgotten) {
 }
 
 TEST_F(SweepGuideTest, ACommitChangesTheBudget) {
-  describe(kMiB, {});
+  describe(kPagesOfMiB, {});
   const auto wanted = fake_context();
   wanted->add_target(nullptr);
   wanted->sweep_bp = 250;
