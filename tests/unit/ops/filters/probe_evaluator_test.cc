@@ -1,10 +1,11 @@
 // Probes of pages of a process, on files that stand for the kernel's.
+#include "ops/filters/probe_evaluator.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include "core/context.h"
-#include "ops/filters/probe_evaluator.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
