@@ -268,8 +268,8 @@ static __always_inline __u8 age_by_extent(struct pte_slot* slot, __u64 table, __
   struct extent extent = {.whole = false};
   __u32 order, pages, first;
 
-  if (!bpf_core_field_exists(folio->_large_mapcount) ||
-      !bpf_core_field_exists(folio->_flags_1) || !(entry & PRESENT))
+  if (!bpf_core_field_exists(folio->_large_mapcount) || !bpf_core_field_exists(folio->_flags_1) ||
+      !(entry & PRESENT))
     return PTE_AGE_WHOLE;
   order = BPF_CORE_READ(folio, _flags_1) & 0xff;
   if (order > PTE_PMD_SHIFT - PTE_PAGE_SHIFT) return PTE_AGE_WHOLE;
