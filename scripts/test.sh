@@ -8,11 +8,12 @@ cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 
 usage() {
     cat <<EOT
-usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize] [--accuracy] [--tidy] [--require BACKEND[,BACKEND]]
+usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize | --sanitize-units] [--accuracy] [--tidy] [--require BACKEND[,BACKEND]]
   (nothing)    units, and the scripted tests on this machine's kernel
   --lab        ... and in the four guests (scripts/lab)
   --lab-smoke  ... of these only: they boot, doctor, accesses are seen, our tree beside the kernel's
   --sanitize   ... and all but the lab's again under ASan+UBSan and under TSan
+  --sanitize-units  ... of these the units only
   --accuracy   ... and how right it is about programs with known accesses (5 minutes, a quiet machine)
   --tidy       clang-tidy over our sources, too
   --require    backends that this machine is known to have (pte, idle, soft-dirty):
@@ -26,7 +27,8 @@ while [ $# != 0 ]; do
     case $1 in
         --lab) lab=whole ;;
         --lab-smoke) lab=smoke ;;
-        --sanitize) sanitize=yes ;;
+        --sanitize) sanitize=whole ;;
+        --sanitize-units) sanitize=units ;;
         --accuracy) accuracy=yes ;;
         --tidy) tidy=yes ;;
         --require) [ -n "${2-}" ] && export DAMONFS_REQUIRE=$2 && shift ;;
@@ -118,7 +120,7 @@ build_and_test() {
     shift 2
     step "build$suffix" scripts/build.sh --dir "$dir" "$@" || return 1
     step "units$suffix" units "units$suffix" "$dir"
-    step "scripted$suffix" scripted "scripted$suffix" "$dir"
+    [ -n "$suffix" ] && [ "$sanitize" = units ] || step "scripted$suffix" scripted "scripted$suffix" "$dir"
 }
 
 step install scripts/install-deps.sh || { echo "0 passed, 1 failed"; exit 1; }
