@@ -93,6 +93,8 @@ def test_afterwards(damo, line):
     words = " ".join([damo.program, line.replace("{pid}", str(damo.pid))])
     process = damo.start("sh", "-c", "echo ready; read _; exec " + words, stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = process.stdout.readline()
+    assert said.startswith("damonfs exec: uses the daemon that serves at ")
     assert process.stdout.readline() == "ready\n"
     process.namespace = os.readlink("/proc/%d/ns/mnt" % process.pid)
     kill_daemon(damo)
