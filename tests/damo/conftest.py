@@ -84,7 +84,7 @@ class Damo:
                    "stderr": subprocess.STDOUT, "text": True} | options
         done = subprocess.run([DAMONFS, "exec", "--mount", self.daemon.directory, "--", *map(str, command)],
                               cwd=self.directory, env=self.environment, check=False, **options)
-        done.stdout = COLOURS.sub("", done.stdout or "")
+        done.stdout = COLOURS.sub("", re.sub("^damonfs exec: uses the daemon .*\n", "", done.stdout or ""))
         return done
 
     def __call__(self, line, **options):
