@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 
+#include "core/base/read_whole.h"
 #include "fs/client/private_daemon.h"
 #include "fs/client/tree_client.h"
 #include "fs/client/watch_view.h"
@@ -34,6 +35,16 @@ namespace {
 constexpr uint64_t kUpdateUs = 1000000;
 
 bool is_synthetic(const WatchOptions& options) { return options.backend.starts_with("synthetic"); }
+
+// Whether the daemon at `mount` watches described processes, of which the machine knows nothing.
+bool serves_pattern(const std::string& mount) {
+  if (mount.empty()) return false;
+  const auto text = read_whole(mount + "/damonfs/status.json");
+  if (!text) return false;
+  const auto status = nlohmann::json::parse(*text, nullptr, false);
+  return status.is_object() && status.value(nlohmann::json::json_pointer("/daemon/backend"),
+                                            std::string()) == "synthetic";
+}
 
 double now() {
   const auto time = std::chrono::system_clock::now().time_since_epoch();
@@ -124,7 +135,7 @@ Result<void> Watching::start_target() {
   }
   pid_ = command_ ? command_->pid() : options_.pid;
   if (pid_ == 0) pid_ = 1;  // of a pattern's nameless process
-  if (is_synthetic(options_)) return {};
+  if (is_synthetic(options_) || serves_pattern(options_.mount)) return {};
   auto process = Process::open(pid_, Paths{});
   if (!process) return tl::unexpected(process.error());
   process_ = *std::move(process);
