@@ -8,11 +8,13 @@ cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 
 usage() {
     cat <<EOT
-usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize] [--tidy] [--require BACKEND[,BACKEND]]
+usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize | --sanitize-units] [--accuracy] [--tidy] [--require BACKEND[,BACKEND]]
   (nothing)    units, and the scripted tests on this machine's kernel
   --lab        ... and in the four guests (scripts/lab)
   --lab-smoke  ... of these only: they boot, doctor, accesses are seen, our tree beside the kernel's
   --sanitize   ... and all but the lab's again under ASan+UBSan and under TSan
+  --sanitize-units  ... of these the units only
+  --accuracy   ... and how right it is about programs with known accesses (5 minutes, a quiet machine)
   --tidy       clang-tidy over our sources, too
   --require    backends that this machine is known to have (pte, idle, soft-dirty):
                a test that would be skipped for want of one fails instead
@@ -20,12 +22,14 @@ Set KEEP_LOGS=DIR to find the whole output of every step there.
 EOT
 }
 
-lab='' sanitize='' tidy=''
+lab='' sanitize='' accuracy='' tidy=''
 while [ $# != 0 ]; do
     case $1 in
         --lab) lab=whole ;;
         --lab-smoke) lab=smoke ;;
-        --sanitize) sanitize=yes ;;
+        --sanitize) sanitize=whole ;;
+        --sanitize-units) sanitize=units ;;
+        --accuracy) accuracy=yes ;;
         --tidy) tidy=yes ;;
         --require) [ -n "${2-}" ] && export DAMONFS_REQUIRE=$2 && shift ;;
         -h | --help) usage && exit ;;
@@ -101,6 +105,11 @@ damo() {
     DAMONFS_BUILD=$PWD/build $python -m pytest -p no:cacheprovider -q -rs tests/damo --junitxml "$results/damo/junit.xml"
 }
 
+# Prints what was found against what was true.
+accuracy() {
+    DAMONFS_BUILD=$PWD/build $python -m pytest -p no:cacheprovider -q -rA tests/accuracy --junitxml "$results/accuracy/junit.xml"
+}
+
 demo() {
     $python -m pytest -p no:cacheprovider -q -rA tests/test_demo.py --junitxml "$results/demo/junit.xml"
 }
@@ -111,7 +120,7 @@ build_and_test() {
     shift 2
     step "build$suffix" scripts/build.sh --dir "$dir" "$@" || return 1
     step "units$suffix" units "units$suffix" "$dir"
-    step "scripted$suffix" scripted "scripted$suffix" "$dir"
+    [ -n "$suffix" ] && [ "$sanitize" = units ] || step "scripted$suffix" scripted "scripted$suffix" "$dir"
 }
 
 step install scripts/install-deps.sh || { echo "0 passed, 1 failed"; exit 1; }
@@ -122,6 +131,7 @@ built=''
 if build_and_test '' build -DDAMONFS_WERROR=ON ${CI:+-DDAMONFS_WHOLE=ON}; then built=yes; elif [ -x build/damonfs ]; then built=yes; fi
 if [ -n "$built" ]; then step demo demo; fi
 if [ -n "$built" ]; then step damo damo; fi
+if [ -n "$built" ] && [ -n "$accuracy" ]; then step accuracy accuracy; fi
 if [ -n "$tidy" ]; then step tidy scripts/tidy build; fi
 if [ -n "$sanitize" ]; then
     # clang, which takes half of GCC's time for it, and has another mind about the language.

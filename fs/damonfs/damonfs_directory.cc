@@ -74,7 +74,8 @@ constexpr DirectoryType kDamonfs = {"damonfs", kRows};
 void add_damonfs_directory(Tree& tree, const Machine& machine) {
   const std::lock_guard lock(tree.mutex());
   Directory& damonfs = tree.root().add_child(
-      "damonfs", kDamonfs, std::make_shared<DaemonFacts>(machine.backend, machine.dry_run));
+      "damonfs", kDamonfs,
+      std::make_shared<DaemonFacts>(DaemonFacts{machine.backend, machine.dry_run}));
   Directory& kdamonds = damonfs.add_child("kdamonds", kPlainDirectory, nullptr);
   mirror_kdamonds(tree, {kdamonds.shared_from_this(), &kKdamond, &kContext});
 }

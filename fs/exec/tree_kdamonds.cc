@@ -47,7 +47,7 @@ std::vector<TreeKdamond> find_kdamonds(const std::string& tree) {
   read_pids(tree + "/kernel/mm/damon/admin/kdamonds", "pid", pids);
   read_pids(tree + "/module", "parameters/kdamond_pid", pids);
   std::ranges::sort(pids);
-  pids.erase(std::ranges::unique(pids).begin(), pids.end());
+  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
   std::vector<TreeKdamond> found;
   for (const pid_t pid : pids) {
     TreeKdamond kdamond{pid, process_of(pid), name_of_thread(pid)};

@@ -43,12 +43,13 @@ void for_each_line(std::string_view text, const Seen& seen) {
   }
 }
 
-// The line of the verifier's log that gives its reason: the last one before its statistics.
+// The line of the verifier's log that gives its reason: the last one before its statistics, and
+// before what newer kernels (7.3) explain and suggest below it.
 std::string_view last_reason(std::string_view log) {
   constexpr std::array kStatistics{"processed ", "verification time ", "stack depth ",
                                    "insns processed", "peak_states"};
   std::string_view reason;
-  for_each_line(log, [&](std::string_view line) {
+  for_each_line(log.substr(0, log.find("\nVerification failed: ")), [&](std::string_view line) {
     const bool statistics = std::ranges::any_of(
         kStatistics, [line](const char* start) { return line.starts_with(start); });
     if (!line.empty() && !statistics && !line.starts_with("-- ")) reason = line;
@@ -76,7 +77,9 @@ bool lacks_helper(std::string_view reason, std::string_view name, int number) {
 }
 
 bool lacks_read_helper(std::string_view reason) {
-  return lacks_helper(reason, "bpf_probe_read_kernel", BPF_FUNC_probe_read_kernel);
+  // libbpf puts the older bpf_probe_read() in place of bpf_probe_read_kernel() where that is
+  // missing.
+  return lacks_helper(reason, "bpf_probe_read", BPF_FUNC_probe_read_kernel);
 }
 
 bool before_5_17(std::string_view release) {

@@ -25,14 +25,14 @@ constexpr Attribute kRows[] = {
      .store = nullptr,
      .snapshot = [](const Call&) -> Result<std::string> { return std::string(10000, 'a'); }},
 };
-constexpr DirectoryType kType = {"snapshots", kRows};
+constexpr DirectoryType kSnapshotsType = {"snapshots", kRows};
 
 TEST(OpenSnapshotTest, IsOfAnySize) {
   Tree tree;
   Directory* directory = nullptr;
   {
     const std::lock_guard lock(tree.mutex());
-    directory = &tree.root().add_child("directory", kType, nullptr);
+    directory = &tree.root().add_child("directory", kSnapshotsType, nullptr);
   }
   const auto text = tree.take_snapshot(*directory, 0, {});
   ASSERT_TRUE(text);

@@ -79,18 +79,21 @@ TEST(PidNamespaceTest, AWriterThatCannotBeSeenIsRefused) {
   EXPECT_EQ(error_of(INT32_MAX, 1), EINVAL) << "no such process";
 }
 
+// A number that none in the inner namespace has, threads of sanitizers included.
+constexpr pid_t kNobody = 99;
+
 TEST(PidNamespaceTest, NumbersOfAnInnerNamespace) {
   const InnerNamespace inner;
   if (inner.child() <= 0) GTEST_SKIP() << "making a pid namespace is not permitted here";
   EXPECT_EQ(pid_as_named_by(inner.init(), 1, Paths()).value(), inner.init());
   EXPECT_EQ(pid_as_named_by(inner.init(), 2, Paths()).value(), inner.child());
   EXPECT_EQ(pid_as_named_by(inner.child(), 2, Paths()).value(), inner.child());
-  EXPECT_EQ(error_of(inner.init(), 3), ESRCH);
+  EXPECT_EQ(error_of(inner.init(), kNobody), ESRCH);
   EXPECT_EQ(error_of(inner.init(), inner.child()), ESRCH) << "that is a number of ours";
   const auto process = Process::open_as_named_by(inner.child(), 1, Paths());
   ASSERT_TRUE(process) << process.error().message;
   EXPECT_EQ((*process)->pid(), inner.init());
-  EXPECT_FALSE(Process::open_as_named_by(inner.child(), 3, Paths()));
+  EXPECT_FALSE(Process::open_as_named_by(inner.child(), kNobody, Paths()));
 }
 
 // What is done on kernels before 6.11.
@@ -102,7 +105,7 @@ TEST(PidNamespaceTest, NumbersOfAnInnerNamespaceByStatus) {
       ::open(("/proc/" + std::to_string(inner.init()) + "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
   EXPECT_EQ(find_pid_by_status(space.get(), 1, 1, Paths()).value(), inner.init());
   EXPECT_EQ(find_pid_by_status(space.get(), 1, 2, Paths()).value(), inner.child());
-  const auto none = find_pid_by_status(space.get(), 1, 3, Paths());
+  const auto none = find_pid_by_status(space.get(), 1, kNobody, Paths());
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, ESRCH);
 }

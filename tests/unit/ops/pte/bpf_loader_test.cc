@@ -45,7 +45,13 @@ TEST(BpfRefusalTest, ReasonsAreToldApart) {
 
   for (const char* line : {"5: (85) call bpf_probe_read_kernel#113\n"
                            "unknown func bpf_probe_read_kernel#113\n",
-                           "program of this type cannot use helper bpf_probe_read_kernel#113\n"}) {
+                           "46: (85) call bpf_probe_read#4\nunknown func bpf_probe_read#4\n",
+                           "program of this type cannot use helper bpf_probe_read_kernel#113\n",
+                           // 7.3 says more, below.
+                           "46: (85) call bpf_probe_read#4\n"
+                           "program of this type cannot use helper bpf_probe_read#4\n\n"
+                           "Verification failed: Policy: Operation is not allowed\n\nReason:\n"
+                           "  The helper is not allowed.\n\nSuggestion:\n  Use another one.\n"}) {
     EXPECT_EQ(code(EINVAL, log_of(line), "6.1.0"), EPERM);
     EXPECT_THAT(message(EINVAL, log_of(line), "6.1.0"), HasSubstr("locked down"));
   }
@@ -67,6 +73,11 @@ TEST(BpfRefusalTest, ReasonsAreToldApart) {
               AllOf(HasSubstr("verifier refuses"),
                     testing::EndsWith("R2 unbounded memory access, use 'var &= "
                                       "const' or 'if (var < const)'")));
+  EXPECT_THAT(message(EACCES,
+                      log_of("R2 unbounded memory access\n\nVerification failed: Bounds\n\n"
+                             "Suggestion:\n  Check it.\n"),
+                      "7.9.0"),
+              testing::EndsWith("R2 unbounded memory access"));
   EXPECT_EQ(code(ENOSPC, "libbpf: map 'bss': failed to create\n", "6.1.0"), ENOSPC);
 }
 

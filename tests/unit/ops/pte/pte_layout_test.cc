@@ -153,9 +153,9 @@ TEST(PteLayoutTest, ALayoutThatReadsWronglyIsRefused) {
            {[](pte_probe& seen) { seen.head_is_head = 0; }, "tail page"},
        }) {
     ProbedKernel kernel{0xffff'8880'0000'0000, 0xffff'ea00'0000'0000, 4};
-    const auto wrong = [&](const pte_layout& layout) {
+    const auto wrong = [&, spoil = change](const pte_layout& layout) {
       auto seen = kernel(layout);
-      if (layout.vmemmap == kernel.vmemmap) change(*seen);
+      if (layout.vmemmap == kernel.vmemmap) spoil(*seen);
       return seen;
     };
     const auto found = find_layout(kMemory, kKnown, wrong);

@@ -381,7 +381,7 @@ TEST(SyntheticProbesTest, WhatIsPagedOutHitsNothing) {
 TEST(SyntheticTest, ActionsThatAreNotOfVirtualMemoryAreNotApplied) {
   Watched watched("process 1\nmap a 0 1M\nphase 1s\n");
   watched.operations().init(watched.context());
-  Region& region = watched.target().regions().front();
+  Region& region = watched.target().add_region({0, 1 << 20});
   const auto applied = [&](Action action) {
     SchemeParams params;
     params.action = action;
