@@ -10,12 +10,12 @@ scripts/install-deps.sh
 scripts/build.sh
 scripts/damo.sh build/damo >/dev/null
 
-# against PROGRAM GUEST BACKEND ARGS...
+# against PROGRAM GUEST BACKEND ARGS...: in a guest with swap, which only what puts memory under pressure uses
 against() {
     local program=$1 guest=$2 backend=$3
     shift 3
     echo "== $program in the guest $guest, backend $backend"
-    scripts/lab/run "$guest" --no-stdin --timeout 1800 --env PYTHONDONTWRITEBYTECODE=1 \
+    scripts/lab/run "$guest" --no-stdin --timeout 1800 --swap 1024 --env PYTHONDONTWRITEBYTECODE=1 \
         --env "DAMONFS_BUILD=$PWD/build" \
         /usr/bin/python3 "tests/bench/$program.py" --backend "$backend" "$@"
 }
@@ -23,9 +23,14 @@ against() {
 against against_kernel damon pte "$@"
 against against_kernel idle pte "$@"
 against against_kernel idle idle "$@"
+against against_kernel newest pte "$@"
+against against_kernel newest soft-dirty "$@"
 against against_kernel damon pte --paddr "$@"
 against against_kernel idle idle --paddr "$@"
+against against_kernel newest pte --paddr "$@"
 against actions_against_kernel damon pte
+against watched_under_pressure newest kernel
+against watched_under_pressure newest pte
 against damo_start_against_kernel damon pte
 
 for program in build/tests/bench_*; do

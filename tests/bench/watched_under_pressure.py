@@ -8,6 +8,7 @@ memory was touched, watched and not, and how many pages had to be read back; the
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -131,6 +132,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--backend", default="auto", help="ours; `kernel` for the kernel's DAMON, `none` to watch nothing")
+    add("--sweep", default="1", help="of ours: per cent of a processor for sweeps")
     add("--regions", type=int, default=1000, help="the largest number of them")
     add("--sample-us", type=int, default=5000)
     add("--aggr-us", type=int, default=100000)
@@ -158,28 +160,24 @@ def main():
     if "DAMONFS_LAB" not in os.environ:
         sys.exit("watched_under_pressure: only in a guest of the laboratory: see scripts/bench.sh")
     (CGROUPS / "cgroup.subtree_control").write_text("+memory")
-    sides = [Side("first"), Side("second")]
     lru = pathlib.Path("/sys/kernel/mm/lru_gen/enabled")
-    daemon = None
-    try:
+    with contextlib.ExitStack() as stack:
         if options.backend == "kernel":
             tree = KernelTree("/sys")
         elif options.backend == "none":
             tree = Nothing()
         else:
-            daemon = Daemon(options.backend)
-            tree = daemon.tree
+            tree = stack.enter_context(Daemon(options.backend, "--sweep", options.sweep)).tree
+        sides = []
+        for name in ("first", "second"):
+            sides.append(Side(name))
+            stack.callback(sides[-1].end)
         time.sleep(options.settle)  # until there is no more room
         print("%s, MGLRU %s, %d MiB hot, %d MiB warm, room for %d of %d MiB that pass, sampling %d us, up to %d regions,"
-              " watched by %s, %d runs" % (
+              " watched by %s, sweeps %s %%, %d runs" % (
                   os.uname().release, lru.read_text().strip() if lru.exists() else "not there", HOT, WARM, ROOM, PASSING,
-                  options.sample_us, options.regions, options.backend, options.runs), flush=True)
+                  options.sample_us, options.regions, options.backend, options.sweep, options.runs), flush=True)
         report([watched_and_not(tree, sides, run % 2, options) for run in range(options.runs)])
-    finally:
-        for side in sides:
-            side.end()
-        if daemon:
-            daemon.close()
 
 
 if __name__ == "__main__":

@@ -111,7 +111,8 @@ def assert_found(tree, hot, within, seconds=WHILE, kdamond=0):
 
 @found_by_samples
 def test_a_hot_part_that_moves_is_found_each_time(tree):
-    arguments = ["--size", "256M", "--hot", "16M", "--move-every", "12s", "--moves", "1"]
+    # An emulated processor takes up to 10 s to start the kdamond: the kernel verifies BPF programs.
+    arguments = ["--size", "256M", "--hot", "16M", "--move-every", "30s", "--moves", "1"]
     arguments += ["--huge"] if SOFT_DIRTY else []
     with subprocess.Popen([WORKLOAD, *arguments], stdout=subprocess.PIPE, text=True) as workload:
         try:
