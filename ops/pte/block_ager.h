@@ -15,7 +15,7 @@
 
 namespace damonfs {
 
-// Gives MADV_COLD to the young leaves of blocks and finds out which of them the kernel has spared.
+// Gives MADV_COLD to the young leaves of blocks and finds out which of them the kernel has left young.
 // Owned by one PteSweeper and used on its thread.
 //
 // To ask of each page what makes it old takes as long as making it old. So only the edges of a

@@ -78,7 +78,7 @@ Result<> ProtectedList::hold(const Paths& paths) {
   for (const pid_t pid : pids) {
     auto process = Process::open(pid, paths);
     if (!process) {
-      return fail(process.error().code, "pid={} is to be spared: {}", pid, process.error().message);
+      return fail(process.error().code, "cannot protect pid={}: {}", pid, process.error().message);
     }
     processes.push_back(*std::move(process));
   }

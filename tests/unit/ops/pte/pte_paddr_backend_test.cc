@@ -153,7 +153,7 @@ TEST_F(PtePaddrBackendTest, SparedProcessesAreNotLookedAt) {
   child.run(0);
   EXPECT_EQ(accessed(frames).size(), 0U);
   EXPECT_EQ(mappings_of(*keeper_->map(), frames[0].frame).size(), 1U)
-      << "it is known, to be spared";
+      << "the list has it, so it is protected";
 }
 
 TEST_F(PtePaddrBackendTest, YoungUntilAsked) {

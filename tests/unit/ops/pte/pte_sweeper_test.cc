@@ -71,13 +71,12 @@ class SweepTest : public PteTest {
   RegionPool pool_;
 };
 
-// The pages of `memory` that are in `state`.
+// The pages of `memory` that are in `state`. `runs` are in the order of their addresses.
 std::vector<size_t> pages_in(const Runs& runs, const FreshMemory& memory, AccessState state) {
+  auto run = runs.begin();
   return those(memory.pages(), [&](size_t i) {
-    return std::any_of(runs.begin(), runs.end(), [&](const SweptRun& run) {
-      return run.state == state && run.range.start <= memory.addr(i) &&
-             memory.addr(i) < run.range.end;
-    });
+    while (run != runs.end() && (run->state != state || run->range.end <= memory.addr(i))) ++run;
+    return run != runs.end() && run->range.start <= memory.addr(i);
   });
 }
 
