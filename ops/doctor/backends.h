@@ -8,13 +8,14 @@
 #include "core/base/result.h"
 #include "ops/backend/paddr_backend.h"
 #include "ops/backend/vaddr_backend.h"
+#include "ops/doctor/backend_verdicts.h"
 #include "ops/procfs/paths.h"
 #include "ops/rmap/reverse_map_scan.h"
 
 namespace damonfs {
 
-// One row of the table. A new backend is a row here, its implementation, and what `damonfs doctor`
-// says of it (features.h).
+// One row of the table. A new backend is a row here and its implementation, with what `damonfs
+// doctor` says of it (backend_verdicts.h).
 struct BackendTraits {
   std::string_view name;  // as on the command line
   std::string_view sees;  // which accesses, in a few words
@@ -24,6 +25,8 @@ struct BackendTraits {
   Result<std::unique_ptr<VaddrBackend>> (*make_vaddr)(const Paths& paths);
   // Null for what knows accesses of processes only, not of page frames.
   Result<std::unique_ptr<PaddrBackend>> (*make_paddr)(const Paths& paths, RmapRefresher& rmap);
+  // What a trial of it on this machine means.
+  BackendVerdict (*judge)(const BackendFacts& facts, const Result<>& trial);
   std::string_view sees_of_paddr;  // how it watches page frames; empty where it does not
 };
 

@@ -7,23 +7,10 @@
 #include <vector>
 
 #include "core/base/result.h"
-#include "ops/procfs/capabilities.h"
+#include "ops/doctor/backend_verdicts.h"
 #include "ops/procfs/paths.h"
 
 namespace damonfs {
-
-// What was found out about this machine and this process. A plain value; the trials are of the
-// backend itself on the memory of a child, with the errno and the sentence of what went wrong.
-struct BackendFacts {
-  std::string machine;        // as `uname -m` says
-  std::string kernel;         // as `uname -r` says
-  bool has_btf = false;       // the kernel describes its own types
-  std::string lockdown;       // none, integrity, confidentiality; empty where it cannot be told
-  Capabilities capabilities;  // in effect, though perhaps only in a user namespace
-  Result<> pte;
-  Result<> idle;
-  Result<> soft_dirty;
-};
 
 // One backend, as a user is told of it. A plain value; texts have no full stop.
 struct BackendReport {
@@ -38,7 +25,7 @@ struct BackendReport {
 // moment; disturbs no other process. Any thread.
 BackendFacts find_backend_facts(const Paths& paths);
 
-// What follows from the facts: pte, idle, soft-dirty, synthetic, in this order. Pure.
+// What follows from the facts, in the order of the table. Pure.
 std::vector<BackendReport> judge_backends(const BackendFacts& facts);
 
 // Both of the above.

@@ -32,7 +32,7 @@ BackendFacts stock() {
   facts.has_btf = true;
   facts.lockdown = "none";
   facts.capabilities.bits = UINT64_MAX;
-  facts.idle = fail(ENOSYS, "no bitmap");
+  facts.trials["idle"] = fail(ENOSYS, "no bitmap");
   return facts;
 }
 
@@ -63,7 +63,7 @@ TEST(FeaturesTest, WhatWorksIsUsable) {
 
 TEST(FeaturesTest, PteNamesTheCapabilitiesThatAreMissing) {
   BackendFacts facts = stock();
-  facts.pte = fail(EPERM, "refused");
+  facts.trials["pte"] = fail(EPERM, "refused");
   facts.capabilities = with({CAP_BPF, CAP_SYS_PTRACE});
   EXPECT_THAT(report(facts, "pte").reason, HasSubstr("CAP_PERFMON, CAP_SYS_NICE"));
   EXPECT_THAT(report(facts, "pte").reason, Not(HasSubstr("CAP_BPF")));
@@ -80,20 +80,20 @@ TEST(FeaturesTest, PteNamesTheCapabilitiesThatAreMissing) {
 
 TEST(FeaturesTest, PteNamesWhatTheKernelLacks) {
   BackendFacts facts = stock();
-  facts.pte = fail(ENOENT, "no types");
+  facts.trials["pte"] = fail(ENOENT, "no types");
   facts.has_btf = false;
   EXPECT_THAT(report(facts, "pte").remedy, HasSubstr("CONFIG_DEBUG_INFO_BTF"));
 
   facts.has_btf = true;
-  facts.pte = fail(EPERM, "refused");
+  facts.trials["pte"] = fail(EPERM, "refused");
   facts.lockdown = "confidentiality";
   EXPECT_THAT(report(facts, "pte").reason, HasSubstr("locked down"));
   facts.lockdown = "integrity";
   EXPECT_THAT(report(facts, "pte").reason, Not(HasSubstr("locked down")));
 
-  facts.pte = fail(ENOSYS, "no bpf()");
+  facts.trials["pte"] = fail(ENOSYS, "no bpf()");
   EXPECT_THAT(report(facts, "pte").remedy, HasSubstr("CONFIG_BPF_SYSCALL"));
-  facts.pte = fail(ENOTSUP, "page tables not understood");
+  facts.trials["pte"] = fail(ENOTSUP, "page tables not understood");
   EXPECT_THAT(report(facts, "pte").reason, HasSubstr("not understood"));
   facts.machine = "aarch64";
   EXPECT_THAT(report(facts, "pte").reason, HasSubstr("aarch64"));
@@ -102,35 +102,35 @@ TEST(FeaturesTest, PteNamesWhatTheKernelLacks) {
 TEST(FeaturesTest, IdleTellsAnOptionFromARight) {
   BackendFacts facts = stock();
   EXPECT_THAT(report(facts, "idle").remedy, HasSubstr("CONFIG_IDLE_PAGE_TRACKING"));
-  facts.idle = fail(EACCES, "cannot open");
+  facts.trials["idle"] = fail(EACCES, "cannot open");
   facts.capabilities = {};
   EXPECT_THAT(report(facts, "idle").reason, HasSubstr("CAP_SYS_ADMIN"));
   facts.capabilities = with({CAP_SYS_ADMIN});
   EXPECT_THAT(report(facts, "idle").reason, HasSubstr("cannot open"));
-  facts.idle = {};
+  facts.trials["idle"] = Result<>();
   EXPECT_TRUE(report(facts, "idle").usable);
 }
 
 TEST(FeaturesTest, SoftDirtyNamesTheOption) {
   BackendFacts facts = stock();
-  facts.soft_dirty = fail(ENOSYS, "no bits");
+  facts.trials["soft-dirty"] = fail(ENOSYS, "no bits");
   EXPECT_THAT(report(facts, "soft-dirty").remedy, HasSubstr("CONFIG_MEM_SOFT_DIRTY"));
-  facts.soft_dirty = fail(ENOENT, "no pagemap");
+  facts.trials["soft-dirty"] = fail(ENOENT, "no pagemap");
   EXPECT_THAT(report(facts, "soft-dirty").remedy, HasSubstr("CONFIG_PROC_PAGE_MONITOR"));
   EXPECT_EQ(report(facts, "soft-dirty").sees, "writes only");
 }
 
 TEST(FeaturesTest, AutoPrefersPteThenIdle) {
   BackendFacts facts = stock();
-  facts.idle = {};
+  facts.trials["idle"] = Result<>();
   EXPECT_EQ(choose_backend(judge_backends(facts)).value(), "pte");
-  facts.pte = fail(EPERM, "refused");
+  facts.trials["pte"] = fail(EPERM, "refused");
   EXPECT_EQ(choose_backend(judge_backends(facts)).value(), "idle");
 }
 
 TEST(FeaturesTest, AutoTakesNothingThatSeesLess) {
   BackendFacts facts = stock();
-  facts.pte = fail(ENOENT, "no types");
+  facts.trials["pte"] = fail(ENOENT, "no types");
   facts.has_btf = false;
   const auto chosen = choose_backend(judge_backends(facts));
   ASSERT_FALSE(chosen);
@@ -138,7 +138,7 @@ TEST(FeaturesTest, AutoTakesNothingThatSeesLess) {
   EXPECT_THAT(chosen.error().message,
               AllOf(HasSubstr("pte: "), HasSubstr("idle: "), HasSubstr("soft-dirty would work")));
   EXPECT_THAT(chosen.error().message, Not(HasSubstr("synthetic")));
-  facts.soft_dirty = fail(ENOSYS, "no bits");
+  facts.trials["soft-dirty"] = fail(ENOSYS, "no bits");
   EXPECT_THAT(choose_backend(judge_backends(facts)).error().message, Not(HasSubstr("soft-dirty")));
 }
 
@@ -174,9 +174,9 @@ TEST_F(FeaturesFixtureTest, AMachineWithoutAnythingIsDescribed) {
   const BackendFacts facts = find_backend_facts(paths_);
   EXPECT_FALSE(facts.has_btf);
   EXPECT_EQ(facts.lockdown, "confidentiality");
-  EXPECT_FALSE(facts.pte);
-  EXPECT_FALSE(facts.idle);
-  EXPECT_FALSE(facts.soft_dirty);
+  EXPECT_FALSE(facts.trials.at("pte"));
+  EXPECT_FALSE(facts.trials.at("idle"));
+  EXPECT_FALSE(facts.trials.at("soft-dirty"));
   EXPECT_FALSE(choose_backend(judge_backends(facts)));
 }
 
@@ -184,10 +184,10 @@ TEST_F(FeaturesFixtureTest, AMachineWithoutAnythingIsDescribed) {
 // the machine the test runs on but what root may rely on.
 TEST(FeaturesTest, ThisMachine) {
   const BackendFacts facts = find_backend_facts(Paths{});
-  EXPECT_EQ(facts.idle.has_value(),
+  EXPECT_EQ(facts.trials.at("idle").has_value(),
             std::filesystem::exists("/sys/kernel/mm/page_idle/bitmap") && ::geteuid() == 0)
-      << (facts.idle ? "" : facts.idle.error().message);
-  if (!facts.pte) SKIP_WITHOUT("pte", facts.pte.error());
+      << (facts.trials.at("idle") ? "" : facts.trials.at("idle").error().message);
+  if (!facts.trials.at("pte")) SKIP_WITHOUT("pte", facts.trials.at("pte").error());
   EXPECT_EQ(choose_backend(judge_backends(facts)).value(), "pte");
 }
 
