@@ -18,6 +18,16 @@ constexpr size_t kBatch = 1024;
 
 }  // namespace
 
+bool in_pattern(const Context& context, const Scheme& scheme, const Region& region) {
+  // Whether it is accessed cannot be told, so it is not cold.
+  if (region.swept == SweptState::unknown && region.nr_accesses + region.last_nr_accesses == 0 &&
+      scheme.params.action != Action::stat) {
+    return false;
+  }
+  return scheme.params.pattern.matches(region.range.size(), context.moving_nr_accesses(region),
+                                       region.age);
+}
+
 SchemeApplier::SchemeApplier(Context& context, const Clock& clock, Scheme& scheme,
                              uint32_t scheme_idx, const RequestQueue::Walking& walk)
     : context_(context), clock_(clock), scheme_(scheme), scheme_idx_(scheme_idx), walk_(walk) {}
@@ -41,7 +51,7 @@ uint64_t SchemeApplier::node_eligible_mem_bp(int nid) const {
   for (const Target& target : context_.targets) {
     RangeList eligible;
     for (const Region& region : target.regions()) {
-      if (in_pattern(region)) append_joined(eligible, region.range);
+      if (in_pattern(context_, scheme_, region)) append_joined(eligible, region.range);
     }
     const NodeShare share = context_.operations->node_share(eligible, nid);
     sum.all += share.all;
@@ -72,8 +82,9 @@ void SchemeApplier::set_min_score() {
   int target_idx = 0;
   for (Target& target : context_.targets) {
     for (Region& region : target.regions()) {
-      if (!in_pattern(region) || ask_core_filters(scheme_.params.filters, context_, target,
-                                                  target_idx, region) == CoreVerdict::rejected) {
+      if (!in_pattern(context_, scheme_, region) ||
+          ask_core_filters(scheme_.params.filters, context_, target, target_idx, region) ==
+              CoreVerdict::rejected) {
         continue;
       }
       histogram[priority_score(context_, scheme_, region)] += region.range.size();
@@ -124,18 +135,8 @@ bool SchemeApplier::skip_charged(Target& target, Region& region) {
   return false;
 }
 
-bool SchemeApplier::in_pattern(const Region& region) const {
-  // Whether it is accessed cannot be told, so it is not cold.
-  if (region.swept == SweptState::unknown && region.nr_accesses + region.last_nr_accesses == 0 &&
-      scheme_.params.action != Action::stat) {
-    return false;
-  }
-  return scheme_.params.pattern.matches(region.range.size(), context_.moving_nr_accesses(region),
-                                        region.age);
-}
-
 bool SchemeApplier::matches(const Region& region) const {
-  if (!in_pattern(region)) return false;
+  if (!in_pattern(context_, scheme_, region)) return false;
   return scheme_.min_score == 0 || priority_score(context_, scheme_, region) >= scheme_.min_score;
 }
 

@@ -9,6 +9,10 @@
 
 namespace damonfs {
 
+// Whether `region` is in the access pattern of `scheme`, as the regions are now; filters, quotas
+// and watermarks aside. A region whose accesses cannot be told is in that of `stat` only.
+[[nodiscard]] bool in_pattern(const Context& context, const Scheme& scheme, const Region& region);
+
 // Applies one scheme, the context's `scheme_idx`th, once to all regions of a context. Lives for
 // that one application, on the kdamond's thread.
 class SchemeApplier {
@@ -26,7 +30,6 @@ class SchemeApplier {
   void visit(Target& target, int target_idx);
   // True when the region was dealt with before the quota stopped; cuts one that was partly so.
   bool skip_charged(Target& target, Region& region);
-  [[nodiscard]] bool in_pattern(const Region& region) const;
   // In the pattern, and of a priority that the quota lets in.
   [[nodiscard]] bool matches(const Region& region) const;
   [[nodiscard]] bool quota_full();

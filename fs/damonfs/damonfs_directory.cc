@@ -4,10 +4,16 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "fs/damon/admin_directory.h"
+#include "fs/damon/sysfs_kdamond.h"
 #include "fs/damon/sysfs_objects.h"
+#include "fs/damonfs/kdamond_looks.h"
+#include "fs/damonfs/regions_snapshot.h"
 #include "fs/damonfs/status.h"
 #include "fs/modules/module_files.h"
 #include "fs/tree/unlocked.h"
@@ -17,7 +23,7 @@ namespace damonfs {
 
 namespace {
 
-// How long a reader of status.json waits for a kdamond at most.
+// How long a reader waits for a kdamond at most.
 constexpr std::chrono::milliseconds kPatience{1000};
 
 // All places where kdamonds run. Under the tree's lock.
@@ -42,6 +48,47 @@ constexpr Attribute kRows[] = {
      .store = nullptr,
      .snapshot = take_status},
 };
+
+// A copy of the regions of a kdamond (null: it was never on); nothing when it is off. EBUSY when it
+// does not answer in time. Without the tree's lock.
+Result<std::optional<RegionsSnapshot>> copy_regions(const std::shared_ptr<Kdamond>& kdamond,
+                                                    const std::shared_ptr<const Machine>& machine,
+                                                    const std::stop_token& interrupt) {
+  const auto copy_of = [machine](const Context& context) {
+    return RegionsSnapshot::of(context, machine->clock->now_ns());
+  };
+  auto answers =
+      look_at_kdamonds<RegionsSnapshot>(std::span(&kdamond, 1), copy_of, kPatience, interrupt);
+  if (!answers) return tl::unexpected(answers.error());
+  if (!answers->front().came) return fail(EBUSY, "the kdamond is busy");
+  return std::move(answers->front().copy);
+}
+
+// The text that `write` makes of the regions.
+template <std::string (*write)(const RegionsSnapshot*, const std::string&)>
+Result<std::string> take_regions(const Call& call) {
+  const auto& files = call.object<SysfsKdamond>();
+  const std::shared_ptr<Kdamond> kdamond = files.kdamond;
+  const std::shared_ptr<const Machine> machine = files.machine;
+  const Unlocked unlocked(call.lock);
+  const auto regions = copy_regions(kdamond, machine, call.interrupt);
+  if (!regions) return tl::unexpected(regions.error());
+  return write(regions->has_value() ? &**regions : nullptr, machine->backend);
+}
+
+constexpr Attribute kKdamondRows[] = {
+    {.name = "regions",
+     .mode = 0400,
+     .show = nullptr,
+     .store = nullptr,
+     .snapshot = take_regions<regions_text>},
+    {.name = "regions.json",
+     .mode = 0400,
+     .show = nullptr,
+     .store = nullptr,
+     .snapshot = take_regions<regions_json>},
+};
+
 // The budget of a context's sweeps, in percent of one processor.
 Result<std::string> show_sweep(const Call& call) {
   const auto& context = call.object<SysfsContext>();
@@ -65,7 +112,7 @@ constexpr Attribute kContextRows[] = {
     {.name = "sweep", .mode = 0600, .show = show_sweep, .store = store_sweep},
 };
 constexpr DirectoryType kContext = {"context", kContextRows};
-constexpr DirectoryType kKdamond = {"kdamond", {}};
+constexpr DirectoryType kKdamond = {"kdamond", kKdamondRows};
 
 constexpr DirectoryType kDamonfs = {"damonfs", kRows};
 

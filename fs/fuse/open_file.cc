@@ -2,6 +2,8 @@
 
 #include <cerrno>
 #include <charconv>
+#include <new>
+#include <utility>
 
 namespace damonfs {
 
@@ -21,6 +23,18 @@ Result<std::string> OpenFile::read(Tree& tree, uint64_t offset, size_t size,
   std::string part = offset < text_.size() ? text_.substr(offset, size) : std::string();
   next_ = offset + part.size();
   return part;
+}
+
+bool SnapshotMemory::take(uint64_t bytes) {
+  const uint64_t before = bytes_.fetch_add(bytes);
+  if (before + bytes <= kMaxBytes) return true;
+  bytes_ -= bytes;
+  return false;
+}
+
+OpenSnapshot::OpenSnapshot(std::string text, SnapshotMemory& memory)
+    : text_(std::move(text)), memory_(memory) {
+  if (!memory_.take(text_.size())) throw std::bad_alloc();
 }
 
 namespace {

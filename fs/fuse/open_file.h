@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -52,10 +53,28 @@ class OpenStream {
   const std::shared_ptr<TextStream> stream_;
 };
 
+// How much memory the texts of open snapshots take together. Outlives them; thread-safe.
+class SnapshotMemory {
+ public:
+  static constexpr uint64_t kMaxBytes = uint64_t{512} << 20;
+
+  // Counts `bytes` more; false, and counts nothing, when that would be more than kMaxBytes.
+  [[nodiscard]] bool take(uint64_t bytes);
+  void give_back(uint64_t bytes) { bytes_ -= bytes; }
+
+ private:
+  std::atomic<uint64_t> bytes_ = 0;
+};
+
 // An open file whose text was made as it was opened, and never changes. Immutable.
 class OpenSnapshot {
  public:
-  explicit OpenSnapshot(std::string text) : text_(std::move(text)) {}
+  // Takes the memory of the text from `memory` and gives it back in the end. Throws std::bad_alloc
+  // when there is not as much.
+  OpenSnapshot(std::string text, SnapshotMemory& memory);
+  ~OpenSnapshot() { memory_.give_back(text_.size()); }
+  OpenSnapshot(const OpenSnapshot&) = delete;
+  OpenSnapshot& operator=(const OpenSnapshot&) = delete;
 
   // The bytes at `offset`, at most `size`; none behind the end.
   [[nodiscard]] std::string_view read(uint64_t offset, size_t size) const {
@@ -64,6 +83,7 @@ class OpenSnapshot {
 
  private:
   const std::string text_;
+  SnapshotMemory& memory_;
 };
 
 // An open directory. It holds nothing but the directory, however many entries that has: every entry

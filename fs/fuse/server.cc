@@ -201,7 +201,8 @@ void Server::open(fuse_req* request, uint64_t inode, int flags) {
   if (node->attribute().snapshot != nullptr) {
     lock.unlock();
     snapshots_.open(request, *node, [this](fuse_req* opening, std::string text) {
-      auto handle = std::make_shared<Handle>(std::in_place_type<OpenSnapshot>, std::move(text));
+      auto handle = std::make_shared<Handle>(std::in_place_type<OpenSnapshot>, std::move(text),
+                                             snapshot_memory_);
       reply_open(opening, std::move(handle), FOPEN_DIRECT_IO);
     });
     return;

@@ -77,6 +77,7 @@ class Server {
   const timespec started_;
   std::atomic<bool> ready_ = false;
   NodeTable known_;
+  SnapshotMemory snapshot_memory_;
   Handles handles_;
   Stores stores_;
   Streams streams_;

@@ -102,9 +102,9 @@ class FakeTree {
     };
     machine_.system_ram_span = []() -> Result<AddrRange> { return AddrRange{0x1000, 0x41000}; };
     machine_.clock = &clock_;
+    machine_.backend = "fake";
     add_damon_tree(tree_, machine_);
     add_modules(tree_, machine_);
-    machine_.backend = "fake";
     add_damonfs_directory(tree_, machine_);
     add_pinned_targets(tree_);
   }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <new>
 
 #include "fs/fuse/open_file.h"
 #include "fs/tree/node.h"
@@ -10,12 +11,28 @@ namespace damonfs {
 namespace {
 
 TEST(OpenSnapshotTest, ReadsAnyPartOfOneText) {
-  const OpenSnapshot file(std::string(5000, 'a') + "end");
+  SnapshotMemory memory;
+  const OpenSnapshot file(std::string(5000, 'a') + "end", memory);
   EXPECT_EQ(file.read(0, 4096), std::string(4096, 'a'));
   EXPECT_EQ(file.read(4999, 100), "aend");
   EXPECT_EQ(file.read(5003, 100), "");
   EXPECT_EQ(file.read(UINT64_MAX, 100), "");
   EXPECT_EQ(file.read(0, 0), "");
+}
+
+TEST(OpenSnapshotTest, TextsTakeBoundedMemory) {
+  SnapshotMemory memory;
+  ASSERT_TRUE(memory.take(SnapshotMemory::kMaxBytes - 10));
+  {
+    const OpenSnapshot file(std::string(10, 'a'), memory);
+    EXPECT_THROW(OpenSnapshot("a", memory), std::bad_alloc);
+    EXPECT_EQ(file.read(0, 100).size(), 10);
+  }
+  EXPECT_TRUE(memory.take(10));
+  EXPECT_FALSE(memory.take(1));
+  EXPECT_FALSE(memory.take(UINT64_MAX - SnapshotMemory::kMaxBytes));
+  memory.give_back(1);
+  EXPECT_TRUE(memory.take(1));
 }
 
 constexpr Attribute kRows[] = {
