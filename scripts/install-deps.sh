@@ -8,7 +8,7 @@ set -euo pipefail
 # The one list of them: to build, to run, to test, to check.
 packages=(
     build-essential cmake ninja-build ccache pkg-config
-    clang libclang-rt-dev llvm bpftool libbpf-dev libelf-dev zlib1g-dev
+    clang libclang-rt-dev llvm bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev
     libfuse3-dev fuse3 libspdlog-dev libfmt-dev libboost-dev libexpected-dev
     libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libsystemd-dev
     libgtest-dev libgmock-dev libbenchmark-dev python3 python3-pytest python3-pytest-rerunfailures python3-venv

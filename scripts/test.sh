@@ -74,7 +74,7 @@ step() {
 }
 
 check_format() {
-    find core ops reclaim fs tests -name '*.cc' -o -name '*.h' -o -name '*.c' |
+    find core ops reclaim services fs tests -name '*.cc' -o -name '*.h' -o -name '*.c' |
         xargs clang-format --dry-run --Werror
 }
 

@@ -75,6 +75,19 @@ struct AttachOptions {
   std::string mount_point;
 };
 
+// Which processes a command is about: one of these (fs/client/target_options.h).
+struct TargetOptions {
+  std::vector<int> pids;
+  std::string unit;
+  std::string cgroup;
+  int tree = 0;  // a pid, 0: not given
+  std::string comm;
+
+  [[nodiscard]] bool any() const {
+    return !pids.empty() || !unit.empty() || !cgroup.empty() || tree != 0 || !comm.empty();
+  }
+};
+
 // damonfs watch
 struct WatchOptions {
   int pid = 0;                       // process to watch, 0: `command`

@@ -1,6 +1,6 @@
-// Who may include whom: between rooms fs -> reclaim -> core <- ops, within a room by the floors
-// below; and no loops. Core knows neither FUSE nor the wall clock nor procfs; ops and reclaim know
-// no FUSE.
+// Who may include whom: between rooms fs -> reclaim -> core <- ops and fs -> services -> ops,
+// within a room by the floors below; and no loops. Core knows neither FUSE nor the wall clock nor
+// procfs; ops, reclaim and services know no FUSE.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gmock/gmock.h>
@@ -29,7 +29,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"core", {"core"}},
     {"ops", {"ops", "core"}},
     {"reclaim", {"reclaim", "core"}},
-    {"fs", {"fs", "reclaim", "core"}},
+    {"services", {"services", "ops", "core"}},
+    {"fs", {"fs", "reclaim", "services", "core"}},
 };
 
 // The folders of each room, floor by floor from the top. A file may include those of its own folder
@@ -48,6 +49,7 @@ const std::map<std::string, Floors> kFloors = {
       {"ops/procfs"},
       {"ops/base"}}},
     {"reclaim", {{"reclaim"}}},
+    {"services", {{"services"}}},
     {"fs",
      {{"fs"},
       {"fs/exec"},
@@ -297,7 +299,11 @@ TEST_F(ArrowCheckerTest, AllowsTheArrows) {
   write("core/a.cc", "#include \"core/a.h\"\n#include <vector>\n#include <spdlog/spdlog.h>\n");
   write("ops/a.cc", "#include \"ops/a.h\"\n#include \"core/a.h\"\n");
   write("reclaim/a.cc", "#include \"reclaim/a.h\"\n#include \"core/a.h\"\n");
-  write("fs/a.cc", "#include \"fs/a.h\"\n#include \"reclaim/a.h\"\n#include \"core/a.h\"\n");
+  write("services/a.cc",
+        "#include \"services/a.h\"\n#include \"ops/a.h\"\n#include \"core/a.h\"\n");
+  write("fs/a.cc",
+        "#include \"fs/a.h\"\n#include \"reclaim/a.h\"\n#include \"services/a.h\"\n"
+        "#include \"core/a.h\"\n");
   write("fs/fuse/session.cc", "#include <fuse_lowlevel.h>\n");
   for (const std::string& file : kMayIncludeOps) write(file, "#include \"ops/a.h\"\n");
   EXPECT_THAT(broken(), IsEmpty());
@@ -305,9 +311,10 @@ TEST_F(ArrowCheckerTest, AllowsTheArrows) {
 
 TEST_F(ArrowCheckerTest, FindsEveryArrowThatIsMissing) {
   const std::map<std::string, std::vector<std::string>> forbidden = {
-      {"core", {"ops", "reclaim", "fs", "tests"}},
-      {"ops", {"reclaim", "fs", "tests"}},
-      {"reclaim", {"ops", "fs", "tests"}},
+      {"core", {"ops", "reclaim", "services", "fs", "tests"}},
+      {"ops", {"reclaim", "services", "fs", "tests"}},
+      {"reclaim", {"ops", "services", "fs", "tests"}},
+      {"services", {"reclaim", "fs", "tests"}},
       {"fs", {"ops", "tests"}},
   };
   for (const auto& [room, others] : forbidden) {
@@ -322,12 +329,13 @@ TEST_F(ArrowCheckerTest, FindsEveryArrowThatIsMissing) {
 }
 
 TEST_F(ArrowCheckerTest, FindsFuseOutsideOfFs) {
-  for (const char* room : {"core", "ops", "reclaim"}) {
+  for (const char* room : {"core", "ops", "reclaim", "services"}) {
     write(std::string(room) + "/a.cc", "#include <fuse3/fuse_lowlevel.h>\n");
   }
   EXPECT_THAT(broken(), ElementsAre("core/a.cc:1: knows FUSE: fuse3/fuse_lowlevel.h",
                                     "ops/a.cc:1: knows FUSE: fuse3/fuse_lowlevel.h",
-                                    "reclaim/a.cc:1: knows FUSE: fuse3/fuse_lowlevel.h"));
+                                    "reclaim/a.cc:1: knows FUSE: fuse3/fuse_lowlevel.h",
+                                    "services/a.cc:1: knows FUSE: fuse3/fuse_lowlevel.h"));
 }
 
 TEST_F(ArrowCheckerTest, FindsTheWallClockInCore) {

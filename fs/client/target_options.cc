@@ -1,0 +1,67 @@
+#include "fs/client/target_options.h"
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <utility>
+
+namespace damonfs {
+namespace {
+
+// Takes words that are no pid for what they may be meant as.
+const CLI::Validator kPid(
+    [](const std::string& word) -> std::string {
+      int pid = 0;
+      const char* end = word.data() + word.size();
+      const auto parsed = std::from_chars(word.data(), end, pid);
+      if (parsed.ec == std::errc() && parsed.ptr == end && pid > 0) return {};
+      return fmt::format(
+          "'{0}' is not a pid; to run a command put -- before it; to watch a running one --comm "
+          "{0}",
+          word);
+    },
+    "PID", "pid");
+
+}  // namespace
+
+void add_target_options(CLI::App& app, TargetOptions& options, const std::string& what) {
+  app.add_option("pid", options.pids, what + "; several may be given")
+      ->type_name("PID")
+      ->transform(kPid);
+  app.add_option("--unit", options.unit,
+                 "The processes of a unit of systemd, as redis-server.service")
+      ->type_name("UNIT");
+  app.add_option("--cgroup", options.cgroup,
+                 "The processes of a control group and those below it, as /system.slice")
+      ->type_name("PATH");
+  app.add_option("--tree", options.tree, "A process and all its descendants")
+      ->type_name("PID")
+      ->transform(kPid);
+  app.add_option("--comm", options.comm, "All processes of this name")->type_name("NAME");
+}
+
+Result<Selector> selector_of(const TargetOptions& options) {
+  const std::array<bool, 5> given = {!options.pids.empty(), !options.unit.empty(),
+                                     !options.cgroup.empty(), options.tree != 0,
+                                     !options.comm.empty()};
+  const auto count = std::count(given.begin(), given.end(), true);
+  if (count == 0) {
+    return fail(EINVAL, "which process? Give a pid, --unit, --cgroup, --tree or --comm");
+  }
+  if (count > 1)
+    return fail(EINVAL, "one of PID, --unit, --cgroup, --tree and --comm, not several");
+  if (given[1]) return unit_selector(options.unit);
+  if (given[2]) return cgroup_selector(options.cgroup);
+  if (given[3]) return tree_selector(options.tree);
+  if (given[4]) return comm_selector(options.comm);
+  return pids_selector({options.pids.begin(), options.pids.end()});
+}
+
+Result<Members> find_targets(MemberFinder& finder, size_t max) {
+  auto members = finder.find(max);
+  if (members.processes.empty()) return fail(ESRCH, "{}", members.none);
+  return members;
+}
+
+}  // namespace damonfs

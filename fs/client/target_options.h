@@ -1,0 +1,30 @@
+// Which processes a command is about: the same options for all commands.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+#include "fs/command/commands.h"
+#include "services/member_finder.h"
+#include "services/selector.h"
+
+namespace CLI {
+class App;
+}
+
+namespace damonfs {
+
+// Adds to `app` the words PID... and the options --unit, --cgroup, --tree and --comm, of which one
+// may be given. `what` the processes are to the command, as in "The process to watch". `app` and
+// `options` outlive parsing.
+void add_target_options(CLI::App& app, TargetOptions& options, const std::string& what);
+
+// What was asked for. EINVAL when it is none or more than one, or not valid: one sentence for the
+// user.
+[[nodiscard]] Result<Selector> selector_of(const TargetOptions& options);
+
+// The processes now, for a command that needs one at least: ESRCH and why there is none.
+[[nodiscard]] Result<Members> find_targets(MemberFinder& finder, size_t max = kMaxMembers);
+
+}  // namespace damonfs
