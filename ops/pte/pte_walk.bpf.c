@@ -104,6 +104,11 @@ struct walk {
   __u64 pte_key, pte;
 };
 
+/* Not on the stack, where the verifier of newer kernels (7.3) would follow all values that its
+ * fields can take: fifty times as many instructions. Used: or the compiler makes a variable of each
+ * field, with a name that BTF does not take. */
+static struct walk walk __attribute__((used));
+
 static __always_inline __u64 read_word(__u64 address) {
   __u64 word = 0;
 
@@ -148,61 +153,61 @@ static __always_inline __u64 mm_of(__s32 fd) {
   return 0;
 }
 
-static __always_inline void enter(struct walk* walk, __s32 fd) {
+static __always_inline void enter(__s32 fd) {
   const struct mm_struct* mm = (const struct mm_struct*)mm_of(fd);
 
-  walk->fd = fd;
-  walk->pgd = 0;
-  walk->p4d_key = walk->pud_key = walk->pmd_key = walk->pte_key = NO_KEY;
+  walk.fd = fd;
+  walk.pgd = 0;
+  walk.p4d_key = walk.pud_key = walk.pmd_key = walk.pte_key = NO_KEY;
   /* Without users its page table is being or has been taken down. */
-  if (mm && BPF_CORE_READ(mm, mm_users.counter) > 0) walk->pgd = (__u64)BPF_CORE_READ(mm, pgd);
+  if (mm && BPF_CORE_READ(mm, mm_users.counter) > 0) walk.pgd = (__u64)BPF_CORE_READ(mm, pgd);
 }
 
 /* Table of PUD entries for `addr`; 0 if there is none. */
-static __always_inline __u64 pud_table(struct walk* walk, __u64 addr) {
-  __u64 p4d = walk->pgd;
+static __always_inline __u64 pud_table(__u64 addr) {
+  __u64 p4d = walk.pgd;
 
-  if (walk->pud_key == addr >> 39) return walk->pud;
+  if (walk.pud_key == addr >> 39) return walk.pud;
   if (shared.layout.levels == 5) {
-    if (walk->p4d_key != addr >> 48) {
-      walk->p4d = table_at(entry_of(walk->pgd, addr, 48));
-      walk->p4d_key = addr >> 48;
+    if (walk.p4d_key != addr >> 48) {
+      walk.p4d = table_at(entry_of(walk.pgd, addr, 48));
+      walk.p4d_key = addr >> 48;
     }
-    p4d = walk->p4d;
+    p4d = walk.p4d;
   }
-  walk->pud = p4d ? table_at(entry_of(p4d, addr, 39)) : 0;
-  walk->pud_key = addr >> 39;
-  return walk->pud;
+  walk.pud = p4d ? table_at(entry_of(p4d, addr, 39)) : 0;
+  walk.pud_key = addr >> 39;
+  return walk.pud;
 }
 
 /* Finds the entry that maps `addr` or stands where it would; `shift` becomes the log2 of what it
  * covers. Only entries of the lowest table and huge leaves are given back; 0 otherwise. */
-static __always_inline __u64 leaf_of(struct walk* walk, __u64 addr, __u8* shift) {
+static __always_inline __u64 leaf_of(__u64 addr, __u8* shift) {
   __u64 table;
   __u64 entry;
 
   *shift = PTE_PAGE_SHIFT;
-  if (walk->pte_key == addr >> 21) return entry_of(walk->pte, addr, 12);
+  if (walk.pte_key == addr >> 21) return entry_of(walk.pte, addr, 12);
 
-  if (walk->pmd_key != addr >> 30) {
-    table = pud_table(walk, addr);
+  if (walk.pmd_key != addr >> 30) {
+    table = pud_table(addr);
     if (!table) return 0;
     entry = entry_of(table, addr, 30);
     *shift = 30;
     if (entry & HUGE_LEAF) return entry;
     table = table_at(entry);
     if (!table) return 0;
-    walk->pmd = table;
-    walk->pmd_key = addr >> 30;
+    walk.pmd = table;
+    walk.pmd_key = addr >> 30;
   }
 
-  entry = entry_of(walk->pmd, addr, 21);
+  entry = entry_of(walk.pmd, addr, 21);
   *shift = PTE_PMD_SHIFT;
   if (entry & HUGE_LEAF) return entry;
   table = table_at(entry);
   if (!table) return 0;
-  walk->pte = table;
-  walk->pte_key = addr >> 21;
+  walk.pte = table;
+  walk.pte_key = addr >> 21;
   *shift = PTE_PAGE_SHIFT;
   return entry_of(table, addr, 12);
 }
@@ -319,7 +324,7 @@ static __always_inline __u8 ageing_of(struct pte_slot* slot, __u64 table, __u64 
   return mappings((const struct folio*)head, large) == 1 ? PTE_AGE_COLD : PTE_AGE_WHOLE;
 }
 
-static long walk_slot(__u32 i, struct walk* walk) {
+static long walk_slot(__u32 i, void* unused) {
   struct pte_slot* slot;
   __u64 entry;
   __u8 shift;
@@ -327,14 +332,14 @@ static long walk_slot(__u32 i, struct walk* walk) {
   if (i >= PTE_MAX_SLOTS) return 1;
   slot = &shared.slots[i];
   slot->flags = 0;
-  if (slot->fd != walk->fd) enter(walk, slot->fd);
-  if (!walk->pgd) {
+  if (slot->fd != walk.fd) enter(slot->fd);
+  if (!walk.pgd) {
     slot->flags = PTE_DEAD;
     return 0;
   }
   if (!maps_user(slot->addr)) return 0;
 
-  entry = leaf_of(walk, slot->addr, &shift);
+  entry = leaf_of(slot->addr, &shift);
   if (!(entry & (PRESENT | PROT_NONE)) && (shift == PTE_PAGE_SHIFT || !(entry & HUGE_LEAF)))
     return 0;
   slot->flags = PTE_MAPPED;
@@ -343,31 +348,32 @@ static long walk_slot(__u32 i, struct walk* walk) {
   slot->frame = (physical(entry) & ~((1ull << shift) - 1)) >> PTE_PAGE_SHIFT;
   if (!(entry & ACCESSED)) return 0;
   slot->flags = PTE_MAPPED | PTE_YOUNG;
-  if (!walk->want_ageing) return 0;
+  if (!walk.want_ageing) return 0;
   slot->before = 0;
   slot->pages = 0;
-  slot->ageing = ageing_of(slot, walk->pte, entry, shift);
+  slot->ageing = ageing_of(slot, walk.pte, entry, shift);
   return 0;
 }
 
 /* Looks at slots[0 .. nr_slots). */
 SEC("syscall")
 int walk_pages(struct pte_args* args) {
-  struct walk walk = {.fd = -1, .want_ageing = args->want_ageing};
-
-  bpf_loop(args->nr_slots, walk_slot, &walk, 0);
+  walk.fd = -1;
+  walk.pgd = 0;
+  walk.want_ageing = args->want_ageing;
+  bpf_loop(args->nr_slots, walk_slot, 0, 0);
   return 0;
 }
 
 /* Physical address of the small page that `addr` of the walk's address space is in; NO_PHYS if
  * there is none. */
 #define NO_PHYS (~0ull)
-static __always_inline __u64 phys_of(struct walk* walk, __u64 addr) {
+static __always_inline __u64 phys_of(__u64 addr) {
   __u64 entry, phys;
   __u8 shift;
 
-  if (!walk->pgd || !maps_user(addr)) return NO_PHYS;
-  entry = leaf_of(walk, addr, &shift);
+  if (!walk.pgd || !maps_user(addr)) return NO_PHYS;
+  entry = leaf_of(addr, &shift);
   if (!(entry & PRESENT) || shift != PTE_PAGE_SHIFT) return NO_PHYS;
   phys = physical(entry);
   return phys < shared.layout.phys_end ? phys : NO_PHYS;
@@ -400,16 +406,15 @@ static __always_inline void probe_tail(const struct task_struct* task) {
 SEC("syscall")
 int probe_page(void* args) {
   struct task_struct* task = (struct task_struct*)bpf_get_current_task();
-  struct walk walk = {.fd = -1};
   __u64 phys;
 
   __builtin_memset(&shared.probe, 0, sizeof(shared.probe));
   if (bpf_core_field_exists(task->stack_vm_area))
     shared.probe.some_page = read_word((__u64)BPF_CORE_READ(task, stack_vm_area, pages));
-  enter(&walk, shared.slots[0].fd);
+  enter(shared.slots[0].fd);
   shared.probe.pgd = walk.pgd;
 
-  phys = phys_of(&walk, shared.slots[0].addr);
+  phys = phys_of(shared.slots[0].addr);
   if (phys == NO_PHYS) return 0;
   shared.probe.content =
       read_word(shared.layout.page_offset + phys + (shared.slots[0].addr & 4095));
@@ -417,7 +422,7 @@ int probe_page(void* args) {
   shared.probe.folio_index = BPF_CORE_READ((const struct folio*)descriptor_of(phys), index);
   shared.probe.mappings = mappings((const struct folio*)descriptor_of(phys), false);
 
-  phys = phys_of(&walk, shared.slots[1].addr);
+  phys = phys_of(shared.slots[1].addr);
   if (phys == NO_PHYS) return 0;
   shared.probe.twin_mappings = mappings((const struct folio*)descriptor_of(phys), false);
   probe_tail(task);
