@@ -50,6 +50,7 @@ def daemon():
 @pytest.fixture
 def tree(daemon):
     daemon.tree.defaults = ATTRS | SLOWER
+    daemon.tree.at_once = EMULATED
     yield daemon.tree
     assert daemon.process.poll() is None, daemon.said()
     daemon.tree.clear()
