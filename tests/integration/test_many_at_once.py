@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -103,3 +104,20 @@ def test_a_second_command_is_refused_at_once(mount, start_writer):
     writer.send_signal(signal.SIGUSR1)
     assert writer.communicate(timeout=PATIENCE)[0] == "EINTR\n"
     mount.tree.command("off")
+
+
+def test_a_directory_is_there_as_soon_as_it_was_made(mount):
+    """Also while the kernel still forgets those before it, which had the same name."""
+    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        for _ in range(400):
+            mount.tree.write("nr_kdamonds", 0)
+            mount.tree.write("nr_kdamonds", 1)
+            assert mount.tree.read("0/pid") == "-1"
+            mount.tree.write("0/contexts/nr_contexts", 1)
+            mount.tree.write("0/contexts/0/targets/nr_targets", 1)
+            assert "pid_target" in os.listdir(mount.kdamonds / "0/contexts/0/targets/0")
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
