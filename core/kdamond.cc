@@ -16,7 +16,7 @@ Kdamond::Kdamond(std::unique_ptr<Context> context, Clock& clock)
 Kdamond::~Kdamond() { stop(); }
 
 Result<std::unique_ptr<Kdamond>> Kdamond::start(std::unique_ptr<Context> context, Clock& clock,
-                                                std::string name) {
+                                                const std::string& name) {
   if (auto valid = context->attrs.validate(); !valid) return tl::unexpected(valid.error());
   std::unique_ptr<Kdamond> kdamond(new Kdamond(std::move(context), clock));
   auto thread = start_thread(

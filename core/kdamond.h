@@ -25,7 +25,7 @@ class Kdamond {
   // id. EINVAL when the context's attributes are not valid; EAGAIN, ENOMEM when no thread is to be
   // had. A kdamond that runs out of memory ends by itself, with a line in the log.
   static Result<std::unique_ptr<Kdamond>> start(std::unique_ptr<Context> context, Clock& clock,
-                                                std::string name);
+                                                const std::string& name);
   ~Kdamond();
   Kdamond(const Kdamond&) = delete;
   Kdamond& operator=(const Kdamond&) = delete;

@@ -99,7 +99,7 @@ void SweepGuide::sweep_piece() {
   if (target->sweeps.nr_passes > 1) keep(*target, {range.start, piece->next}, runs_);
 }
 
-void SweepGuide::keep(Target& target, AddrRange swept, std::span<const SweptRun> runs) {
+void SweepGuide::keep(Target& target, AddrRange swept, std::span<const SweptRun> runs) const {
   std::vector<SweptRun>& found = target.sweeps.found;
   for (const SweptRun& run : cover(swept, runs)) append_joined(found, run);
   const size_t max = std::max<size_t>(context_.attrs.max_nr_regions, 16);

@@ -55,7 +55,7 @@ class SweepGuide {
   [[nodiscard]] AddrRange next_cold(Target*& target);
   // Whether so many accesses in an aggregation interval are few enough to sweep for more.
   [[nodiscard]] bool few(uint32_t nr_accesses) const;
-  void keep(Target& target, AddrRange swept, std::span<const SweptRun> runs);
+  void keep(Target& target, AddrRange swept, std::span<const SweptRun> runs) const;
   static void mark(Region& region, SweptState swept);
   // What a region of `run`, a simplified one, is, given what was found `exact`.
   static SweptState state_of(const SweptRun& run, std::span<const SweptRun> exact);

@@ -31,7 +31,7 @@ uint64_t max_bytes(int advice) {
   return advice == MADV_PAGEOUT || advice == MADV_COLLAPSE ? kHugePageSize : kMax;
 }
 
-uint64_t addr_of(const iovec& piece) { return std::bit_cast<uint64_t>(piece.iov_base); }
+uint64_t addr_of(const iovec& piece) { return reinterpret_cast<uint64_t>(piece.iov_base); }
 
 // Pieces to advise, and how far that has come.
 class Progress {
