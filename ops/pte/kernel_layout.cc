@@ -14,7 +14,6 @@ namespace {
 
 constexpr uint64_t kGiB = 1ULL << 30;
 constexpr uint64_t kTiB = 1ULL << 40;
-static_assert(kPageSize == 1U << PTE_PAGE_SHIFT);
 
 // Where both are without randomisation (Documentation/arch/x86/x86_64/mm.rst).
 constexpr uint64_t kPageOffset4 = 0xffff'8880'0000'0000;
