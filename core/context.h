@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/attrs.h"
+#include "core/base/page_size.h"
 #include "core/base/random.h"
 #include "core/operations.h"
 #include "core/probes.h"
@@ -63,8 +64,8 @@ struct Context {
   std::unique_ptr<Operations> operations;
   Random random;
   MonitoringAttrs attrs;
-  uint64_t addr_unit = 1;         // bytes a unit of address stands for
-  uint64_t min_region_sz = 4096;  // in units of address
+  uint64_t addr_unit = 1;              // bytes a unit of address stands for
+  uint64_t min_region_sz = kPageSize;  // in units of address
   bool pause = false;
   uint64_t sweep_bp = 0;       // of one processor, for sweeps (core/sweep_guide.h); 0: none
   uint64_t aggr_samples = 20;  // samples an aggregation, as the user set it; tuning keeps it

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/arithmetic.h"
+#include "core/base/page_size.h"
 #include "core/feedback.h"
 
 namespace damonfs {
@@ -91,8 +92,8 @@ void Quota::set_esz(uint64_t min_region_sz, Metrics* metrics) {
   esz_ = params.goals.empty() ? kUnlimited : tune(metrics);
   if (params.ms != 0) {
     // Nothing measured yet: a page a microsecond, a start that the first window corrects.
-    const uint64_t bytes_a_ms =
-        spent_ns_ == 0 ? uint64_t{4096} * 1024 : mult_frac(total_charged_, 1'000'000, spent_ns_);
+    const uint64_t bytes_a_ms = spent_ns_ == 0 ? uint64_t{kPageSize} * 1024
+                                               : mult_frac(total_charged_, 1'000'000, spent_ns_);
     esz_ = std::min(esz_, std::max(mult_frac(bytes_a_ms, params.ms, 1), min_region_sz));
   }
   if (params.bytes != 0) esz_ = std::min(esz_, params.bytes);

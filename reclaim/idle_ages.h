@@ -21,7 +21,7 @@ namespace damonfs {
 // taken together, but for the last 64: long ago is known less exactly.
 class IdleAges {
  public:
-  static constexpr uint64_t kBlockSize = uint64_t{512} * kPageSize;
+  inline static const uint64_t kBlockSize = uint64_t{512} * kPageSize;
 
   // Takes over what a sweep at `now_ns`, which never goes back, found: ascending runs, as of
   // Sweeper::sweep(). What is in no run is forgotten. Pages that are new here, or were unknown,

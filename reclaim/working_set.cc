@@ -53,7 +53,7 @@ struct RatioSums {
 };
 
 uint64_t whole_pages(double bytes) {
-  return static_cast<uint64_t>(std::llround(bytes / kPageSize)) * kPageSize;
+  return static_cast<uint64_t>(std::llround(bytes / static_cast<double>(kPageSize))) * kPageSize;
 }
 
 }  // namespace

@@ -1,14 +1,14 @@
 #!/bin/bash
 # Installs the Debian packages that building and testing damonfs takes; those of
 # the laboratory are installed by scripts/lab/prepare. Does nothing, and needs no
-# network, where all are there. Run as root.
+# network, where all are there. Run as root. --list prints their names only.
 
 set -euo pipefail
 
 # The one list of them: to build, to run, to test, to check.
 packages=(
     build-essential cmake ninja-build ccache pkg-config
-    clang libclang-rt-dev llvm bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev
+    clang libclang-rt-dev lld llvm bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev
     libfuse3-dev fuse3 libspdlog-dev libfmt-dev libboost-dev libexpected-dev
     libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libsystemd-dev
     libgtest-dev libgmock-dev libbenchmark-dev python3 python3-pytest python3-pytest-rerunfailures python3-venv
@@ -16,6 +16,11 @@ packages=(
     redis-tools  # has the program redis-server, too, and starts no service
     clang-format clang-tidy
 )
+
+if [ "${1-}" = --list ]; then
+    printf '%s\n' "${packages[@]}"
+    exit
+fi
 
 missing=()
 for package in "${packages[@]}"; do

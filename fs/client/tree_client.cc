@@ -10,6 +10,7 @@
 #include <span>
 #include <utility>
 
+#include "core/base/page_size.h"
 #include "fs/command/deadline.h"
 #include "fs/command/failures.h"
 #include "fs/tree/values.h"
@@ -101,10 +102,11 @@ Result<TreeDirectory> TreeDirectory::directory(const std::string& name) const {
 Result<std::string> TreeDirectory::read(const std::string& name) const {
   const Fd file(::openat(fd_.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return failed("open", path_ + '/' + name);
-  std::array<char, 4096> text;  // an attribute is a page at most
+  std::string text(kPageSize, 0);  // an attribute is a page at most
   const ssize_t size = ::read(file.get(), text.data(), text.size());
   if (size < 0) return failed("read", path_ + '/' + name);
-  return std::string(without_newline({text.data(), static_cast<size_t>(size)}));
+  text.resize(static_cast<size_t>(size));
+  return std::string(without_newline(text));
 }
 
 Result<uint64_t> TreeDirectory::read_number(const std::string& name) const {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/attrs.h"
+#include "core/base/page_size.h"
 #include "fs/client/heatmap.h"
 
 namespace damonfs {
@@ -144,12 +145,12 @@ std::string wss_scheme(const WssResult& result, uint64_t age_ns, std::optional<u
         schemes:
           - action: pageout
             access_pattern:
-              sz: {{min: 4096, max: 0xffffffffffffffff}}
+              sz: {{min: {}, max: 0xffffffffffffffff}}
               nr_accesses: {{min: 0, max: 0}}
               age: {{min: {}, max: 0xffffffff}}
     state: on
 )",
-                 attrs.sample_us, attrs.aggr_us, result.pid, aggregations);
+                 attrs.sample_us, attrs.aggr_us, result.pid, uint64_t{kPageSize}, aggregations);
   return text;
 }
 

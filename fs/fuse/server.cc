@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/base/guarded.h"
+#include "core/base/page_size.h"
 
 namespace damonfs {
 
@@ -21,7 +22,6 @@ namespace {
 // wait for locks that callers of other requests hold (see Invalidator).
 constexpr double kForever = 86400;
 constexpr double kNever = 0;
-constexpr size_t kPage = 4096;
 constexpr size_t kMaxListed = 1 << 20;              // bytes of one answer
 constexpr uint32_t kParallelDirectWrites = 1 << 6;  // FOPEN_PARALLEL_DIRECT_WRITES, Linux 6.2
 
@@ -69,7 +69,7 @@ void Server::wait_idle() {
 void Server::init(fuse_conn_info& connection) {
   // More than one store takes, or the kernel would cut a long write into several and so hide that
   // it was short.
-  constexpr unsigned kMaxWritten = 16 * kPage;
+  const auto kMaxWritten = static_cast<unsigned>(16 * kPageSize);
   connection.max_write = kMaxWritten;
   connection.max_readahead = 0;
   ready_ = true;
@@ -85,8 +85,8 @@ struct stat Server::stat_of(const Node& node) const {
   st.st_gid = owner.gid;
   // Of a snapshot nobody knows before it is opened, as with files of procfs.
   const bool has_size = !node.is_directory() && node.attribute().snapshot == nullptr;
-  st.st_size = has_size ? kPage : 0;
-  st.st_blksize = kPage;
+  st.st_size = has_size ? static_cast<off_t>(kPageSize) : 0;
+  st.st_blksize = static_cast<blksize_t>(kPageSize);
   st.st_atim = owner.atime.value_or(started_);
   st.st_mtim = owner.mtime.value_or(started_);
   st.st_ctim = started_;
@@ -273,7 +273,7 @@ void Server::write(fuse_req* request, uint64_t file, const char* text, size_t si
     return;
   }
   const Node node = open != nullptr ? open->node() : stream->node();
-  stores_.store(request, node, {text, std::min(size, kPage)});
+  stores_.store(request, node, {text, std::min<size_t>(size, kPageSize)});
 }
 
 void Server::open_directory(fuse_req* request, uint64_t inode, fuse_file_info* file) {
@@ -378,8 +378,8 @@ struct Server::Operations {
   }
   static void statfs(fuse_req_t request, fuse_ino_t) {
     struct statvfs fs {};
-    fs.f_bsize = kPage;
-    fs.f_frsize = kPage;
+    fs.f_bsize = kPageSize;
+    fs.f_frsize = kPageSize;
     fs.f_namemax = 255;
     fuse_reply_statfs(request, &fs);
   }

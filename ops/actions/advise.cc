@@ -27,8 +27,8 @@ constexpr size_t kMaxRefused = 64;
 // stop it: 2 ms are wanted at most. Pages are put out one after the other, at some microseconds
 // each.
 uint64_t max_bytes(int advice) {
-  constexpr uint64_t kMax = 8 * kHugePageSize;
-  return advice == MADV_PAGEOUT || advice == MADV_COLLAPSE ? kHugePageSize : kMax;
+  const bool slow = advice == MADV_PAGEOUT || advice == MADV_COLLAPSE;
+  return slow ? kHugePageSize : std::max<uint64_t>(kHugePageSize, 4096 * kPageSize);
 }
 
 uint64_t addr_of(const iovec& piece) { return reinterpret_cast<uint64_t>(piece.iov_base); }

@@ -36,9 +36,10 @@ BackendVerdict works(std::string reason) { return {true, std::move(reason), {}};
 
 BackendVerdict judge_pte(const BackendFacts& facts, const Result<>& trial) {
   if (trial) return works("saw what a test process touched");
-  if (facts.machine != "x86_64")
-    return lacks(fmt::format("reads page tables of x86-64 only, and this is {}", facts.machine),
-                 "use the backend idle");
+  if (facts.machine != "x86_64" && facts.machine != "aarch64")
+    return lacks(
+        fmt::format("reads page tables of x86-64 and arm64 only, and this is {}", facts.machine),
+        "use the backend idle");
   if (const std::string missing = missing_for_pte(facts.capabilities); !missing.empty())
     return lacks(fmt::format("damonfs has not the capabilities it takes: {}", missing),
                  kBecomeRoot);

@@ -28,7 +28,8 @@ inline constexpr uint64_t kHugetlb = uint64_t{1} << 17;
 inline constexpr uint64_t kIdle = uint64_t{1} << 25;
 }  // namespace frame_flags
 
-inline constexpr uint64_t kHugeFrames = 512;  // of a huge page, 2 MiB
+// Of a huge page, which a table of page-table entries could map: 512 where pages have 4 KiB.
+inline const uint64_t kHugeFrames = kPageSize / sizeof(uint64_t);
 // Pages that the kernel manages as one. A value.
 struct Folio {
   uint64_t head = 0;      // number of its first frame

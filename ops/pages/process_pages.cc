@@ -42,7 +42,7 @@ constexpr uint64_t kIsHuge = 1 << 6;
 const unsigned long kPagemapScan = _IOWR('f', 16, ScanArg);
 
 // Looking at so much between two spans costs less than another system call.
-constexpr uint64_t kGap = 64 * kPageSize;
+const uint64_t kGap = 64 * kPageSize;
 // Pages whose entries are read at once.
 constexpr uint64_t kInfoChunk = 1 << 16;
 
@@ -163,7 +163,7 @@ void ProcessPages::look_up(PageState state, AddrRange span, RangeList& found) {
 // aligned like it, are mapped by one entry unless somebody changed a part of them.
 void ProcessPages::look_up_huge(AddrRange span, RangeList& found) {
   const AddrRange blocks = shrink_to(span, kHugePageSize);
-  constexpr uint64_t kPages = kHugePageSize / kPageSize;
+  const uint64_t kPages = kHugePageSize / kPageSize;
   for (uint64_t addr = blocks.start; addr < blocks.end; addr += kHugePageSize) {
     const auto pages = entries({addr, addr + kHugePageSize});
     const uint64_t first = pages.front().pfn();

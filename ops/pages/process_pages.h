@@ -14,7 +14,7 @@
 
 namespace damonfs {
 
-inline constexpr uint64_t kHugePageSize = 512 * kPageSize;
+inline const uint64_t kHugePageSize = kHugeFrames * kPageSize;
 
 // What a page of a process can be.
 enum class PageState {

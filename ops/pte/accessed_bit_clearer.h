@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/base/page_size.h"
 #include "core/base/result.h"
 #include "core/operations.h"
 #include "ops/actions/advise.h"
@@ -31,7 +32,7 @@ struct PageQuery {
 // Whether the slot of `query` maps what is meant.
 [[nodiscard]] inline bool maps(const pte_slot& slot, const PageQuery& query) {
   if ((slot.flags & PTE_MAPPED) == 0) return false;
-  const uint64_t within = (query.addr & ((uint64_t{1} << slot.leaf_shift) - 1)) >> PTE_PAGE_SHIFT;
+  const uint64_t within = (query.addr & ((uint64_t{1} << slot.leaf_shift) - 1)) / kPageSize;
   return query.frame == 0 || slot.frame + within == query.frame;
 }
 
@@ -98,6 +99,7 @@ class AccessedBitClearer {
 
   // How this kernel lays out its memory.
   [[nodiscard]] const pte_layout& layout() const { return walker_->layout(); }
+  [[nodiscard]] const pte_geometry& geometry() const { return walker_->geometry(); }
 
   [[nodiscard]] TimePoint now() const {
     return TimePoint(std::chrono::nanoseconds(clock_->now_ns()));

@@ -23,7 +23,7 @@ constexpr double kMinUnits = 64;
 constexpr double kMaxUnits = 4096;
 
 uint64_t units_of(unsigned shift, uint64_t ranges, uint64_t leaves) {
-  return shift == PTE_PAGE_SHIFT ? kUnitsOfRange * ranges + leaves : kUnitsOfHugeLeaf * leaves;
+  return shift == kPageSize.shift() ? kUnitsOfRange * ranges + leaves : kUnitsOfHugeLeaf * leaves;
 }
 
 bool advisable(const pte_slot& slot) {
@@ -47,8 +47,9 @@ void spare(LeafBlock& block, unsigned leaf) {
 // they belong. The advice spares pages that are on none; it begins with just this, for all pages
 // of the processor.
 void drain_lru_batches() {
-  alignas(kPageSize) static char page[kPageSize];
-  ::madvise(page, sizeof(page), MADV_COLD);
+  static void* const page =
+      ::mmap(nullptr, kPageSize, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ::madvise(page, kPageSize, MADV_COLD);
 }
 
 uint64_t wall_ns() {

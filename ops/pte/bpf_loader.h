@@ -11,6 +11,7 @@
 #include "core/base/result.h"
 #include "ops/procfs/paths.h"
 #include "ops/pte/kernel_types.h"
+#include "ops/pte/page_table.h"
 
 namespace damonfs {
 
@@ -45,17 +46,19 @@ class BpfLoad {
 };
 
 // Opens, relocates and loads a program. `Skeleton` is what bpftool generated for it; the caller
-// ends the result with Skeleton::destroy(). `needs` are the kernel's types that the program reads
-// without asking whether they are there. Errors are those of check_kernel_types() and
-// explain_bpf_refusal(). Takes a tenth of a second. Any thread.
+// ends the result with Skeleton::destroy(). `geometry` becomes the program's. `needs` are the
+// kernel's types that the program reads without asking whether they are there. Errors are those of
+// check_kernel_types() and explain_bpf_refusal(). Takes a tenth of a second. Any thread.
 template <class Skeleton>
-Result<Skeleton*> load_bpf(const Paths& paths, std::span<const KernelNeed> needs) {
+Result<Skeleton*> load_bpf(const Paths& paths, const pte_geometry& geometry,
+                           std::span<const KernelNeed> needs) {
   if (auto checked = check_kernel_types(paths, needs); !checked)
     return tl::unexpected(checked.error());
   const BpfLoad load(paths);
   const bpf_object_open_opts options = load.options();
   Skeleton* program = Skeleton::open(&options);
   if (program == nullptr) return tl::unexpected(load.explain(errno));
+  program->rodata->geometry = geometry;
   if (const int error = Skeleton::load(program); error != 0) {
     Skeleton::destroy(program);
     return tl::unexpected(load.explain(-error));

@@ -1,5 +1,7 @@
 #include "ops/pte/kernel_layout.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -14,13 +16,16 @@ namespace {
 
 constexpr uint64_t kGiB = 1ULL << 30;
 constexpr uint64_t kTiB = 1ULL << 40;
-static_assert(kPageSize == 1U << PTE_PAGE_SHIFT);
 
-// Where both are without randomisation (Documentation/arch/x86/x86_64/mm.rst).
+// Where both are on x86-64 without randomisation (Documentation/arch/x86/x86_64/mm.rst).
 constexpr uint64_t kPageOffset4 = 0xffff'8880'0000'0000;
 constexpr uint64_t kPageOffset5 = 0xff11'0000'0000'0000;
 constexpr uint64_t kVmemmap4 = 0xffff'ea00'0000'0000;
 constexpr uint64_t kVmemmap5 = 0xffd4'0000'0000'0000;
+
+// Bytes of a page descriptor: at most, and on arm64 with all that kernels of distributions have.
+constexpr uint64_t kMaxBytesOfDescriptor = 128;
+constexpr uint64_t kBytesOfDescriptorArm64 = 64;
 
 uint64_t round_down(uint64_t value, uint64_t unit) { return value & ~(unit - 1); }
 uint64_t round_up(uint64_t value, uint64_t unit) { return round_down(value + unit - 1, unit); }
@@ -54,9 +59,27 @@ bool has_index(const pte_probe& seen, const KnownPages& pages) {
   return seen.folio_index == pages.addr / kPageSize;
 }
 
+// Whether this process may have memory at `addr`.
+bool may_map(uint64_t addr) {
+  void* const wanted = reinterpret_cast<void*>(addr);
+  void* const got = ::mmap(wanted, kPageSize, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  if (got == MAP_FAILED) return errno == EEXIST;
+  ::munmap(got, kPageSize);
+  return got == wanted;
+}
+
+// Bits of a process's address: of those that arm64 kernels are built for, the most that the kernel
+// takes. Its highest page is in reach of all, unless something lies there.
+unsigned user_bits_arm64() {
+  for (const unsigned bits : {52U, 48U, 47U, 42U, 39U, 36U})
+    if (may_map((uint64_t{1} << bits) - 2 * kPageSize)) return bits;
+  return 0;
+}
+
 }  // namespace
 
-Result<MachineMemory> MachineMemory::parse(std::string_view zoneinfo, std::string_view cpuinfo) {
+Result<MachineMemory> MachineMemory::parse_zones(std::string_view zoneinfo) {
   MachineMemory memory;
   size_t at = 0;
   while (const auto spanned = number_after(zoneinfo, "spanned", at)) {
@@ -65,8 +88,14 @@ Result<MachineMemory> MachineMemory::parse(std::string_view zoneinfo, std::strin
     memory.ram_end = std::max(memory.ram_end, (*start + *spanned) * kPageSize);
   }
   if (memory.ram_end == 0) return fail(ENOTSUP, "zoneinfo names no zone with memory");
+  return memory;
+}
 
-  at = 0;
+Result<MachineMemory> MachineMemory::parse(std::string_view zoneinfo, std::string_view cpuinfo) {
+  auto zones = parse_zones(zoneinfo);
+  if (!zones) return zones;
+  MachineMemory memory = *zones;
+  size_t at = 0;
   const auto bits = number_after(cpuinfo, "address sizes", at);
   if (!bits || *bits < 32 || *bits > 52)
     return fail(ENOTSUP,
@@ -76,41 +105,64 @@ Result<MachineMemory> MachineMemory::parse(std::string_view zoneinfo, std::strin
   return memory;
 }
 
-Result<MachineMemory> MachineMemory::read(const Paths& paths) {
+Result<MachineMemory> MachineMemory::read(const Paths& paths, const Geometry& geometry) {
   const auto zoneinfo = read_whole(paths.proc + "/zoneinfo");
   if (!zoneinfo) return tl::unexpected(zoneinfo.error());
+  if (geometry.architecture == Architecture::arm64) {
+    auto memory = parse_zones(*zoneinfo);
+    if (!memory) return memory;
+    memory->user_bits = user_bits_arm64();
+    if (memory->user_bits == 0)
+      return fail(ENOTSUP, "the size of this kernel's address spaces is not known");
+    return memory;
+  }
   const auto cpuinfo = read_whole(paths.proc + "/cpuinfo");
   if (!cpuinfo) return tl::unexpected(cpuinfo.error());
   return parse(*zoneinfo, *cpuinfo);
 }
 
-pte_layout layout_without_bases(const MachineMemory& memory, unsigned levels) {
-  pte_layout layout{};
-  layout.phys_mask = ((1ULL << memory.physical_bits) - 1) & ~(kPageSize - 1);
+std::vector<pte_layout> layouts_without_bases(const Geometry& geometry,
+                                              const MachineMemory& memory) {
+  std::vector<pte_layout> layouts;
+  if (geometry.architecture == Architecture::arm64) {
+    layouts.push_back(geometry.layout_for(memory.user_bits, 0));
+  } else {
+    for (const unsigned bits : {memory.five_levels ? 56U : 47U, memory.five_levels ? 47U : 56U})
+      layouts.push_back(geometry.layout_for(bits, memory.physical_bits));
+  }
   // The regions for memory and descriptors have room for whole TiB at least; memory that is added
   // later is mostly below that.
-  layout.phys_end = round_up(memory.ram_end, kTiB);
-  layout.levels = levels;
-  return layout;
+  for (pte_layout& layout : layouts) layout.phys_end = round_up(memory.ram_end, kTiB);
+  return layouts;
 }
 
-std::vector<uint64_t> page_offset_guesses(const MachineMemory& memory, unsigned levels,
-                                          uint64_t some_table) {
-  std::vector<uint64_t> guesses{levels == 5 ? kPageOffset5 : kPageOffset4};
-  const uint64_t last = round_down(some_table, kGiB);
-  const uint64_t span = round_up(memory.ram_end, kGiB);
-  for (uint64_t base = last - span; base != last + kGiB; base += kGiB) guesses.push_back(base);
+std::vector<uint64_t> page_offset_guesses(const Geometry& geometry, const MachineMemory& memory,
+                                          unsigned levels, uint64_t some_table) {
+  std::vector<uint64_t> guesses;
+  if (geometry.architecture == Architecture::x86_64)
+    guesses.push_back(levels == 5 ? kPageOffset5 : kPageOffset4);
+  const uint64_t unit = geometry.base_unit;
+  const uint64_t last = round_down(some_table, unit);
+  const uint64_t span = round_up(memory.ram_end, unit);
+  for (uint64_t base = last - span; base != last + unit; base += unit) guesses.push_back(base);
   return guesses;
 }
 
-std::vector<uint64_t> vmemmap_guesses(const MachineMemory& memory, unsigned levels,
-                                      uint64_t some_page) {
-  std::vector<uint64_t> guesses{levels == 5 ? kVmemmap5 : kVmemmap4};
+std::vector<uint64_t> vmemmap_guesses(const Geometry& geometry, const MachineMemory& memory,
+                                      unsigned levels, uint64_t some_page) {
+  std::vector<uint64_t> guesses;
+  uint64_t unit = kGiB;
+  uint64_t span = round_up(memory.ram_end / kPageSize * kMaxBytesOfDescriptor, kGiB);
+  if (geometry.architecture == Architecture::x86_64) {
+    guesses.push_back(levels == 5 ? kVmemmap5 : kVmemmap4);
+  } else {
+    // The array begins where a multiple of base_unit has its descriptor at a round address.
+    unit = (geometry.base_unit >> geometry.format.shift[0]) * kBytesOfDescriptorArm64;
+    span = round_up((memory.ram_end >> geometry.format.shift[0]) * kBytesOfDescriptorArm64, unit);
+  }
   if (some_page == 0) return guesses;
-  constexpr uint64_t kMaxBytesOfDescriptor = 128;
-  const uint64_t first = round_down(some_page, kGiB);
-  const uint64_t span = round_up(memory.ram_end / kPageSize * kMaxBytesOfDescriptor, kGiB);
-  for (uint64_t base = first; base != first - span - kGiB; base -= kGiB) guesses.push_back(base);
+  const uint64_t first = round_down(some_page, unit);
+  for (uint64_t base = first; base != first - span - unit; base -= unit) guesses.push_back(base);
   return guesses;
 }
 
@@ -133,17 +185,16 @@ Result<> proven(const pte_probe& seen, const KnownPages& pages) {
   return {};
 }
 
-Result<pte_layout> find_layout(const MachineMemory& memory, const KnownPages& pages,
-                               const LayoutProbe& probe) {
+Result<pte_layout> find_layout(const Geometry& geometry, const MachineMemory& memory,
+                               const KnownPages& pages, const LayoutProbe& probe) {
   pte_probe last{};
-  for (const unsigned levels : {memory.five_levels ? 5U : 4U, memory.five_levels ? 4U : 5U}) {
-    pte_layout layout = layout_without_bases(memory, levels);
+  for (pte_layout layout : layouts_without_bases(geometry, memory)) {
     auto seen = probe(layout);
     if (!seen) return tl::unexpected(seen.error());
     if (seen->pgd == 0)
       return fail(ENOTSUP, "this kernel keeps address spaces in a way that is not understood");
 
-    for (const uint64_t guess : page_offset_guesses(memory, levels, seen->pgd)) {
+    for (const uint64_t guess : page_offset_guesses(geometry, memory, layout.levels, seen->pgd)) {
       layout.page_offset = guess;
       seen = probe(layout);
       if (!seen) return tl::unexpected(seen.error());
@@ -152,11 +203,14 @@ Result<pte_layout> find_layout(const MachineMemory& memory, const KnownPages& pa
     if (!has_content(*seen, pages)) continue;
 
     // More than one guess may hit a descriptor with the right index.
-    for (const uint64_t guess : vmemmap_guesses(memory, levels, seen->some_page)) {
+    for (const uint64_t guess : vmemmap_guesses(geometry, memory, layout.levels, seen->some_page)) {
       layout.vmemmap = guess;
       seen = probe(layout);
       if (!seen) return tl::unexpected(seen.error());
-      if (proven(*seen, pages)) return layout;
+      if (proven(*seen, pages)) {
+        layout.mapped |= geometry.no_access_bit(seen->no_access);
+        return layout;
+      }
       if (has_index(*seen, pages) || last.content == 0) last = *seen;
     }
     return tl::unexpected(proven(last, pages).error());

@@ -5,14 +5,17 @@
 namespace damonfs {
 namespace {
 
-// Bits of an entry, by the processor's manual; 8 and 9 as Linux uses them.
-constexpr unsigned kPresent = 0;
-constexpr unsigned kAccessed = 5;
-constexpr unsigned kHugeLeaf = 7;  // in tables above the lowest
-constexpr unsigned kProtNone = 8;  // mapped, but not for the processor: only if not present
-constexpr unsigned kSpecial = 9;   // no page that can be made old: the zero page, device memory
-
-bool has(uint64_t entry, unsigned bit) { return (entry >> bit & 1) != 0; }
+// Makes all of a group young of which any is: neighbours of a number that divides 64, or is a
+// multiple of it.
+void spread_in_groups(EntrySet& young, const EntrySet& grouped, unsigned group_size) {
+  for (unsigned first = grouped.next_set(0); first < EntrySet::kSize;) {
+    first &= ~(group_size - 1);
+    const unsigned end = first + group_size;
+    if (young.next_set(first) < end)
+      for (unsigned i = first; i < end; ++i) young.set(i);
+    first = grouped.next_set(end);
+  }
+}
 
 }  // namespace
 
@@ -36,38 +39,51 @@ unsigned EntrySet::next(unsigned from, uint64_t flip) const {
   }
 }
 
-LeafBlock read_leaves(std::span<const __u64, PTE_TABLE_ENTRIES> entries, uint64_t table_addr,
+LeafBlock read_leaves(const pte_geometry& geometry, const pte_layout& layout,
+                      std::span<const __u64, SWEEP_ENTRIES> entries, uint64_t table_addr,
                       unsigned first, unsigned end) {
-  LeafBlock block{.addr = table_addr, .shift = PTE_PAGE_SHIFT};
+  LeafBlock block{.addr = table_addr, .shift = geometry.shift[0]};
+  const int present = std::countr_zero(geometry.present);
+  const int no_access = 63 - std::countl_zero(layout.mapped);
+  const int accessed = std::countr_zero(geometry.accessed);
+  const int special_bit = std::countr_zero(geometry.special);
+  uint64_t any = 0;
   for (size_t w = 0; w < EntrySet::kWords; ++w) {
     uint64_t resident = 0;
     uint64_t young = 0;
     uint64_t special = 0;
     for (unsigned bit = 0; bit < 64; ++bit) {
       const uint64_t entry = entries[w * 64 + bit];
-      resident |= ((entry >> kPresent | entry >> kProtNone) & 1) << bit;
-      young |= (entry >> kAccessed & 1) << bit;
-      special |= (entry >> kSpecial & entry & 1) << bit;
+      any |= entry;
+      resident |= ((entry >> present | entry >> no_access) & 1) << bit;
+      young |= (entry >> accessed & 1) << bit;
+      special |= (entry >> special_bit & entry >> present & 1) << bit;
     }
     block.resident.word(w) = resident;
     block.young.word(w) = young & resident;
-    block.unknown.word(w) = young & resident & special;
+    block.unknown.word(w) = resident & special;
+  }
+  if ((any & geometry.group) != 0) {
+    EntrySet grouped;
+    for (unsigned i = 0; i < EntrySet::kSize; ++i)
+      if ((entries[i] & geometry.group) != 0 && block.resident.test(i)) grouped.set(i);
+    spread_in_groups(block.young, grouped, geometry.group_size);
   }
   if (first > 0) block.resident.clear_below(first);
   if (end < EntrySet::kSize) block.resident.clear_from(end);
   block.young = block.young & block.resident;
-  block.unknown = block.unknown & block.resident;
+  block.unknown = block.unknown & block.young;
   return block;
 }
 
-bool is_huge_leaf(uint64_t entry) { return has(entry, kHugeLeaf); }
-
-void add_huge_leaf(LeafBlock& block, unsigned leaf, uint64_t entry) {
+void add_huge_leaf(const pte_geometry& geometry, const pte_layout& layout, LeafBlock& block,
+                   unsigned leaf, uint64_t entry) {
+  const bool accessed = (entry & geometry.accessed) != 0;
   block.resident.set(leaf);
-  if (has(entry, kAccessed)) block.young.set(leaf);
-  // Neither bit is set while the kernel is changing the entry.
-  const bool mapped = has(entry, kPresent) || has(entry, kProtNone);
-  if (!mapped || (block.shift > PTE_PMD_SHIFT && has(entry, kAccessed))) block.unknown.set(leaf);
+  if (accessed) block.young.set(leaf);
+  // It is not mapped while the kernel is changing the entry.
+  const bool mapped = (entry & layout.mapped) != 0;
+  if (!mapped || (block.shift > geometry.shift[1] && accessed)) block.unknown.set(leaf);
 }
 
 void append_runs(const LeafBlock& block, std::vector<SweptRun>& runs) {

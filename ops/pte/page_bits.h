@@ -12,7 +12,7 @@
 
 namespace damonfs {
 
-// A bit for each entry of a page table. A value.
+// A bit for each entry of a page table, or of a part of a larger one. A value.
 class EntrySet {
  public:
   [[nodiscard]] bool test(unsigned i) const { return (words_[i / 64] >> i % 64 & 1) != 0; }
@@ -45,7 +45,7 @@ class EntrySet {
   }
   friend bool operator==(const EntrySet&, const EntrySet&) = default;
 
-  static constexpr unsigned kSize = PTE_TABLE_ENTRIES;
+  static constexpr unsigned kSize = SWEEP_ENTRIES;
   static constexpr size_t kWords = kSize / 64;
 
  private:
@@ -60,7 +60,8 @@ class EntrySet {
   std::array<uint64_t, kWords> words_{};
 };
 
-// Neighbouring leaves of one size, at most those of one table, and what is known of each. A value.
+// Neighbouring leaves of one size, at most those of one part of a table, and what is known of each.
+// A value.
 struct LeafBlock {
   uint64_t addr = 0;   // virtual, of the leaf of bit 0
   unsigned shift = 0;  // log2 of the bytes of a leaf
@@ -75,14 +76,15 @@ struct LeafBlock {
   }
 };
 
-// Reads the entries [first, end) of a lowest table.
-LeafBlock read_leaves(std::span<const __u64, PTE_TABLE_ENTRIES> entries, uint64_t table_addr,
+// Reads the entries [first, end) of a part of a lowest table.
+LeafBlock read_leaves(const pte_geometry& geometry, const pte_layout& layout,
+                      std::span<const __u64, SWEEP_ENTRIES> entries, uint64_t table_addr,
                       unsigned first, unsigned end);
 
-// Whether an entry of a table above the lowest maps memory itself.
-bool is_huge_leaf(uint64_t entry);
-// Puts such an entry into `block`, as leaf number `leaf`.
-void add_huge_leaf(LeafBlock& block, unsigned leaf, uint64_t entry);
+// Puts an entry of a table above the lowest, which maps memory itself (pte_is_huge()), into `block`
+// as leaf number `leaf`.
+void add_huge_leaf(const pte_geometry& geometry, const pte_layout& layout, LeafBlock& block,
+                   unsigned leaf, uint64_t entry);
 
 // Appends what `block` says to `runs`, as of Sweeper::sweep().
 void append_runs(const LeafBlock& block, std::vector<SweptRun>& runs);

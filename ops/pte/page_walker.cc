@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -14,12 +13,12 @@
 #include <mutex>
 #include <optional>
 #include <random>
-#include <string_view>
 #include <vector>
 
 #include "core/base/fd.h"
 #include "core/base/page_size.h"
 #include "ops/pte/bpf_loader.h"
+#include "ops/pte/geometry.h"
 #include "ops/pte/kernel_layout.h"
 #include "pte_walk.skel.h"
 
@@ -71,6 +70,7 @@ class Mapping {
   [[nodiscard]] bool valid() const { return memory_ != MAP_FAILED; }
   [[nodiscard]] uint64_t addr() const { return reinterpret_cast<uint64_t>(memory_); }
   void fill(uint64_t content) const { std::memcpy(memory_, &content, sizeof(content)); }
+  void bar() const { ::mprotect(memory_, kPageSize, PROT_NONE); }
 
  private:
   explicit Mapping(void* memory) : memory_(memory) {
@@ -82,8 +82,8 @@ class Mapping {
   void* memory_;
 };
 
-// Two pages of this process: one with a content that occurs nowhere else, and one that is mapped
-// twice. They are there until this ends.
+// Pages of this process: one with a content that occurs nowhere else, one that is mapped twice, and
+// one that may not be accessed. They are there until this ends.
 class OwnPages {
  public:
   OwnPages() {
@@ -93,11 +93,13 @@ class OwnPages {
     single_.fill(content);
     twin_.fill(content);
     other_twin_.fill(content);
-    known_ = {single_.addr(), content, twin_.addr()};
+    barred_.fill(content + 1);
+    barred_.bar();
+    known_ = {single_.addr(), content, twin_.addr(), barred_.addr()};
   }
 
   [[nodiscard]] bool valid() const {
-    return single_.valid() && twin_.valid() && other_twin_.valid();
+    return single_.valid() && twin_.valid() && other_twin_.valid() && barred_.valid();
   }
   [[nodiscard]] const KnownPages& known() const { return known_; }
 
@@ -105,6 +107,7 @@ class OwnPages {
   Mapping single_ = Mapping::make(MAP_PRIVATE);
   Mapping twin_ = Mapping::make(MAP_SHARED);
   Mapping other_twin_ = Mapping::twin_of(twin_);
+  Mapping barred_ = Mapping::make(MAP_PRIVATE);
   KnownPages known_;
 };
 
@@ -126,22 +129,21 @@ PageWalker::PageWalker(Program program) : program_(std::move(program)) {}
 PageWalker::~PageWalker() = default;
 
 Result<std::unique_ptr<PageWalker>> PageWalker::load(const Paths& paths) {
-  utsname system{};
-  if (::uname(&system) != 0 || std::string_view(system.machine) != "x86_64")
-    return fail(ENOTSUP, "page tables are understood on x86-64 only, not on {}", system.machine);
+  const auto geometry = Geometry::of_kernel();
+  if (!geometry) return tl::unexpected(geometry.error());
   // What is said below another path need not be so of the next kernel that is read there.
   const bool remember = paths.sys == Paths().sys;
   Program program(remember ? spare_program.exchange(nullptr) : nullptr, {remember});
   if (!program) {
-    auto loaded = load_bpf<pte_walk>(paths, needs());
+    auto loaded = load_bpf<pte_walk>(paths, geometry->format, needs());
     if (!loaded) return tl::unexpected(loaded.error());
     program.reset(*loaded);
   }
   std::unique_ptr<PageWalker> walker(new PageWalker(std::move(program)));
   // A page may be moved by the kernel just when it is looked up.
-  auto settled = walker->settle_layout(paths, remember);
+  auto settled = walker->settle_layout(*geometry, paths, remember);
   for (int tries = 1; !settled && settled.error().code == ENOTSUP && tries < kTries; ++tries)
-    settled = walker->settle_layout(paths, remember);
+    settled = walker->settle_layout(*geometry, paths, remember);
   if (!settled) return tl::unexpected(settled.error());
   return walker;
 }
@@ -149,6 +151,8 @@ Result<std::unique_ptr<PageWalker>> PageWalker::load(const Paths& paths) {
 std::span<pte_slot> PageWalker::slots() const { return program_->bss->shared.slots; }
 
 const pte_layout& PageWalker::layout() const { return program_->bss->shared.layout; }
+
+const pte_geometry& PageWalker::geometry() const { return program_->rodata->geometry; }
 
 Result<> PageWalker::walk(size_t count, bool want_ageing) {
   pte_args args{};
@@ -173,7 +177,7 @@ Result<pte_probe> PageWalker::probe(const pte_layout& layout) {
   return shared.probe;
 }
 
-Result<> PageWalker::settle_layout(const Paths& paths, bool remember) {
+Result<> PageWalker::settle_layout(const Geometry& geometry, const Paths& paths, bool remember) {
   const OwnPages pages;
   if (!pages.valid()) return fail(ENOMEM, "no memory for pages to try the page walk on");
   const Fd self(::open((paths.proc + "/self/environ").c_str(), O_RDONLY | O_CLOEXEC));
@@ -181,12 +185,13 @@ Result<> PageWalker::settle_layout(const Paths& paths, bool remember) {
   slots()[0].addr = pages.known().addr;
   slots()[0].fd = self.get();
   slots()[1].addr = pages.known().twin_addr;
+  slots()[2].addr = pages.known().no_access_addr;
 
   const std::lock_guard lock(layout_mutex);
   if (!remember || !known_layout) {
-    const auto memory = MachineMemory::read(paths);
+    const auto memory = MachineMemory::read(paths, geometry);
     if (!memory) return tl::unexpected(memory.error());
-    const auto found = find_layout(*memory, pages.known(),
+    const auto found = find_layout(geometry, *memory, pages.known(),
                                    [this](const pte_layout& layout) { return probe(layout); });
     if (!found) return tl::unexpected(found.error());
     if (remember) known_layout = *found;

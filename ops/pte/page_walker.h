@@ -14,6 +14,8 @@ struct pte_walk;
 
 namespace damonfs {
 
+struct Geometry;
+
 // A walker of page tables, with a program and a map of its own in the kernel. Owned by one
 // PteBackend and used on one thread; any number may exist at the same time. Invariant: the kernel's
 // memory layout was proven, on pages of this process, before the first walk.
@@ -21,10 +23,10 @@ class PageWalker {
  public:
   // Finds the layout (once a process; it is remembered) and loads the program, which takes the
   // kernel a tenth of a second: so that of the last walker that went is kept for the next. With
-  // another `paths.sys` than the kernel's own, nothing is kept or remembered. ENOTSUP: not an
-  // x86-64 kernel that it understands, the message says what is missing or reads wrongly; ENOENT:
-  // the kernel has no BTF; ENOSYS: it is too old; EPERM: not allowed or locked down; else what the
-  // kernel said.
+  // another `paths.sys` than the kernel's own, nothing is kept or remembered. ENOTSUP: not a kernel
+  // of x86-64 or arm64 that it understands, the message says what is missing or reads wrongly;
+  // ENOENT: the kernel has no BTF; ENOSYS: it is too old; EPERM: not allowed or locked down; else
+  // what the kernel said.
   static Result<std::unique_ptr<PageWalker>> load(const Paths& paths);
   ~PageWalker();
   PageWalker(const PageWalker&) = delete;
@@ -36,6 +38,8 @@ class PageWalker {
 
   // The layout that was found.
   [[nodiscard]] const pte_layout& layout() const;
+  // The format of page tables here.
+  [[nodiscard]] const pte_geometry& geometry() const;
 
   // Looks at the first `count` slots. `fd`s are descriptors of the calling thread that hold an
   // address space (AddressSpace); with -1 a slot comes back as PTE_DEAD. With `want_ageing`, young
@@ -50,7 +54,7 @@ class PageWalker {
   using Program = std::unique_ptr<pte_walk, PutAside>;
 
   explicit PageWalker(Program program);
-  Result<> settle_layout(const Paths& paths, bool remember);
+  Result<> settle_layout(const Geometry& geometry, const Paths& paths, bool remember);
   Result<pte_probe> probe(const pte_layout& layout);
 
   Program program_;

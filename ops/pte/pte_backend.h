@@ -29,9 +29,10 @@ namespace damonfs {
 // of sampling intervals after they happened. Otherwise it is not accessed.
 class PteBackend final : public VaddrBackend, public YoungTest {
  public:
-  // ENOTSUP (not x86-64, or a kernel that is not understood), ENOENT (no BTF), EPERM (CAP_BPF,
-  // CAP_PERFMON or CAP_SYS_NICE is missing, lockdown), else what the kernel said. Takes about
-  // 50 ms. `clock`: as of AccessedBitClearer::create(); the machine's own where none is given.
+  // ENOTSUP (not x86-64 or arm64, or a kernel that is not understood), ENOENT (no BTF), EPERM
+  // (CAP_BPF, CAP_PERFMON or CAP_SYS_NICE is missing, lockdown), else what the kernel said. Takes
+  // about 50 ms. `clock`: as of AccessedBitClearer::create(); the machine's own where none is
+  // given.
   static Result<std::unique_ptr<PteBackend>> create(const Paths& paths);
   static Result<std::unique_ptr<PteBackend>> create(const Paths& paths, const Clock& clock);
 

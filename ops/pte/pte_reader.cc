@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/base/page_size.h"
 #include "ops/base/steady_clock.h"
 #include "ops/pte/accessed_bit_clearer.h"
 
@@ -22,7 +23,7 @@ class Walk {
       const uint64_t size = uint64_t{1} << slot.leaf_shift;
       entries[i] = {.mapped = true,
                     .young = (slot.flags & PTE_YOUNG) != 0,
-                    .frame = slot.frame + ((slot.addr & (size - 1)) >> PTE_PAGE_SHIFT),
+                    .frame = slot.frame + (slot.addr & (size - 1)) / kPageSize,
                     .size = size};
     });
   }

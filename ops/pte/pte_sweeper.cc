@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "core/base/arithmetic.h"
+#include "core/base/page_size.h"
 #include "core/target.h"
 #include "ops/base/thread_time.h"
+#include "ops/pages/process_pages.h"
 
 namespace damonfs {
 namespace {
@@ -14,59 +17,72 @@ constexpr uint64_t kMaxUnits = 8192;
 constexpr uint32_t kMinTables = 8;
 
 constexpr unsigned index_at(uint64_t addr, unsigned shift) {
-  return static_cast<unsigned>(addr >> shift & (PTE_TABLE_ENTRIES - 1));
+  return static_cast<unsigned>(addr >> shift & (SWEEP_ENTRIES - 1));
 }
 
-// Takes a middle table apart, whose lowest tables follow it in `copied`.
+// What a block of pages covers, and where that with the page at `addr` begins.
+const uint64_t kBlockSize = SWEEP_ENTRIES * kPageSize;
+uint64_t block_of(uint64_t addr) { return align_down(addr, kBlockSize); }
+
+// Takes a part of a middle table apart. Those of its lowest tables follow it in `copied`.
 class Directory {
  public:
   Directory(const CopiedTables& copied, AddrRange range, std::vector<LeafBlock>& blocks)
-      : copied_(copied), range_(range), blocks_(blocks) {}
+      : copied_(copied),
+        range_(range),
+        blocks_(blocks),
+        page_shift_(copied.geometry->shift[0]),
+        huge_shift_(copied.geometry->shift[1]) {}
 
   // The table at `number`; returns the number of the first table that is no part of it.
   size_t take(size_t number) {
     const sweep_table& table = copied_.tables[number];
     const __u64* entries = copied_.entries[number];
-    const uint64_t end = std::min<uint64_t>(table.addr + (1ULL << SWEEP_GIGANTIC), range_.end);
-    uint64_t addr = std::max<uint64_t>(table.addr, range_.start) >> PTE_PMD_SHIFT << PTE_PMD_SHIFT;
+    const uint64_t end =
+        std::min<uint64_t>(table.addr + (uint64_t{SWEEP_ENTRIES} << huge_shift_), range_.end);
+    uint64_t addr = std::max<uint64_t>(table.addr, range_.start) >> huge_shift_ << huge_shift_;
     ++number;
     bool joins = false;
-    for (; addr < end; addr += 1ULL << PTE_PMD_SHIFT) {
-      const uint64_t entry = entries[index_at(addr, PTE_PMD_SHIFT)];
-      if (is_huge_leaf(entry) && addr >= range_.start) {
+    for (; addr < end; addr += uint64_t{1} << huge_shift_) {
+      const uint64_t entry = entries[index_at(addr, huge_shift_)];
+      if (pte_is_huge(copied_.geometry, copied_.layout, entry) && addr >= range_.start) {
         add_huge(addr, entry, joins);
         joins = true;
         continue;
       }
       joins = false;
-      if (number == copied_.tables.size() || copied_.tables[number].addr != addr ||
-          copied_.tables[number].shift != SWEEP_PAGES)
-        continue;
-      add_table(number++);
+      const uint64_t next = addr + (uint64_t{1} << huge_shift_);
+      while (number < copied_.tables.size() && copied_.tables[number].addr >= addr &&
+             copied_.tables[number].addr < next && copied_.tables[number].shift == page_shift_)
+        add_table(number++);
     }
     return number;
   }
 
  private:
   void add_huge(uint64_t addr, uint64_t entry, bool joins) {
-    if (!joins) blocks_.push_back({.addr = addr, .shift = PTE_PMD_SHIFT});
+    if (!joins) blocks_.push_back({.addr = addr, .shift = huge_shift_});
     LeafBlock& block = blocks_.back();
-    add_huge_leaf(block, static_cast<unsigned>((addr - block.addr) >> PTE_PMD_SHIFT), entry);
+    add_huge_leaf(*copied_.geometry, *copied_.layout, block,
+                  static_cast<unsigned>((addr - block.addr) >> huge_shift_), entry);
   }
   void add_table(size_t number) {
     const uint64_t addr = copied_.tables[number].addr;
-    const uint64_t end = addr + (1ULL << PTE_PMD_SHIFT);
-    const unsigned first = range_.start > addr ? index_at(range_.start, PTE_PAGE_SHIFT) : 0;
-    const unsigned last = range_.end < end ? index_at(range_.end, PTE_PAGE_SHIFT) : EntrySet::kSize;
-    LeafBlock block = read_leaves(
-        std::span<const __u64, PTE_TABLE_ENTRIES>(copied_.entries[number], PTE_TABLE_ENTRIES), addr,
-        first, last);
+    const uint64_t end = addr + (uint64_t{SWEEP_ENTRIES} << page_shift_);
+    const unsigned first = range_.start > addr ? index_at(range_.start, page_shift_) : 0;
+    const unsigned last = range_.end < end ? index_at(range_.end, page_shift_) : EntrySet::kSize;
+    LeafBlock block =
+        read_leaves(*copied_.geometry, *copied_.layout,
+                    std::span<const __u64, SWEEP_ENTRIES>(copied_.entries[number], SWEEP_ENTRIES),
+                    addr, first, last);
     if (block.resident.any()) blocks_.push_back(block);
   }
 
   const CopiedTables& copied_;
   AddrRange range_;
   std::vector<LeafBlock>& blocks_;
+  unsigned page_shift_;
+  unsigned huge_shift_;
 };
 
 uint64_t end_of(const LeafBlock& block) {
@@ -84,24 +100,24 @@ uint64_t take_blocks(const CopiedTables& copied, AddrRange range, std::vector<Le
   const AddrRange looked_at{range.start, copied.next};
   for (size_t i = 0; i < copied.tables.size();) {
     const sweep_table& table = copied.tables[i];
-    if (table.shift == SWEEP_DIRECTORY) {
+    if (table.shift == copied.geometry->shift[1]) {
       i = Directory(copied, looked_at, blocks).take(i);
       continue;
     }
-    if (table.shift == SWEEP_GIGANTIC && table.addr >= range.start) {
-      blocks.push_back({.addr = table.addr, .shift = SWEEP_GIGANTIC});
-      add_huge_leaf(blocks.back(), 0, copied.entries[i][0]);
+    if (table.shift > copied.geometry->shift[1] && table.addr >= range.start) {
+      blocks.push_back({.addr = table.addr, .shift = table.shift});
+      add_huge_leaf(*copied.geometry, *copied.layout, blocks.back(), 0, copied.entries[i][0]);
     }
     ++i;
   }
   if (blocks.empty()) return copied.next;
-  const bool huge = blocks.back().shift != PTE_PAGE_SHIFT;
+  const bool huge = blocks.back().shift != copied.geometry->shift[0];
   return huge ? std::max(copied.next, end_of(blocks.back())) : copied.next;
 }
 
 Result<> PteSweeper::load() {
   if (reader_) return {};
-  auto reader = TableReader::load(clearer_->layout());
+  auto reader = TableReader::load(clearer_->geometry(), clearer_->layout());
   if (!reader) return tl::unexpected(reader.error());
   reader_ = std::move(*reader);
   return {};
@@ -150,13 +166,13 @@ void PteSweeper::remember_stuck(Swept& swept, std::span<const LeafBlock> blocks)
 void PteSweeper::note_accessed(const Process& process, uint64_t addr) {
   const auto known = swept_.find(&process);
   if (known == swept_.end()) return;
-  known->second.sampled[addr >> PTE_PMD_SHIFT << PTE_PMD_SHIFT].set(index_at(addr, PTE_PAGE_SHIFT));
+  known->second.sampled[block_of(addr)].set(index_at(addr, kPageSize.shift()));
 }
 
 void PteSweeper::recall_sampled(Swept& swept, std::span<LeafBlock> blocks) {
   if (swept.sampled.empty()) return;
   for (LeafBlock& block : blocks) {
-    if (block.shift == PTE_PAGE_SHIFT) {
+    if (block.shift == kPageSize.shift()) {
       const auto known = swept.sampled.find(block.addr);
       if (known == swept.sampled.end()) continue;
       const EntrySet seen = known->second & block.resident;
@@ -167,7 +183,9 @@ void PteSweeper::recall_sampled(Swept& swept, std::span<LeafBlock> blocks) {
     }
     for (unsigned leaf = block.resident.next_set(0); leaf < EntrySet::kSize;
          leaf = block.resident.next_set(leaf + 1)) {
-      if (swept.sampled.erase(block.addr_of(leaf)) != 0) block.young.set(leaf);
+      const uint64_t end = std::min(block.addr_of(leaf + 1), block.addr_of(leaf) + kHugePageSize);
+      for (uint64_t addr = block.addr_of(leaf); addr < end; addr += kBlockSize)
+        if (swept.sampled.erase(addr) != 0) block.young.set(leaf);
     }
   }
 }

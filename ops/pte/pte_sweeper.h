@@ -17,8 +17,8 @@ namespace damonfs {
 
 // Sweeps the address spaces of processes: copies their page tables as a whole (TableReader) and
 // makes old what is young (BlockAger). Owned by one PteBackend and used on its thread. Memory: 1
-// MiB for copies, and 64 bytes for each 2 MiB of pages that are unknown, or that samples found
-// accessed.
+// MiB for copies, and 64 bytes for each 512 pages of which any is unknown, or was found accessed
+// by a sample.
 //
 // Reading takes no lock of the process. A table that goes away while it is copied is noticed. A
 // page that is accessed after its table was copied and before it is made old counts as accessed
@@ -49,7 +49,7 @@ class PteSweeper final : public Sweeper {
   struct Swept {
     std::weak_ptr<const Process> process;
     std::unordered_map<uint64_t, Stuck> stuck;  // by address of the block
-    // Pages that samples found accessed since the last sweep, by address / 2 MiB * 2 MiB.
+    // Pages that samples found accessed since the last sweep, by the address of the block.
     std::unordered_map<uint64_t, EntrySet> sampled;
   };
 

@@ -5,12 +5,9 @@
  */
 #pragma once
 
-#include <linux/types.h>
+#include "ops/pte/page_table.h"
 
-#define PTE_MAX_SLOTS 4096    /* addresses a run looks at */
-#define PTE_TABLE_ENTRIES 512 /* entries of a page-table page */
-#define PTE_PAGE_SHIFT 12
-#define PTE_PMD_SHIFT 21
+#define PTE_MAX_SLOTS 4096 /* addresses a run looks at */
 
 /* pte_slot.flags */
 #define PTE_DEAD 1   /* the address space has gone, or the descriptor holds none */
@@ -33,31 +30,22 @@ struct pte_slot {
   __u8 leaf_shift; /* out: log2 of the bytes that the entry maps */
   __u8 ageing;     /* out: PTE_AGE_* */
   __u8 reserved;
-  __u16 before; /* out: pages of the extent below the one that holds addr (4 KiB each) */
-  __u16 pages;  /* out: 4 KiB pages of the extent that is to be advised as one; 0: the leaf */
+  __u16 before; /* out: pages of the extent below the one that holds addr */
+  __u16 pages;  /* out: pages of the extent that is to be advised as one; 0: the leaf */
   __u32 reserved2;
   __u64 frame; /* out, where it is mapped: number of the first page frame of the leaf */
 };
 
-/* How this kernel lays out its memory; the same until the next boot. */
-struct pte_layout {
-  __u64 page_offset; /* kernel address at which physical memory is mapped */
-  __u64 phys_mask;   /* bits of an entry that are a physical address */
-  __u64 phys_end;    /* no page table and no page descriptor lies beyond; bytes */
-  __u64 vmemmap;     /* kernel address of the array of page descriptors; 0: not known */
-  __u32 levels;      /* of the page table: 4 or 5 */
-  __u32 reserved;
-};
-
 /* What a run of `probe_page` tells, to check a layout by: of the pages at slots[0].addr and
- * slots[1].addr, which the kernel maps once and twice, and of a page that is the tail of a folio.
- */
+ * slots[1].addr, which the kernel maps once and twice, of the one at slots[2].addr, which may not
+ * be accessed, and of a page that is the tail of a folio. */
 struct pte_probe {
   __u64 pgd;           /* kernel address of the top page table; 0: no address space */
   __u64 some_page;     /* kernel address of some page descriptor; 0: none found */
   __u64 content;       /* the eight bytes at slots[0].addr, read through page_offset */
   __u64 folio_index;   /* its descriptor's idea of the address, in pages */
   __u64 tail;          /* kernel address of a tail page's descriptor; 0: none found */
+  __u64 no_access;     /* the entry at slots[2].addr */
   __u64 head;          /* that of its folio's first page, as the tail says; 0: not understood */
   __u32 head_is_head;  /* whether the latter says so of itself */
   __s32 mappings;      /* of the page at slots[0].addr */
@@ -74,6 +62,6 @@ struct pte_args {
 struct pte_shared {
   struct pte_layout layout;
   struct pte_probe probe;
-  __u64 scratch[PTE_TABLE_ENTRIES];
+  __u64 scratch[PTE_MAX_ENTRIES];
   struct pte_slot slots[PTE_MAX_SLOTS];
 };

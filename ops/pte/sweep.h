@@ -5,22 +5,21 @@
  */
 #pragma once
 
-#include "ops/pte/pte_walk.h"
+#include "ops/pte/page_table.h"
 
-#define SWEEP_MAX_TABLES 256  /* page-table pages a run copies; a power of two */
+/* Tables are copied in parts of so many entries: all of a table where pages have 4 KiB. */
+#define SWEEP_ENTRIES 512
+#define SWEEP_ENTRIES_SHIFT 9
+#define SWEEP_MAX_TABLES 256  /* parts a run copies; a power of two */
 #define SWEEP_MAX_STEPS 32768 /* entries of upper tables a run looks at */
 
-/* sweep_table.shift: what one entry of a copied table covers, as log2 of bytes */
-#define SWEEP_PAGES PTE_PAGE_SHIFT /* a lowest table: entries for pages of 4 KiB */
-#define SWEEP_DIRECTORY                                                              \
-  PTE_PMD_SHIFT           /* a middle table; its huge leaves are its user's business \
-                           */
-#define SWEEP_GIGANTIC 30 /* one entry only, entries[0]: a leaf of 1 GiB */
-
-/* One copied table. Those of the lowest level follow the middle table that leads to them. */
+/* One copied part of a table. Those of lowest tables follow that of the middle table that leads to
+ * them. */
 struct sweep_table {
   __u64 addr;  /* virtual address that its first entry is for */
-  __u32 shift; /* SWEEP_* */
+  __u32 shift; /* log2 of the bytes that an entry covers: geometry.shift[0], a lowest table; [1], a
+                  middle one, whose huge leaves are its user's business; more: one entry only,
+                  entries[0], a leaf of that size */
   __u32 reserved;
 };
 
@@ -40,5 +39,5 @@ struct sweep_shared {
   __u32 changed;   /* out: the table at `next` went while it was copied: it is worth another run */
   __u32 reserved;
   struct sweep_table tables[SWEEP_MAX_TABLES];
-  __u64 entries[SWEEP_MAX_TABLES][PTE_TABLE_ENTRIES];
+  __u64 entries[SWEEP_MAX_TABLES][SWEEP_ENTRIES];
 };

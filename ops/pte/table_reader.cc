@@ -6,13 +6,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/base/page_size.h"
 #include "ops/pte/bpf_loader.h"
 #include "sweep.skel.h"
 
 namespace damonfs {
 namespace {
 
-constexpr uint64_t kTableSpan = 1ULL << PTE_PMD_SHIFT;
+const uint64_t kTableSpan = SWEEP_ENTRIES * kPageSize;
 constexpr int kMaxTries = 4;  // at a table that changes while it is copied
 
 }  // namespace
@@ -21,9 +22,10 @@ void TableReader::Destroy::operator()(sweep* program) const { sweep__destroy(pro
 
 TableReader::~TableReader() = default;
 
-Result<std::unique_ptr<TableReader>> TableReader::load(const pte_layout& layout) {
+Result<std::unique_ptr<TableReader>> TableReader::load(const pte_geometry& geometry,
+                                                       const pte_layout& layout) {
   // The types that it reads are among those that PageWalker, which found the layout, has checked.
-  const auto program = load_bpf<sweep>(Paths(), {});
+  const auto program = load_bpf<sweep>(Paths(), geometry, {});
   if (!program) return tl::unexpected(program.error());
   (*program)->bss->shared.layout = layout;
   return std::unique_ptr<TableReader>(new TableReader(*program));
@@ -53,6 +55,8 @@ Result<CopiedTables> TableReader::read(int fd, AddrRange range, uint32_t max_tab
   CopiedTables copied;
   copied.tables = std::span(shared.tables).first(shared.nr_tables);
   copied.entries = shared.entries;
+  copied.geometry = &program_->rodata->geometry;
+  copied.layout = &shared.layout;
   copied.next = shared.next;
   copied.dead = shared.dead != 0;
   if (!copied.dead && copied.next <= range.start) {

@@ -15,6 +15,8 @@
 namespace damonfs {
 namespace {
 
+std::string page_size_word() { return fmt::format("{}K", uint64_t{kPageSize} / 1024); }
+
 constexpr uint64_t kLongestNs = uint64_t{1} << 62;
 
 // Reads a file line by line. Each function on a keyword gets the words of its line behind it.
@@ -151,17 +153,17 @@ Result<void> PatternReader::read_map(Words words) {
   PatternMapping added{.name = std::string(words[0]), .range = {}, .file = file};
   const Result<uint64_t> start = parse_size(words[1]);
   const Result<uint64_t> size = parse_size(words[2]);
-  const Result<uint64_t> leaf = words.size() == 5 ? parse_size(words[4]) : kPageSize;
+  const Result<uint64_t> leaf = words.size() == 5 ? parse_size(words[4]) : uint64_t{kPageSize};
   for (const auto* number : {&start, &size, &leaf}) {
     if (!*number) return tl::unexpected(number->error());
   }
   added.leaf_sz = *leaf;
   if (*leaf < kPageSize || (*leaf & (*leaf - 1)) != 0) {
-    return fail(EINVAL, "a leaf's size must be a power of two and at least 4K");
+    return fail(EINVAL, "a leaf's size must be a power of two and at least {}", page_size_word());
   }
   if (*size == 0 || *start % *leaf != 0 || *size % *leaf != 0) {
     return fail(EINVAL, "start and size must be multiples of {} and the size not 0",
-                words.size() == 5 ? words[4] : "4K");
+                words.size() == 5 ? std::string(words[4]) : page_size_word());
   }
   if (*size > INT64_MAX || *start > INT64_MAX - *size) {
     return fail(EINVAL, "the mapping leaves the lower half of the address space");
@@ -226,7 +228,8 @@ Result<void> PatternReader::read_access(const Words& words) {
     const Result<uint64_t> size = parse_size(words[2]);
     if (!size) return tl::unexpected(size.error());
     if (*offset % kPageSize != 0 || *size % kPageSize != 0 || *size == 0) {
-      return fail(EINVAL, "offset and size must be multiples of 4K and the size not 0");
+      return fail(EINVAL, "offset and size must be multiples of {} and the size not 0",
+                  page_size_word());
     }
     if (*offset > range.size() || *size > range.size() - *offset) {
       return fail(EINVAL, "the part leaves mapping {}", words[0]);

@@ -30,6 +30,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/page_size.h"
 #include "core/base/result.h"
 #include "core/region.h"
 
@@ -52,8 +53,8 @@ struct PatternAccess {
 struct PatternMapping {
   std::string name;
   AddrRange range;
-  uint64_t leaf_sz = 4096;  // power of two
-  bool file = false;        // of a file; else anonymous
+  uint64_t leaf_sz = kPageSize;  // power of two
+  bool file = false;             // of a file; else anonymous
 };
 
 struct PatternPhase {

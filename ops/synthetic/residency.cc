@@ -31,7 +31,7 @@ bool alike(const Residency::Piece& left, const Residency::Piece& right, double t
 }  // namespace
 
 uint64_t whole_pages(double bytes) {
-  return static_cast<uint64_t>(std::llround(bytes / kPageSize)) * kPageSize;
+  return static_cast<uint64_t>(std::llround(bytes / static_cast<double>(kPageSize))) * kPageSize;
 }
 
 uint64_t Residency::Piece::page_size() const {

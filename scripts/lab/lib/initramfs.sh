@@ -11,6 +11,7 @@ make_initramfs() {
     step "initramfs for $version"
     need_tool modprobe kmod
     need_tool xz xz-utils
+    need_tool cpio cpio
     mkdir -p "$root"/{bin,modules,proc,sys,dev,host,tmpfs,root} "$work/base/lib/modules"
     unpack_package busybox-static "$work/busybox"
     cp "$work"/busybox/bin/busybox "$root/bin/busybox" 2>/dev/null ||
@@ -34,6 +35,6 @@ make_initramfs() {
         echo "$name" >>"$root/modules/order"
     done
     touch "$root/modules/order"
-    (cd "$root" && find . | "$root/bin/busybox" cpio -o -H newc 2>/dev/null) >"$work/initrd"
+    (cd "$root" && find . | cpio -o -H newc 2>/dev/null) >"$work/initrd"
     mv "$work/initrd" "$file"
 }

@@ -6,10 +6,11 @@
 # archive_options has apt's options for it.
 archive='' archive_options=()
 
-# use_archive SUITE: from now on; '' means this machine's sources. Those are not
+# use_archive SUITE[/ARCHITECTURE]: from now on; '' means this machine's sources. Those are not
 # changed: the suite has a source list and package lists in the cache.
 use_archive() {
-    local own=$cache/apt.$1 mirror
+    local own=$cache/apt.${1/\//.} suite=${1%/*} architecture=amd64 mirror
+    [[ $1 != */* ]] || architecture=${1#*/}
     archive=$1 archive_options=()
     [ -n "$1" ] || return 0
     if [ ! -e "$own/archive.sources" ]; then
@@ -17,13 +18,14 @@ use_archive() {
             sed -n 's/^Debian Debian //p' | head -n 1)
         [ -n "$mirror" ] || die "no source of Debian's packages is set up on this machine"
         mkdir -p "$own/lists/partial" "$own/archives/partial"
-        printf '%s\n' "Types: deb" "URIs: $mirror" "Suites: $1" "Components: main" "Architectures: amd64" \
+        printf '%s\n' "Types: deb" "URIs: $mirror" "Suites: $suite" "Components: main" "Architectures: $architecture" \
             "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg" >"$own/new.sources"
         mv "$own/new.sources" "$own/archive.sources"
     fi
     archive_options=(-o "Dir::Etc::SourceList=$own/archive.sources" -o Dir::Etc::SourceParts=-
         -o "Dir::State::Lists=$own/lists" -o "Dir::Cache=$own" -o Dir::State::Status=/dev/null
-        -o Acquire::Languages=none)
+        -o Acquire::Languages=none
+        -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture")
 }
 
 apt() {

@@ -96,7 +96,9 @@ TEST(FeaturesTest, PteNamesWhatTheKernelLacks) {
   facts.trials["pte"] = fail(ENOTSUP, "page tables not understood");
   EXPECT_THAT(report(facts, "pte").reason, HasSubstr("not understood"));
   facts.machine = "aarch64";
-  EXPECT_THAT(report(facts, "pte").reason, HasSubstr("aarch64"));
+  EXPECT_THAT(report(facts, "pte").reason, HasSubstr("not understood"));
+  facts.machine = "riscv64";
+  EXPECT_THAT(report(facts, "pte").reason, HasSubstr("riscv64"));
 }
 
 TEST(FeaturesTest, IdleTellsAnOptionFromARight) {

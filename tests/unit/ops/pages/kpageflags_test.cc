@@ -12,7 +12,7 @@ namespace {
 
 using namespace frame_flags;
 
-constexpr uint64_t kHugePage = 512 * kPageSize;
+const uint64_t kHugePage = 512 * kPageSize;
 
 class KpageflagsTest : public testing::Test {
  protected:

@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "ops/pte/geometry.h"
+
 namespace damonfs {
 namespace {
 
@@ -14,7 +16,14 @@ constexpr uint64_t kProtNone = 1 << 8;
 constexpr uint64_t kSpecial = 1 << 9;
 constexpr uint64_t kAddr = uint64_t{5} << 30;
 
-using Table = std::array<__u64, PTE_TABLE_ENTRIES>;
+using Table = std::array<__u64, SWEEP_ENTRIES>;
+
+const Geometry kX86Tables = *Geometry::of("x86_64", PageSize(4096));
+const pte_layout kX86Layout = kX86Tables.layout_for(47, 46);
+
+LeafBlock read_x86(const Table& table, unsigned first, unsigned end) {
+  return read_leaves(kX86Tables.format, kX86Layout, table, kAddr, first, end);
+}
 
 EntrySet set_of(std::initializer_list<unsigned> members) {
   EntrySet set;
@@ -56,31 +65,57 @@ TEST(LeafBlockTest, ReadsWhatEntriesSay) {
   table[4] = kAccessed;  // swapped out
   table[5] = kPresent | kAccessed | kSpecial;
   table[511] = kPresent;
-  const LeafBlock block = read_leaves(table, kAddr, 0, 512);
+  const LeafBlock block = read_x86(table, 0, 512);
   EXPECT_EQ(block.resident, set_of({1, 2, 3, 5, 511}));
   EXPECT_EQ(block.young, set_of({2, 3, 5}));
   EXPECT_EQ(block.unknown, set_of({5}));
-  EXPECT_EQ(read_leaves(table, kAddr, 2, 5).resident, set_of({2, 3}));
+  EXPECT_EQ(read_x86(table, 2, 5).resident, set_of({2, 3}));
+}
+
+TEST(LeafBlockTest, OnArm64AGroupIsYoungIfAnyOfItIs) {
+  constexpr uint64_t kContiguous = uint64_t{1} << 52;
+  constexpr uint64_t kArmPage = 3;
+  constexpr uint64_t kAccessFlag = 1 << 10;
+  for (const auto& [page, group] : {std::pair{4096U, 16U}, {16384U, 128U}, {65536U, 32U}}) {
+    const Geometry geometry = *Geometry::of("aarch64", PageSize(page));
+    Table table{};
+    for (unsigned i = 2 * group; i < 3 * group; ++i) table[i] = kArmPage | kContiguous;
+    table[2 * group + 3] |= kAccessFlag;
+    table[3 * group] = kArmPage | kContiguous;  // of a group of which none is young
+    table[0] = kArmPage | kAccessFlag;          // of no group
+    table[1] = kArmPage;
+    table[group] = uint64_t{1} << 58 | kAccessFlag;  // may not be accessed
+    table[group + 1] = kAccessFlag | kContiguous;    // swapped out
+    pte_layout layout = geometry.layout_for(48, 0);
+    layout.mapped |= uint64_t{1} << 58;
+    const LeafBlock block = read_leaves(geometry.format, layout, table, kAddr, 0, 512);
+    EntrySet young = set_of({0, group});
+    for (unsigned i = 2 * group; i < 3 * group; ++i) young.set(i);
+    EXPECT_EQ(block.young, young) << page;
+    EXPECT_EQ(block.resident.count(), group + 4) << page;
+    EXPECT_FALSE(block.unknown.any());
+    EXPECT_EQ(block.shift, geometry.format.shift[0]);
+  }
 }
 
 TEST(LeafBlockTest, AHugeLeafThatIsBeingChangedIsUnknown) {
-  LeafBlock block{.addr = kAddr, .shift = PTE_PMD_SHIFT};
-  add_huge_leaf(block, 0, kPresent | kHuge);
-  add_huge_leaf(block, 1, kPresent | kHuge | kAccessed);
-  add_huge_leaf(block, 2, kHuge);
+  LeafBlock block{.addr = kAddr, .shift = 21};
+  add_huge_leaf(kX86Tables.format, kX86Layout, block, 0, kPresent | kHuge);
+  add_huge_leaf(kX86Tables.format, kX86Layout, block, 1, kPresent | kHuge | kAccessed);
+  add_huge_leaf(kX86Tables.format, kX86Layout, block, 2, kHuge);
   EXPECT_EQ(block.resident, set_of({0, 1, 2}));
   EXPECT_EQ(block.young, set_of({1}));
   EXPECT_EQ(block.unknown, set_of({2}));
 }
 
 TEST(LeafBlockTest, ALeafOfAGibibyteCannotBeMadeOld) {
-  LeafBlock block{.addr = kAddr, .shift = SWEEP_GIGANTIC};
-  add_huge_leaf(block, 0, kPresent | kHuge | kAccessed);
+  LeafBlock block{.addr = kAddr, .shift = 30};
+  add_huge_leaf(kX86Tables.format, kX86Layout, block, 0, kPresent | kHuge | kAccessed);
   EXPECT_EQ(block.unknown, set_of({0}));
 }
 
 TEST(LeafBlockTest, RunsAreAsLongAsCanBeAndBreakAtHoles) {
-  LeafBlock block{.addr = kAddr, .shift = PTE_PAGE_SHIFT};
+  LeafBlock block{.addr = kAddr, .shift = 12};
   block.resident = set_of({0, 1, 2, 3, 4, 6, 7});
   block.young = set_of({1, 2, 3, 6});
   block.unknown = set_of({3, 7});
@@ -94,7 +129,7 @@ TEST(LeafBlockTest, RunsAreAsLongAsCanBeAndBreakAtHoles) {
                                        {{page(6), page(7)}, AccessState::accessed},
                                        {{page(7), page(8)}, AccessState::unknown}};
   EXPECT_EQ(runs, expected);
-  LeafBlock next{.addr = page(8), .shift = PTE_PAGE_SHIFT};
+  LeafBlock next{.addr = page(8), .shift = 12};
   next.resident = next.unknown = set_of({0});
   append_runs(next, runs);
   EXPECT_EQ(runs.back(), (SweptRun{{page(7), page(9)}, AccessState::unknown}));

@@ -21,8 +21,8 @@ constexpr uint64_t kHuge = uint64_t{2} << 20;
 
 // Has all processors put fresh pages on the LRU lists: to move a page, the kernel does so first.
 void drain_lru_batches() {
-  alignas(kPageSize) static char page[kPageSize] = {1};
-  void* pages[] = {page};
+  const FreshMemory page(1);
+  void* pages[] = {page.data()};
   const int nodes[] = {0};
   int status = 0;
   constexpr int kMove = 1 << 1;  // MPOL_MF_MOVE
