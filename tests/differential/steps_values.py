@@ -91,6 +91,8 @@ BOOL_SPELLINGS = ["1", "e", "enable", "0", "d", "disable", "1", "0", "y", "Y", "
 
 # Last those that a file of this name has taken in every kernel, so that it is as it was in all after those that not all take.
 FILTER_TYPES = ["active", "young", "hugepage_size", "unmapped", "probe_hits_wsum", "addr", "target", "memcg", "anon"]
+# The same for probes, which take fewer: memcg and anon have always been among them.
+PROBE_FILTER_TYPES = ["active", "young", "unmapped", "probe_hits_wsum", "addr", "target", "hugepage_size", "memcg", "anon"]
 
 KEYWORDS = {
     CONTEXT + "operations": ["vaddr", "fvaddr", "paddr"],
@@ -105,7 +107,7 @@ KEYWORDS = {
     SCHEME + "filters/0/type": FILTER_TYPES,
     SCHEME + "core_filters/0/type": FILTER_TYPES,
     SCHEME + "ops_filters/0/type": FILTER_TYPES,
-    CONTEXT + "monitoring_attrs/probes/0/filters/0/type": FILTER_TYPES,
+    CONTEXT + "monitoring_attrs/probes/0/filters/0/type": PROBE_FILTER_TYPES,
 }
 
 TEXTS = [SCHEME + "filters/0/memcg_path", SCHEME + "quotas/goals/0/path",
