@@ -14,6 +14,7 @@ packages=(
     libgtest-dev libgmock-dev libbenchmark-dev python3 python3-pytest python3-pytest-rerunfailures python3-venv
     attr util-linux procps file linux-perf gnuplot-nox  # the last three for damo
     redis-tools  # has the program redis-server, too, and starts no service
+    lowdown man-db codespell zsh fish bash-completion  # manual pages; spelling; completion
     clang-format clang-tidy
 )
 
