@@ -9,3 +9,10 @@ file(WRITE "${OUT}.md" "# NAME\n\n${NAME} - ${title}\n\n# DESCRIPTION\n${text}")
 execute_process(COMMAND ${LOWDOWN} -s -Tman -m "title:${NAME}" -m section:5 -m "date:${DATE}" -m volume:damonfs
   -o "${OUT}" "${OUT}.md" COMMAND_ERROR_IS_FATAL ANY)
 file(REMOVE "${OUT}.md")
+# Headings in one line, as mandb reads them.
+file(READ "${OUT}" text)
+string(REPLACE ".SH\n" ".SH " text "${text}")
+string(REPLACE " --" " \\-\\-" text "${text}")
+string(REPLACE ".SS\n" ".SS " text "${text}")
+string(REPLACE ".SH NAME\n.LP\n${NAME} - " ".SH NAME\n${NAME} \\- " text "${text}")
+file(WRITE "${OUT}" "${text}")
