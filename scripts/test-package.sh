@@ -6,6 +6,8 @@
 #   --packages  tries those that are there, in place of building (for one release)
 
 set -euo pipefail
+# What is mounted goes with this process.
+[ -n "${DAMONFS_UNSHARED-}" ] || DAMONFS_UNSHARED=yes exec unshare -m "$(realpath "${BASH_SOURCE[0]}")" "$@"
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 
 releases=() packages=''
@@ -129,7 +131,6 @@ try_release() {
     diff <(grep -v -e damonfs-view "$root/tmp/before") "$root/tmp/after" | grep '^>' | grep -v -e '/etc/ld.so.cache' -e '/var/lib/systemd' -e '__pycache__' >"$root/tmp/left" || true
     [ ! -s "$root/tmp/left" ] || { cat "$root/tmp/left"; fail "purge left these behind"; }
     # Where neither FUSE nor BPF is: it installs all the same, and says what is missing.
-    inside sh -c 'mv /sys /sys 2>/dev/null; true'
     umount -l "$root/dev" "$root/sys"
     inside apt-get -q install -y --no-install-recommends "/tmp/packages/$deb" >>"$root/tmp/apt.log" 2>&1 || fail "install without /sys and /dev/fuse"
     ! inside damonfs doctor >"$root/tmp/doctor" || fail "doctor calls a machine without /sys well"
