@@ -282,7 +282,7 @@ int start_daemon(const MountOptions& options, const Fd& life) {
 }
 
 int run_mount(const MountOptions& options) {
-  if (auto may = check_may_mount(); !may) return complain(may.error().message, "damonfs mount");
+  if (auto may = check_may_mount(); !may) return complain(may.error().message);
   keep_only({-1, -1});
   if (options.foreground) return serve(options, StartReport());
   Pipe pipe;

@@ -383,7 +383,7 @@ void unmount(const FuseMount& mounted) {
 }
 
 int run_umount(const UmountOptions& options) {
-  if (auto may = check_may_mount(); !may) return complain(may.error().message, "damonfs umount");
+  if (auto may = check_may_mount(); !may) return complain(may.error().message);
   const auto done = unmount_damonfs(options.mount_point);
   return done ? 0 : complain(done.error().message);
 }

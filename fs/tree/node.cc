@@ -155,7 +155,7 @@ Result<void> Tree::write(Directory& directory, int index, std::string_view text,
     std::timespec time{};
     ::clock_gettime(CLOCK_REALTIME, &time);
     const std::string path = fmt::format("{}/{}", directory.path(), attribute.name);
-    refusals_of(*this).add({time, path, quoted(text), stored.error()});
+    refusals_of(*this).add({time, path, in_quotes(text), stored.error()});
   });
   const auto left_out = refused_lines_.ask(std::chrono::steady_clock::now());
   if (!left_out) return stored;
@@ -163,7 +163,7 @@ Result<void> Tree::write(Directory& directory, int index, std::string_view text,
     const std::string path = directory.path();
     lock.unlock();
     if (*left_out > 0) spdlog::info("{} refused writes were left out of this log", *left_out);
-    spdlog::info("{}/{}: {} refused: {} ({})", path, attribute.name, quoted(text),
+    spdlog::info("{}/{}: {} refused: {} ({})", path, attribute.name, in_quotes(text),
                  stored.error().message, strerrorname_np(stored.error().code));
   });
   return stored;

@@ -30,7 +30,7 @@ std::string local_time(const std::timespec& time) {
 
 }  // namespace
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr size_t kMaxQuoted = 64;
   std::string out = "\"";
   for (const char c : text.substr(0, kMaxQuoted)) {

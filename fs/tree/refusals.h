@@ -14,7 +14,7 @@ namespace damonfs {
 class Tree;
 
 // The start of what was written, quoted and escaped, fit for a line of a log.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_quotes(std::string_view text);
 
 // Keeps the last kMax refusals; older ones are forgotten. A plain value: whoever shares it locks.
 class Refusals {
@@ -24,7 +24,7 @@ class Refusals {
   struct Refusal {
     std::timespec time{};  // of the wall clock
     std::string path;      // of the file, below the root of the tree
-    std::string value;     // as quoted()
+    std::string value;     // as in_quotes()
     Error error;
   };
 

@@ -11,7 +11,7 @@ namespace {
 TEST(RefusalsTest, ALineEach) {
   Refusals refusals;
   EXPECT_EQ(refusals.text(), "");
-  refusals.add({{0, 5000000}, "a/state", quoted("om\n"), {EINVAL, "no such\ncommand"}});
+  refusals.add({{0, 5000000}, "a/state", in_quotes("om\n"), {EINVAL, "no such\ncommand"}});
   const std::string text = refusals.text();
   EXPECT_TRUE(text.ends_with(".005\ta/state\t\"om\\n\"\tEINVAL\tno such command\n")) << text;
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
@@ -28,9 +28,9 @@ TEST(RefusalsTest, OldOnesAreForgotten) {
 }
 
 TEST(RefusalsTest, QuotesWhatMayBeAnything) {
-  EXPECT_EQ(quoted("on"), "\"on\"");
-  EXPECT_EQ(quoted(std::string_view("\0\t\xff", 3)), "\"\\x00\\x09\\xff\"");
-  EXPECT_EQ(quoted(std::string(65, 'x')), '"' + std::string(64, 'x') + "\"...");
+  EXPECT_EQ(in_quotes("on"), "\"on\"");
+  EXPECT_EQ(in_quotes(std::string_view("\0\t\xff", 3)), "\"\\x00\\x09\\xff\"");
+  EXPECT_EQ(in_quotes(std::string(65, 'x')), '"' + std::string(64, 'x') + "\"...");
 }
 
 }  // namespace
