@@ -7,6 +7,7 @@
 
 #include "core/actions.h"
 #include "fs/command/commands.h"
+#include "fs/doctor_report.h"
 #include "ops/doctor/action_features.h"
 #include "ops/doctor/backends.h"
 #include "ops/doctor/features.h"
@@ -57,7 +58,8 @@ void print_physical(const std::vector<BackendReport>& reports) {
 
 }  // namespace
 
-int run_doctor() {
+int run_doctor(const DoctorOptions& options) {
+  if (options.report) fmt::print("{}\n", doctor_report(options.with_names));
   const auto reports = probe_backends(Paths());
   size_t width = 0;
   for (const BackendReport& report : reports) width = std::max(width, report.name.size());

@@ -4,18 +4,27 @@
 #include <algorithm>
 #include <charconv>
 #include <exception>
+#include <fstream>
+#include <functional>
 #include <iostream>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "fs/cli/completion.h"
+#include "fs/cli/manual.h"
+#include "fs/cli/time_option.h"
+#include "fs/cli/usage_errors.h"
+#include "fs/cli/version.h"
 #include "fs/command/commands.h"
 #include "fs/command/exec_program.h"
+#include "fs/command/failures.h"
 #include "fs/exec/perf.h"
 #include "fs/exec/process_finders.h"
 #include "ops/doctor/backends.h"
 #include "ops/rmap/protection.h"
-#include "ops/synthetic/units.h"
 
 namespace damonfs {
 
@@ -39,9 +48,38 @@ const CLI::Validator kBackend(
       const bool synthetic =
           name.starts_with(kSyntheticPrefix) && name.size() > kSyntheticPrefix.size();
       if (synthetic || std::ranges::find(names, name) != names.end()) return {};
-      return fmt::format("'{}' is none of {}", name, fmt::join(names, ", "));
+      return fmt::format("'{}' is no backend; there are {}", name, fmt::join(names, ", "));
     },
     fmt::format("{}", fmt::join(backend_names(), "|")), "backend");
+
+// A pid. What else a user may have meant depends on what `command` offers.
+CLI::Validator pid_of(const CLI::App& command) {
+  return {[&command](const std::string& word) -> std::string {
+            int pid = 0;
+            const char* end = word.data() + word.size();
+            const auto read = std::from_chars(word.data(), end, pid);
+            if (read.ec == std::errc() && read.ptr == end && pid > 0) return {};
+            const bool by_name = command.get_option_no_throw("--comm") != nullptr;
+            return fmt::format(
+                "'{}' is not a pid; to run a command put -- before it; for a running one {}", word,
+                by_name ? "--comm " + word : "find its pid with pgrep");
+          },
+          "", "pid"};
+}
+
+// A whole number from `least` to `most`.
+CLI::Validator whole_number(int least, int most) {
+  return {[least, most](const std::string& word) -> std::string {
+            int number = 0;
+            const char* end = word.data() + word.size();
+            const auto read = std::from_chars(word.data(), end, number);
+            const bool whole = read.ec == std::errc() && read.ptr == end;
+            if (whole && number >= least && number <= most) return {};
+            return fmt::format("'{}' is not a whole number; write one from {} to {}", word, least,
+                               most);
+          },
+          "", "number"};
+}
 
 const CLI::Validator kProtected(
     [](const std::string& words) -> std::string {
@@ -49,6 +87,27 @@ const CLI::Validator kProtected(
       return added ? std::string() : added.error().message;
     },
     "", "protected");
+
+// An option that takes a time, as parse_time_option() has it.
+CLI::Option* add_time(CLI::App& app, const std::string& name, const std::string& description,
+                      const std::function<void(uint64_t ns)>& take) {
+  const auto read = [name, take](const std::string& text) {
+    const auto parsed = parse_time_option(text);
+    if (!parsed) throw CLI::ValidationError(name, parsed.error().message);
+    take(*parsed);
+  };
+  return app.add_option_function<std::string>(name, read, description)->type_name("TIME");
+}
+CLI::Option* add_time(CLI::App& app, const std::string& name, uint64_t& ns,
+                      const std::string& description) {
+  return add_time(app, name, description, [&ns](uint64_t given) { ns = given; });
+}
+// The same in seconds.
+CLI::Option* add_time(CLI::App& app, const std::string& name, double& seconds,
+                      const std::string& description) {
+  return add_time(app, name, description,
+                  [&seconds](uint64_t given) { seconds = static_cast<double>(given) * 1e-9; });
+}
 
 void add_sweep(CLI::App& app, double& percent) {
   app.add_option("--sweep", percent,
@@ -82,6 +141,8 @@ void add_mount(CLI::App& app, MountOptions& options) {
       "whose accesses do not show in page tables");
   mount->add_option("--config", options.config, "YAML that sets files of the tree")
       ->type_name("FILE");
+  mount->add_flag("--nonempty", options.nonempty,
+                  "Mount also on a directory that is not empty, and hide what is in it");
   mount->add_flag("--foreground,-f", options.foreground, "Do not go to the background");
   mount->add_option("--seed", options.seed, "Of all that is random (default: another each time)");
   mount->add_option("--log-level", options.log_level, "What is worth a line")
@@ -105,18 +166,6 @@ void add_mount(CLI::App& app, MountOptions& options) {
       ->type_name("OCTAL");
   mount->add_flag("--lock-memory", options.lock_memory,
                   "Keep the daemon itself from being paged out");
-}
-
-// An option that takes a time as patterns have it, above 0.
-CLI::Option* add_time(CLI::App& app, const std::string& name, uint64_t& ns,
-                      const std::string& description) {
-  const auto read = [name, &ns](const std::string& text) {
-    const auto parsed = parse_duration_ns(text);
-    if (!parsed) throw CLI::ValidationError(name, parsed.error().message);
-    if (*parsed == 0) throw CLI::ValidationError(name, "some time is wanted");
-    ns = *parsed;
-  };
-  return app.add_option_function<std::string>(name, read, description)->type_name("TIME");
 }
 
 void add_simulate(CLI::App& app, SimulateOptions& options) {
@@ -144,6 +193,18 @@ void add_status(CLI::App& app, StatusOptions& options) {
   status->add_option("mountpoint", options.directory,
                      "Where a daemon serves the tree (default: all that do)");
   status->add_flag("--json", options.json, "Print damonfs/status.json, one line a daemon");
+}
+
+void add_doctor(CLI::App& app, DoctorOptions& options) {
+  auto* doctor =
+      app.add_subcommand("doctor", "Say which backends work here, and what the others lack");
+  auto* report = doctor->add_flag("--report", options.report,
+                                  "Print what a bug report needs: the kernel, the machine, the "
+                                  "daemons and what they refused; no contents of memory");
+  doctor
+      ->add_flag("--with-names", options.with_names,
+                 "With names of files, cgroups and processes, and values that were written")
+      ->needs(report);
 }
 
 void add_umount(CLI::App& app, UmountOptions& options) {
@@ -178,21 +239,21 @@ void add_watch(CLI::App& app, WatchOptions& options) {
                                    "Show the heat of a process's memory over time: of PID, or of a "
                                    "command that is run: -- COMMAND [ARGUMENT...]");
   watch->add_option("pid", options.pid, "The process; or, behind --, a command to run")
-      ->check(CLI::PositiveNumber);
+      ->check(pid_of(*watch));
   watch->add_option("--mount", options.mount, "Use the daemon that serves there")
       ->type_name("MOUNTPOINT");
   watch->add_option("--backend", options.backend, "Of a daemon of our own")
       ->transform(kBackend)
       ->capture_default_str();
-  watch->add_option("--interval", options.interval, "Seconds between two rows")
-      ->capture_default_str();
-  watch->add_option("--seconds", options.seconds, "How long (default: until the end)");
+  add_time(*watch, "--interval", options.interval, "Between two rows (default: 1s)");
+  add_time(*watch, "--for,--seconds", options.seconds, "How long (default: until the end)");
   watch->add_flag("--json", options.json, "A JSON object a line, in place of a picture");
   watch->add_flag("--no-color", options.no_color, "Characters in place of colours");
+  constexpr int kMaxCharacters = 4096;
   watch->add_option("--width", options.width, "Characters in a row (default: the terminal's)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0, kMaxCharacters));
   watch->add_option("--rows", options.rows, "Rows of the picture (default: the terminal's)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0, kMaxCharacters));
 }
 
 void add_wss(CLI::App& app, WssOptions& options) {
@@ -201,7 +262,7 @@ void add_wss(CLI::App& app, WssOptions& options) {
       "Measure the working set of a process, exact to the page: of PID, or of a command that is "
       "run: -- COMMAND [ARGUMENT...]");
   wss->add_option("pid", options.pid, "The process; or, behind --, a command to run")
-      ->check(CLI::PositiveNumber);
+      ->check(pid_of(*wss));
   add_time(*wss, "--for", options.for_ns, "How long, as in 10min (default: 1min)");
   add_time(*wss, "--interval", options.interval_ns,
            "Between two sweeps (default: 1s, longer where that costs too much)");
@@ -210,17 +271,54 @@ void add_wss(CLI::App& app, WssOptions& options) {
       ->capture_default_str();
   auto* json = wss->add_flag("--json", options.json, "One JSON object, in place of a table");
   auto* csv = wss->add_flag("--csv", options.csv, "A row for each sweep")->excludes(json);
-  const auto read_age = [&options](const std::string& text) {
-    const auto parsed = parse_duration_ns(text);
-    if (!parsed) throw CLI::ValidationError("--emit-scheme", parsed.error().message);
-    options.emit_scheme_ns = *parsed;
-  };
-  wss->add_option_function<std::string>("--emit-scheme", read_age,
-                                        "Print the YAML of a scheme that pages out what is idle "
-                                        "for AGE (the table goes to stderr)")
+  add_time(*wss, "--emit-scheme",
+           "Print the YAML of a scheme that pages out what is idle for AGE (the table goes to "
+           "stderr)",
+           [&options](uint64_t ns) { options.emit_scheme_ns = ns; })
       ->type_name("AGE")
       ->excludes(json)
       ->excludes(csv);
+}
+
+int refuse(const std::string& sentence) {
+  std::cerr << sentence << '\n';
+  return kUsage;
+}
+
+// Writes the files of the pages into the directory.
+int write_manual(const std::vector<ManualPage>& pages, const std::string& directory) {
+  for (const ManualPage& page : pages) {
+    std::ofstream file(directory + '/' + page.name);
+    file << page.text;
+    if (!file.flush()) return complain("cannot write " + directory + '/' + page.name);
+  }
+  return 0;
+}
+
+// What can be said by the first word: help, or that it is no command. Nothing for a command or an
+// option.
+std::optional<int> serve_first_word(const CLI::App& app, std::span<char*> words) {
+  if (words.size() < 2) return refuse(unknown_command(app, ""));
+  const std::string_view first = words[1];
+  if (first.starts_with('-')) return std::nullopt;
+  if (first == "help") {
+    const std::string_view about = words.size() > 2 ? words[2] : "";
+    const CLI::App* command = about.empty() ? &app : find_command(app, about);
+    if (command == nullptr) return refuse(unknown_command(app, about));
+    std::cout << command->help(about.empty() ? "" : app.get_name());
+    return 0;
+  }
+  if (find_command(app, first) != nullptr) return std::nullopt;
+  // For the build and for shells, and for no user.
+  if (first == "__complete") {
+    const std::vector<std::string> given(words.begin() + 2, words.end());
+    std::cout << completion_text(complete(app, given));
+    return 0;
+  }
+  if (first == "__manual" && words.size() == 4) {
+    return write_manual(manual_pages(app, words[3]), words[2]);
+  }
+  return refuse(unknown_command(app, first));
 }
 
 int run(std::span<char*> words) {
@@ -232,13 +330,13 @@ int run(std::span<char*> words) {
       "DAMON, the kernel's data access monitor, in user space: the same tree of files, served by a "
       "daemon",
       "damonfs");
-  app.set_version_flag("--version", "damonfs " DAMONFS_VERSION);
-  app.require_subcommand(1);
+  app.set_version_flag("-V,--version", version_line());
   app.footer("Exit status: 0 for success, 1 for a failure, 2 for wrong usage.");
   MountOptions mount;
   SimulateOptions simulate;
   DumpOptions dump;
   StatusOptions status;
+  DoctorOptions doctor;
   UmountOptions umount;
   ExecOptions exec;
   AttachOptions attach;
@@ -249,12 +347,13 @@ int run(std::span<char*> words) {
   add_dump(app, dump);
   add_status(app, status);
   add_umount(app, umount);
-  app.add_subcommand("doctor", "Say which backends work here, and what the others lack");
+  add_doctor(app, doctor);
   add_watch(app, watch);
   add_wss(app, wss);
   add_exec(app, exec);
   add_attach(app, attach);
 
+  if (const auto served = serve_first_word(app, words)) return *served;
   // What follows the first -- is a command for watch, wss or exec and not ours to understand.
   const auto dashes = std::ranges::find(words, std::string_view("--"));
   const std::span ours(words.begin(), dashes);
@@ -269,19 +368,21 @@ int run(std::span<char*> words) {
       throw CLI::RequiredError("-- COMMAND");
     }
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);
+    return refuse(usage_error(app, error));
   }
   if (app.got_subcommand("mount")) return run_mount(mount);
   if (app.got_subcommand("simulate")) return run_simulate(simulate);
   if (app.got_subcommand("dump")) return run_dump(dump);
   if (app.got_subcommand("status")) return run_status(status);
   if (app.got_subcommand("umount")) return run_umount(umount);
-  if (app.got_subcommand("doctor")) return run_doctor();
+  if (app.got_subcommand("doctor")) return run_doctor(doctor);
   if (app.got_subcommand("exec")) return run_exec(exec);
   if (app.got_subcommand("attach")) return run_attach(attach);
   if (app.got_subcommand("detach")) return run_detach();
   if (app.got_subcommand("wss")) return run_wss(wss);
-  return run_watch(watch);
+  if (app.got_subcommand("watch")) return run_watch(watch);
+  return refuse(unknown_command(app, ""));
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ if [ "$(id -u)" != 0 ]; then
     echo "demo: please run it as root: mounting, and looking at accessed bits, need it" >&2
     exit 1
 fi
-scripts/install-deps.sh || exit
+scripts/install-deps.sh --demo || exit
 if [ ! -x "$build/damonfs" ]; then echo "building (a few minutes the first time)..."; fi
 scripts/build.sh --dir "$build" --only "damonfs workload" || exit
 

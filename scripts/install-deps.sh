@@ -1,19 +1,24 @@
 #!/bin/bash
 # Installs the Debian packages that building and testing damonfs takes; those of
 # the laboratory are installed by scripts/lab/prepare. Does nothing, and needs no
-# network, where all are there. Run as root. --list prints their names only.
+# network, where all are there. Run as root.
+# usage: scripts/install-deps.sh [--demo] [--list]: --list prints their names only
 
 set -euo pipefail
 
-# The one list of them: to build, to run, to test, to check.
+# The one list of them: to build and run, to test, to check. With --demo: those that scripts/demo.sh takes, and no more.
 packages=(
     build-essential cmake ninja-build ccache pkg-config
     clang libclang-rt-dev lld llvm bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev
     libfuse3-dev fuse3 libspdlog-dev libfmt-dev libboost-dev libexpected-dev
     libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libsystemd-dev
-    libgtest-dev libgmock-dev libbenchmark-dev python3 python3-pytest python3-pytest-rerunfailures python3-venv
+    python3
+)
+[ "${1-}" = --demo ] || packages+=(
+    libgtest-dev libgmock-dev libbenchmark-dev python3-pytest python3-pytest-rerunfailures python3-venv
     attr util-linux procps file linux-perf gnuplot-nox  # the last three for damo
     redis-tools  # has the program redis-server, too, and starts no service
+    lowdown man-db codespell zsh fish bash-completion  # manual pages; spelling; completion
     clang-format clang-tidy
 )
 

@@ -8,7 +8,7 @@ cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 
 usage() {
     cat <<EOT
-usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize | --sanitize-units] [--accuracy] [--tidy] [--require BACKEND[,BACKEND]]
+usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize | --sanitize-units] [--accuracy] [--tidy] [--package] [--require BACKEND[,BACKEND]]
   (nothing)    units, and the scripted tests on this machine's kernel
   --lab        ... and in the four guests (scripts/lab)
   --lab-smoke  ... of these only: they boot, doctor, accesses are seen, our tree beside the kernel's; without the guest
@@ -17,13 +17,14 @@ usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize | --sanitize-units] [--
   --sanitize-units  ... of these the units only
   --accuracy   ... and how right it is about programs with known accesses (5 minutes, a quiet machine)
   --tidy       clang-tidy over our sources, too
+  --package    Debian packages: built, installed, used and purged in clean roots of Debian 12 and 13, and lintian
   --require    backends that this machine is known to have (pte, idle, soft-dirty):
                a test that would be skipped for want of one fails instead
 Set KEEP_LOGS=DIR to find the whole output of every step there.
 EOT
 }
 
-lab='' sanitize='' accuracy='' tidy=''
+lab='' sanitize='' accuracy='' tidy='' package=''
 while [ $# != 0 ]; do
     case $1 in
         --lab) lab=whole ;;
@@ -32,6 +33,7 @@ while [ $# != 0 ]; do
         --sanitize-units) sanitize=units ;;
         --accuracy) accuracy=yes ;;
         --tidy) tidy=yes ;;
+        --package) package=yes ;;
         --require) [ -n "${2-}" ] && export DAMONFS_REQUIRE=$2 && shift ;;
         -h | --help) usage && exit ;;
         *) false ;;
@@ -72,6 +74,11 @@ step() {
         grep -vE '^ *(Start +[0-9]+:|[0-9]+/[0-9]+ Test.* Passed )|\[ *(RUN|OK) *\]' "$log" | tail -n 120 | cut -c1-300 | sed 's/^/  | /'
         return 1
     fi
+}
+
+# Documents and the texts of --help, by a list of usual slips; words that only look like one are in scripts/spelling/words.
+check_spelling() {
+    codespell -q 3 -I scripts/spelling/words ./*.md docs scripts/lab/README.md tests/*.md fs/main.cc fs/cli examples debian scripts/completion
 }
 
 check_format() {
@@ -126,6 +133,7 @@ build_and_test() {
 
 step install scripts/install-deps.sh || { echo "0 passed, 1 failed"; exit 1; }
 step format check_format
+step spelling check_spelling
 built=''
 # Not with sanitizers: instrumented, GCC warns of what is not so.
 # Where nobody builds twice, what makes one build quick.
@@ -134,6 +142,7 @@ if [ -n "$built" ]; then step demo demo; fi
 if [ -n "$built" ]; then step damo damo; fi
 if [ -n "$built" ] && [ -n "$accuracy" ]; then step accuracy accuracy; fi
 if [ -n "$tidy" ]; then step tidy scripts/tidy build; fi
+if [ -n "$package" ]; then step package scripts/test-package.sh; fi
 if [ -n "$sanitize" ]; then
     # clang, which takes half of GCC's time for it, and has another mind about the language.
     clang=(-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DDAMONFS_WHOLE=ON)

@@ -195,4 +195,12 @@ bool TreeWatch::running() const {
   return state && *state == "on";
 }
 
+Result<void> check_has_tree(const std::string& mount) {
+  if (::access((mount + "/kernel/mm/damon/admin/kdamonds").c_str(), F_OK) == 0) return {};
+  return fail(EINVAL,
+              "{}: no tree of DAMON is here ({}); give the directory of a damonfs mount, or /sys "
+              "for the kernel's",
+              mount, strerror(errno));
+}
+
 }  // namespace damonfs

@@ -12,6 +12,10 @@
 
 namespace damonfs {
 
+// EINVAL, with what to do, unless there is a tree of DAMON's in the directory `mount`, which stands
+// for /sys.
+[[nodiscard]] Result<void> check_has_tree(const std::string& mount);
+
 // A directory of the tree, held open: the short relative paths below it cost less than full ones,
 // for no look-up is ever cached. Movable; may be used from any thread.
 class TreeDirectory {

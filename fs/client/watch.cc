@@ -20,9 +20,11 @@
 #include "fs/client/private_daemon.h"
 #include "fs/client/tree_client.h"
 #include "fs/client/watch_view.h"
+#include "fs/client/watchable.h"
 #include "fs/command/child.h"
 #include "fs/command/daemon_state.h"
 #include "fs/command/failures.h"
+#include "fs/command/privileges.h"
 #include "ops/procfs/device_access.h"
 #include "ops/procfs/maps.h"
 #include "ops/procfs/process.h"
@@ -105,7 +107,11 @@ class Watching {
   enum class End { signal, target, seconds, unread, failure };
 
   Result<void> start();
-  Result<void> start_target();
+  [[nodiscard]] Result<void> check_mount() const;
+  Result<void> start_daemon();
+  [[nodiscard]] std::string last_reason() const;
+  Result<void> start_command();
+  Result<void> hold_target(pid_t pid);
   End watch();
   void complete(Snapshot& snapshot) const;
   std::optional<End> wait_until(double time) const;
@@ -120,32 +126,20 @@ class Watching {
   std::optional<Child> command_;
   std::shared_ptr<Process> process_;  // the one that is watched; null if it is only described
   int pid_ = 0;
+  std::string mount_;  // where the daemon serves
   std::optional<TreeWatch> tree_;
   std::unique_ptr<WatchView> view_;
   double started_ = 0;  // monotonic, seconds
 };
 
-Result<void> Watching::start_target() {
-  if (!options_.command.empty()) {
-    // Our standard output is for the map alone when it goes to a program or a file.
-    const bool shared = !options_.json && ::isatty(STDOUT_FILENO) == 1;
-    auto command = Child::start(
-        options_.command, {.out = shared ? STDOUT_FILENO : STDERR_FILENO, .err = STDERR_FILENO});
-    if (!command) return tl::unexpected(command.error());
-    command_.emplace(*std::move(command));
-  }
-  pid_ = command_ ? command_->pid() : options_.pid;
-  if (pid_ == 0) pid_ = 1;  // of a pattern's nameless process
+// Of a pid this comes first: what is wrong with it needs no daemon.
+Result<void> Watching::hold_target(pid_t pid) {
+  pid_ = pid == 0 ? 1 : pid;  // 1: of a pattern's nameless process
   if (is_synthetic(options_) || serves_pattern(options_.mount)) return {};
-  auto process = Process::open(pid_, Paths{});
+  auto process = open_watchable(pid_);
   if (!process) return tl::unexpected(process.error());
   process_ = *std::move(process);
-  const auto mapped = read_maps(*process_);
-  if (!mapped) return tl::unexpected(mapped.error());
-  if (!command_ && mapped->empty()) {
-    return fail(ESRCH, "process {} ({}) has no memory of its own to watch: {}", pid_, name_of(pid_),
-                "it is a kernel thread, or has ended");
-  }
+  if (const auto mapped = read_maps(*process_); !mapped) return tl::unexpected(mapped.error());
   if (const std::string device = device_access(*process_); !device.empty()) {
     tell("damonfs watch",
          fmt::format("process {} has {}: accesses by that do not show", pid_, device));
@@ -153,22 +147,62 @@ Result<void> Watching::start_target() {
   return {};
 }
 
+Result<void> Watching::start_command() {
+  // Our standard output is for the map alone when it goes to a program or a file.
+  const bool shared = !options_.json && ::isatty(STDOUT_FILENO) == 1;
+  auto command = Child::start(
+      options_.command, {.out = shared ? STDOUT_FILENO : STDERR_FILENO, .err = STDERR_FILENO});
+  if (!command) return tl::unexpected(command.error());
+  command_.emplace(*std::move(command));
+  return hold_target(command_->pid());
+}
+
+// Whether somebody answers at the mount point that was given.
+Result<void> Watching::check_mount() const {
+  if (options_.mount.empty()) return {};
+  if (ask_daemon(options_.mount) == DaemonState::silent) {
+    return fail(ETIMEDOUT, "{}: nobody answers there; is the daemon stopped?", options_.mount);
+  }
+  return check_has_tree(options_.mount);
+}
+
+// A daemon of our own, unless one serves already.
+Result<void> Watching::start_daemon() {
+  mount_ = options_.mount;
+  if (!mount_.empty()) return {};
+  auto daemon = PrivateDaemon::start(options_.backend, signals_);
+  if (!daemon) return tl::unexpected(daemon.error());
+  daemon_.emplace(*std::move(daemon));
+  mount_ = daemon_->mount();
+  return {};
+}
+
+// The reason that the daemon gives for its last refusal; empty when it gives none.
+std::string Watching::last_reason() const {
+  auto lines = read_whole(mount_ + "/damonfs/last_errors");
+  if (!lines || !lines->ends_with('\n')) return {};
+  lines->pop_back();
+  return lines->substr(lines->rfind('\t') + 1);
+}
+
 Result<void> Watching::start() {
-  std::string mount = options_.mount;
-  if (mount.empty()) {
-    auto daemon = PrivateDaemon::start(options_.backend, signals_);
-    if (!daemon) return tl::unexpected(daemon.error());
-    daemon_.emplace(*std::move(daemon));
-    mount = daemon_->mount();
+  auto may = options_.mount.empty() ? check_may_mount() : check_mount();
+  if (!may) return may;
+  if (options_.command.empty()) {
+    if (auto held = hold_target(options_.pid); !held) return held;
   }
-  if (ask_daemon(mount) == DaemonState::silent) {
-    return fail(ETIMEDOUT, "{}: nobody answers there; is the daemon stopped?", mount);
+  if (auto daemon = start_daemon(); !daemon) return daemon;
+  if (!options_.command.empty()) {
+    if (auto command = start_command(); !command) return command;
   }
-  if (auto target = start_target(); !target) return target;
   MonitoringAttrs attrs;
   attrs.update_us = kUpdateUs;
-  auto tree = TreeWatch::start(mount, pid_, attrs);
-  if (!tree) return tl::unexpected(tree.error());
+  auto tree = TreeWatch::start(mount_, pid_, attrs);
+  if (!tree) {
+    const std::string reason = daemon_ ? last_reason() : std::string();
+    return fail(tree.error().code, "{}{}{}", tree.error().message, reason.empty() ? "" : ": ",
+                reason);
+  }
   tree_.emplace(*std::move(tree));
   view_ = make_view(options_, pid_);
   started_ = monotonic();
@@ -257,8 +291,6 @@ int Watching::run() {
     const int signal = EndSignals::received();
     if (signal != 0) return 128 + signal;
     tell("damonfs watch", started.error().message);
-    // What it refused, and why.
-    if (daemon_) tell("damonfs watch", daemon_->log());
     if (command_ && !command_->ended()) command_->stop(kCommandSeconds);
     const bool no_command = !options_.command.empty() && !command_;
     if (no_command && daemon_) return started.error().code == ENOENT ? 127 : 126;

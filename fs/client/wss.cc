@@ -15,10 +15,12 @@
 
 #include "core/base/read_whole.h"
 #include "core/target.h"
+#include "fs/client/watchable.h"
 #include "fs/client/wss_view.h"
 #include "fs/command/child.h"
 #include "fs/command/end_signals.h"
 #include "fs/command/failures.h"
+#include "fs/command/privileges.h"
 #include "ops/base/steady_clock.h"
 #include "ops/procfs/process.h"
 #include "ops/pte/pte_backend.h"
@@ -45,28 +47,6 @@ Result<std::string> read_file(const Process& process, const char* name) {
 uint64_t kib_of(const std::string& status, const std::string& key) {
   const size_t at = status.find("\n" + key + ":");
   return at == std::string::npos ? 0 : std::strtoull(&status[at + key.size() + 2], nullptr, 10);
-}
-
-// Whether there is memory to measure; if not, why.
-Result<void> check_has_memory(const Process& process) {
-  if (process.pid() == ::getpid())
-    return fail(EINVAL, "process {} is this command itself", process.pid());
-  const auto stat = read_file(process, "stat");
-  if (!stat) return tl::unexpected(stat.error());
-  // Behind the name, which may hold anything: state, five numbers, flags.
-  const size_t name_end = stat->rfind(')');
-  char state = 0;
-  unsigned flags = 0;
-  if (name_end == std::string::npos ||
-      std::sscanf(&(*stat)[name_end + 1], " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
-    return fail(EINVAL, "cannot make sense of the stat of process {}", process.pid());
-  constexpr unsigned kKernelThread = 0x200000;  // PF_KTHREAD
-  if ((flags & kKernelThread) != 0)
-    return fail(EINVAL, "process {} is a thread of the kernel: it has no memory of its own",
-                process.pid());
-  if (state == 'Z' || state == 'X')
-    return fail(ESRCH, "process {} has ended: it has no memory any more", process.pid());
-  return {};
 }
 
 // One run of `damonfs wss`, by the main thread. Members are in the order in which things start.
@@ -117,10 +97,9 @@ Result<void> Measuring::start() {
     command_.emplace(*std::move(command));
     pid = command_->pid();
   }
-  auto process = Process::open(pid, Paths{});
+  auto process = open_watchable(pid);
   if (!process) return tl::unexpected(process.error());
   process_ = *std::move(process);
-  if (auto checked = check_has_memory(*process_); !checked) return checked;
   name_ = read_file(*process_, "comm").value_or("?\n");
   if (!name_.empty()) name_.pop_back();
   target_.emplace(pool_, process_);
@@ -246,6 +225,7 @@ int run_wss(const WssOptions& given) {
     tell("damonfs wss", valid.error().message);
     return 2;
   }
+  if (auto may = check_may_look(); !may) return complain(may.error().message, "damonfs wss");
   WssOptions options = given;
   if (options.for_ns == 0)
     options.for_ns = std::max(kDefaultLength, options.emit_scheme_ns.value_or(0));

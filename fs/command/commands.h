@@ -27,6 +27,7 @@ struct MountOptions {
   std::vector<std::string> protect;  // processes that paddr protects: comm=, cgroup=, pid=
   bool act_on_devices = false;       // schemes act on processes with KVM, VFIO and the like, too
   std::string config;                // YAML to be applied before anybody is told; empty: none
+  bool nonempty = false;             // mount also where there is something that this hides
   bool foreground = false;           // stay; else the command returns once the tree is usable
   std::optional<uint64_t> seed;      // of everything random; none: another each time
   std::string log_level = "info";
@@ -55,6 +56,12 @@ struct DumpOptions {
 struct StatusOptions {
   std::string directory;  // where a daemon serves; empty: all that do
   bool json = false;      // status.json as it is, one line a daemon
+};
+
+// damonfs doctor
+struct DoctorOptions {
+  bool report = false;      // what a bug report needs, too
+  bool with_names = false;  // and names of files, cgroups and processes in it
 };
 
 // damonfs umount
@@ -119,7 +126,7 @@ int run_simulate(const SimulateOptions& options);
 int run_dump(const DumpOptions& options);
 int run_status(const StatusOptions& options);
 int run_umount(const UmountOptions& options);
-int run_doctor();
+int run_doctor(const DoctorOptions& options);
 // Returns only when the command could not be run: with 1, or 126 or 127 as a shell does. Otherwise
 // this process becomes the command.
 int run_exec(const ExecOptions& options);

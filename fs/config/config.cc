@@ -1,5 +1,6 @@
 #include "fs/config/config.h"
 
+#include <fmt/ranges.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include "core/base/read_whole.h"
 #include "fs/command/exec_program.h"
+#include "fs/command/nearest.h"
 #include "fs/damon/sysfs_objects.h"
 
 namespace damonfs {
@@ -21,6 +23,7 @@ constexpr size_t kDeepest = 32;
 constexpr std::string_view kState = "state";
 constexpr std::string_view kEnabled = "/parameters/enabled";
 constexpr std::string_view kKdamondsName = "kdamonds";
+constexpr std::string_view kContexts = "contexts";
 constexpr std::string_view kProtect = "protect";
 constexpr std::string_view kPidTarget = "pid_target";
 constexpr std::string_view kProcess = "process";
@@ -140,8 +143,11 @@ Result<void> ConfigWalk::visit_numbered(const std::string& path, const YAML::Nod
       if (!item.IsMap()) return fault(item.Mark(), directory, {EINVAL, "a mapping is wanted"});
       if (auto visited = visit_directory(directory, item, depth + 1); !visited) return visited;
     }
-    if (kdamonds && implied_ == ImpliedState::on && !(item.IsMap() && item[std::string(kState)])) {
+    if (!kdamonds || (item.IsMap() && item[std::string(kState)])) continue;
+    if (implied_ == ImpliedState::on) {
       switches_.push_back({below(directory, kState), "on", item.Mark()});
+    } else if (item.IsMap() && item[std::string(kContexts)]) {
+      writer_.leave_off(directory);
     }
   }
   return {};
@@ -151,6 +157,8 @@ Result<void> ConfigWalk::write(const std::string& path, const std::string& text,
                                const YAML::Mark& mark) {
   const auto written = writer_.write(path, text);
   if (written) return {};
+  // Of a list that has no place there, the file is not what was written in the configuration.
+  if (written.error().code == ENOENT) return fault(mark, "", written.error());
   return fault(mark, path,
                {written.error().code,
                 fmt::format("\"{}\" is refused: {}", text, message_of(written.error()))});
@@ -169,19 +177,47 @@ std::string count_file(std::string_view path) {
   return fmt::format("{}/nr_{}", path, name);
 }
 
+namespace {
+
+// What can stand in a configuration for something in `directory`.
+std::vector<std::string> names_in(const Directory& directory) {
+  std::vector<std::string> names;
+  for (const auto& [name, child] : directory.children()) names.push_back(name);
+  for (const Attribute& attribute : directory.type().attributes) {
+    if (attribute.store != nullptr) names.emplace_back(attribute.name);
+  }
+  if (directory.parent() == nullptr) {
+    for (const auto name : {kKdamondsName, kProtect}) names.emplace_back(name);
+  }
+  return names;
+}
+
+Error nothing_named(std::string_view what, std::string_view name, const Directory& directory) {
+  const auto names = names_in(directory);
+  std::string hint = did_you_mean(name, names);
+  if (hint.empty() && !names.empty()) hint = fmt::format("; there are {}", fmt::join(names, ", "));
+  const std::string where = directory.path();
+  return {ENOENT, fmt::format("there is no {} {}{}{}{}", what, name, where.empty() ? "" : " in ",
+                              where, hint)};
+}
+
+}  // namespace
+
 Result<TreeFile> find_file(Tree& tree, std::string_view path) {
   const std::lock_guard lock(tree.mutex());
   std::shared_ptr<Directory> directory = tree.root().shared_from_this();
   for (size_t slash = 0; (slash = path.find('/')) != std::string_view::npos;) {
     const std::string_view name = path.substr(0, slash);
     path.remove_prefix(slash + 1);
-    if (!name.empty()) directory = directory->child(name);
-    if (!directory) return fail(ENOENT, "there is no directory {}", name);
+    if (name.empty()) continue;
+    auto child = directory->child(name);
+    if (!child) return tl::unexpected(nothing_named("directory", name, *directory));
+    directory = std::move(child);
   }
   if (directory->child(path)) return fail(EISDIR, "this is a directory");
   const auto attributes = directory->type().attributes;
   const auto found = std::ranges::find(attributes, path, &Attribute::name);
-  if (found == attributes.end()) return fail(ENOENT, "there is no such file");
+  if (found == attributes.end()) return tl::unexpected(nothing_named("file", path, *directory));
   if (found->store == nullptr) return fail(EACCES, "this file can only be read");
   return TreeFile{directory, static_cast<int>(found - attributes.begin())};
 }

@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/result.h"
 #include "fs/tree/node.h"
@@ -34,6 +35,9 @@ class TreeWriter {
                                       std::string_view /*identity*/) {
     return {};
   }
+  // Told of the directory of a kdamond that has contexts in the configuration, and no `state`: it
+  // stays off.
+  virtual void leave_off(const std::string& /*kdamond*/) {}
 };
 
 // A file of a tree: its directory, and its place in that one's table.
@@ -41,7 +45,8 @@ struct TreeFile {
   std::shared_ptr<Directory> directory;
   int index = 0;
 };
-// Finds one that may be written, by its path; takes the tree's lock. ENOENT, EISDIR or EACCES.
+// Finds one that may be written, by its path; takes the tree's lock. ENOENT, EISDIR or EACCES; of a
+// name that is not there, what may have been meant.
 [[nodiscard]] Result<TreeFile> find_file(Tree& tree, std::string_view path);
 
 // Writes to a tree of this process, as its users do through a mount: as find_file(), or
@@ -53,9 +58,13 @@ class LocalTreeWriter final : public TreeWriter {
   Result<void> write(const std::string& path, std::string_view text) override;
   // The target lets go of a process that is another one.
   Result<void> expect_process(const std::string& target, std::string_view identity) override;
+  void leave_off(const std::string& kdamond) override { left_off_.push_back(kdamond); }
+  // The kdamonds that the configuration set up and did not switch on.
+  [[nodiscard]] const std::vector<std::string>& left_off() const { return left_off_; }
 
  private:
   Tree& tree_;
+  std::vector<std::string> left_off_;
 };
 
 // Whether a kdamond that has no `state` in the configuration is switched on all the same.

@@ -191,6 +191,9 @@ int run_dump(const DumpOptions& options) {
     return complain(silent, "damonfs dump");
   }
   const Deadline deadline(kPatience, silent, "damonfs dump");
+  if (auto tree = check_has_tree(options.mount_point); !tree) {
+    return complain(tree.error().message, "damonfs dump");
+  }
   const auto text = dump_tree(options.mount_point);
   if (!text) return complain(text.error().message, "damonfs dump");
   const bool written = std::fwrite(text->data(), 1, text->size(), stdout) == text->size();

@@ -1,6 +1,8 @@
 #include "fs/daemon/daemon.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -14,11 +16,15 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "core/base/guarded.h"
 #include "core/base/read_whole.h"
 #include "core/base/thread.h"
 #include "fs/command/failures.h"
+#include "fs/command/privileges.h"
 #include "fs/config/config.h"
 #include "fs/daemon/log.h"
 #include "fs/daemon/service_manager.h"
@@ -53,10 +59,17 @@ struct Pipe {
 };
 
 // Signals wait meanwhile: nothing in it takes long.
-Result<void> configure(Tree& tree, const MountOptions& options) {
+Result<void> configure(Tree& tree, const MountOptions& options, std::vector<std::string>& notes) {
   if (options.config.empty()) return {};
   LocalTreeWriter writer(tree);
-  return apply_config_file(options.config, writer);
+  auto applied = apply_config_file(options.config, writer);
+  for (const std::string& kdamond : writer.left_off()) {
+    notes.push_back(fmt::format(
+        "{}: kdamond {} is set up and off; to switch it on add \"state: on\" to it, or write on to "
+        "{}/{}/state",
+        options.config, kdamond.substr(kdamond.rfind('/') + 1), options.mount_point, kdamond));
+  }
+  return applied;
 }
 
 Result<ProtectedList> protected_of(const MountOptions& options) {
@@ -154,14 +167,15 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
   add_tracing(tree, trace);
   add_damonfs_directory(tree, machine);
   add_pinned_targets(tree);
-  const auto session = Session::mount(tree, options.mount_point);
+  const auto session = Session::mount(tree, options.mount_point, options.nonempty);
   if (!session) return failed(session.error());
   Watchdog watchdog;
   const auto stop = [&session] {
     spdlog::info("asked to end");
     (*session)->stop();
   };
-  auto ready = configure(tree, options);
+  std::vector<std::string> notes;
+  auto ready = configure(tree, options, notes);
   if (ready)
     ready = signals.watch({stop, reopen_log, options.foreground && ::isatty(STDERR_FILENO)});
   if (ready && life >= 0) ready = end_with(life);
@@ -171,7 +185,8 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
     return failed(ready.error());
   }
   spdlog::info("{}: serving; {}", (*session)->mount_point(), made->description);
-  report.ready((*session)->mount_point());
+  for (const std::string& note : notes) spdlog::warn("{}", note);
+  report.ready((*session)->mount_point(), notes);
   (*session)->wait();
   notify_service_manager("STOPPING=1");
   spdlog::info("{}: ended", (*session)->mount_point());
@@ -180,13 +195,15 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
 
 }  // namespace
 
-void StartReport::ready(const std::string& mount_point) {
+void StartReport::ready(const std::string& mount_point, std::span<const std::string> notes) {
   notify_service_manager("READY=1\nSTATUS=Serving " + mount_point);
   if (!pipe_.valid()) return;
   const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), fd);
   if (::chdir("/") != 0) spdlog::warn("cannot leave the working directory: {}", strerror(errno));
-  if (::write(pipe_.get(), &kReady, 1) != 1) spdlog::debug("nobody waited for the start");
+  const std::string text = kReady + fmt::format("{}", fmt::join(notes, "\n"));
+  if (::write(pipe_.get(), text.data(), text.size()) < 0)
+    spdlog::debug("nobody waited for the start");
   pipe_ = Fd();
 }
 
@@ -206,7 +223,11 @@ int wait_for_start(const Fd& pipe) {
     if (size < 0 && errno != EINTR) break;
     if (size > 0) text.append(part.data(), static_cast<size_t>(size));
   }
-  if (text.starts_with(kReady)) return 0;
+  if (text.starts_with(kReady)) {
+    std::istringstream notes(text.substr(1));
+    for (std::string note; std::getline(notes, note);) complain(note);
+    return 0;
+  }
   if (text.starts_with(kFailed)) return complain(text.substr(1));
   return complain("the daemon died while it was starting");
 }
@@ -261,6 +282,7 @@ int start_daemon(const MountOptions& options, const Fd& life) {
 }
 
 int run_mount(const MountOptions& options) {
+  if (auto may = check_may_mount(); !may) return complain(may.error().message);
   keep_only({-1, -1});
   if (options.foreground) return serve(options, StartReport());
   Pipe pipe;

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <functional>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -22,8 +23,8 @@ class StartReport {
   explicit StartReport(Fd pipe) : pipe_(std::move(pipe)) {}
 
   // The tree can be used. Tells a service manager as well (sd_notify); in the background, lets go
-  // of the terminal and of the working directory.
-  void ready(const std::string& mount_point);
+  // of the terminal and of the working directory. `notes` are told the user, too.
+  void ready(const std::string& mount_point, std::span<const std::string> notes = {});
   // It cannot. Returns the exit status.
   int failed(const Error& error);
 

@@ -16,6 +16,7 @@
 #include "fs/damonfs/regions_snapshot.h"
 #include "fs/damonfs/status.h"
 #include "fs/modules/module_files.h"
+#include "fs/tree/refusals.h"
 #include "fs/tree/unlocked.h"
 #include "fs/tree/values.h"
 
@@ -41,7 +42,15 @@ Result<std::string> take_status(const Call& call) {
   return status_text(daemon, places, kPatience, call.interrupt);
 }
 
+// The last refused writes, a line each (Refusals::text()).
+Result<std::string> take_last_errors(const Call& call) { return refusals_of(call.tree).text(); }
+
 constexpr Attribute kRows[] = {
+    {.name = "last_errors",
+     .mode = 0400,
+     .show = nullptr,
+     .store = nullptr,
+     .snapshot = take_last_errors},
     {.name = "status.json",
      .mode = 0400,
      .show = nullptr,

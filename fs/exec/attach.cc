@@ -14,6 +14,7 @@
 #include "fs/command/daemon_state.h"
 #include "fs/command/deadline.h"
 #include "fs/command/failures.h"
+#include "fs/command/privileges.h"
 #include "fs/mount/mounts.h"
 #include "fs/mount/sys_view.h"
 

@@ -16,6 +16,7 @@
 #include "fs/command/deadline.h"
 #include "fs/command/exec_program.h"
 #include "fs/command/failures.h"
+#include "fs/command/privileges.h"
 #include "fs/daemon/daemon.h"
 #include "fs/mount/mounts.h"
 #include "fs/mount/sys_view.h"

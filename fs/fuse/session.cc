@@ -62,9 +62,10 @@ Session::Session(Tree& tree, FuseMount mounted)
       nr_workers_(choose_nr_workers()),
       server_(tree, nr_workers_ / 2) {}
 
-Result<std::unique_ptr<Session>> Session::mount(Tree& tree, const std::string& mount_point) {
+Result<std::unique_ptr<Session>> Session::mount(Tree& tree, const std::string& mount_point,
+                                                bool nonempty) {
   prepare_process();
-  auto mounted = mount_damonfs(mount_point);
+  auto mounted = mount_damonfs(mount_point, nonempty);
   if (!mounted) return tl::unexpected(mounted.error());
   std::unique_ptr<Session> session(new Session(tree, *std::move(mounted)));
   if (auto introduced = session->introduce(); !introduced) {

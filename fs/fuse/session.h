@@ -20,10 +20,11 @@ namespace damonfs {
 // anybody's umount, the session ends by itself.
 class Session {
  public:
-  // Mounts `tree` at the directory `mount_point` and serves it; both work when this returns. Errors
-  // as mount_damonfs(); EPROTO when the kernel's FUSE is too old; EAGAIN, ENOMEM when no thread is
-  // to be had.
-  static Result<std::unique_ptr<Session>> mount(Tree& tree, const std::string& mount_point);
+  // Mounts `tree` at the directory `mount_point` and serves it; both work when this returns.
+  // Arguments and errors as mount_damonfs(); EPROTO when the kernel's FUSE is too old; EAGAIN,
+  // ENOMEM when no thread is to be had.
+  static Result<std::unique_ptr<Session>> mount(Tree& tree, const std::string& mount_point,
+                                                bool nonempty = false);
   // As stop() and wait().
   ~Session();
   Session(const Session&) = delete;

@@ -25,6 +25,7 @@
 
 #include "fs/command/commands.h"
 #include "fs/command/failures.h"
+#include "fs/command/privileges.h"
 
 namespace damonfs {
 
@@ -213,6 +214,18 @@ Result<Fd> lock_place(const Place& place) {
   return directory;
 }
 
+// ENOTEMPTY when there is anything in the directory; it may be one that cannot be listed.
+Result<void> check_empty(const Place& place, const Fd& directory) {
+  std::error_code error;
+  const std::filesystem::directory_iterator entries(
+      fmt::format("/proc/self/fd/{}", directory.get()), error);
+  if (error || entries == std::filesystem::directory_iterator()) return {};
+  return fail(ENOTEMPTY,
+              "{} is not empty, and what is in it would be hidden; make an empty directory, or add "
+              "--nonempty",
+              place.path);
+}
+
 Result<Fd> open_fuse() {
   Fd fuse(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
   if (fuse.valid()) return fuse;
@@ -293,7 +306,8 @@ Result<std::string> find_serving(const std::string& path) {
   auto place = open_place(path);
   if (!place) return tl::unexpected(place.error());
   if (!place->mount || place->mount->type != kMountType) {
-    return fail(EINVAL, "{}: no damonfs is mounted here", place->path);
+    return fail(EINVAL, "{}: no damonfs is mounted here; damonfs mount {} mounts one", place->path,
+                place->path);
   }
   switch (ask_daemon(place->path)) {
     case DaemonState::dead:
@@ -307,7 +321,7 @@ Result<std::string> find_serving(const std::string& path) {
   return std::move(place->path);
 }
 
-Result<FuseMount> mount_damonfs(const std::string& path) {
+Result<FuseMount> mount_damonfs(const std::string& path, bool nonempty) {
   auto place = open_clear_place(path);
   if (!place) return tl::unexpected(place.error());
   const auto locked = lock_place(*place);
@@ -318,6 +332,9 @@ Result<FuseMount> mount_damonfs(const std::string& path) {
   if (!place) return tl::unexpected(place.error());
   if (mount_id(place->directory) != id) {
     return fail(EBUSY, "{}: something else was mounted here meanwhile", place->path);
+  }
+  if (!nonempty) {
+    if (auto empty = check_empty(*place, *locked); !empty) return tl::unexpected(empty.error());
   }
   auto fuse = open_fuse();
   if (!fuse) return tl::unexpected(fuse.error());
@@ -366,6 +383,7 @@ void unmount(const FuseMount& mounted) {
 }
 
 int run_umount(const UmountOptions& options) {
+  if (auto may = check_may_mount(); !may) return complain(may.error().message);
   const auto done = unmount_damonfs(options.mount_point);
   return done ? 0 : complain(done.error().message);
 }

@@ -62,8 +62,9 @@ struct FuseMount {
 // Mounts damonfs at `path`: on the directory that was there when it was looked at, whatever anybody
 // puts in its place meanwhile. A mount that a daemon left behind as it died is cleaned up first.
 // ENOENT, ENOTDIR: there is no such directory. EBUSY: a daemon serves there already. ENODEV: the
-// kernel has no FUSE. EPERM: no privilege.
-Result<FuseMount> mount_damonfs(const std::string& path);
+// kernel has no FUSE. EPERM: no privilege. ENOTEMPTY: the directory holds something, which a mount
+// would hide, and not `nonempty`.
+Result<FuseMount> mount_damonfs(const std::string& path, bool nonempty);
 
 // Unmounts the damonfs at `path`, whether or not its daemon lives and files are open: whoever waits
 // for it gets an error, and the daemon ends. EINVAL when what is there is no damonfs.

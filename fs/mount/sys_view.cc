@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -96,14 +95,6 @@ Result<void> require_sysfs() {
 }
 
 }  // namespace
-
-Result<void> check_may_mount() {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
-  const bool known = ::syscall(SYS_capget, &header, sets.data()) == 0;
-  if (known && (sets[0].effective >> CAP_SYS_ADMIN & 1) != 0) return {};
-  return fail(EPERM, "this needs CAP_SYS_ADMIN, to mount; run it as root");
-}
 
 Result<void> enter_private_mounts() {
   if (::unshare(CLONE_NEWNS) != 0) {

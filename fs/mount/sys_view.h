@@ -18,9 +18,6 @@ inline constexpr const char* kViewPrograms = "/sys/kernel/mm/.damonfs/bin";
 // What /proc/mounts has for the source of the view's tmpfs.
 inline constexpr const char* kViewSource = "damonfs-view";
 
-// Nothing when this process may mount and unmount; EPERM with what it lacks.
-Result<void> check_may_mount();
-
 // Gives the calling process, which must have one thread, a mount namespace of its own. What the
 // machine mounts and unmounts later is seen there, too; not the other way round.
 Result<void> enter_private_mounts();

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/base/guarded.h"
+#include "fs/tree/refusals.h"
 
 namespace damonfs {
 
@@ -17,22 +18,6 @@ namespace {
 
 constexpr DirectoryType kRoot = {"root", {}};
 constexpr size_t kMaxShown = 4095;  // a page less the NUL that ends it in the kernel
-
-// The start of what was written, fit for a line of a log.
-std::string quoted(std::string_view text) {
-  constexpr size_t kMax = 64;
-  std::string out = "\"";
-  for (const char c : text.substr(0, kMax)) {
-    if (c == '\n') {
-      out += "\\n";
-    } else if (c >= ' ' && c <= '~') {
-      out += c;
-    } else {
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    }
-  }
-  return out + (text.size() > kMax ? "\"..." : "\"");
-}
 
 }  // namespace
 
@@ -119,7 +104,7 @@ void Directory::set_owner(int index, Owner owner) {
   (*owners_)[index] = owner;
 }
 
-Tree::Tree() : root_(std::make_shared<Directory>(*this, kRoot, nullptr)) {}
+Tree::Tree() : root_(std::make_shared<Directory>(*this, kRoot, std::make_shared<Refusals>())) {}
 
 Result<void> Tree::check_room(uint64_t bytes) const {
   const uint64_t used = nr_directories_ * kBytesPerDirectory;
@@ -166,13 +151,19 @@ Result<void> Tree::write(Directory& directory, int index, std::string_view text,
   const Attribute& attribute = directory.type().attributes[static_cast<size_t>(index)];
   auto stored = store(attribute, text, {*this, directory, lock, interrupt, writer});
   if (stored) return stored;
+  [[maybe_unused]] const auto kept = guarded([&] {  // or not, when there is no memory for it
+    std::timespec time{};
+    ::clock_gettime(CLOCK_REALTIME, &time);
+    const std::string path = fmt::format("{}/{}", directory.path(), attribute.name);
+    refusals_of(*this).add({time, path, in_quotes(text), stored.error()});
+  });
   const auto left_out = refused_lines_.ask(std::chrono::steady_clock::now());
   if (!left_out) return stored;
-  [[maybe_unused]] const auto logged = guarded([&] {  // or not, when there is no memory for it
+  [[maybe_unused]] const auto logged = guarded([&] {
     const std::string path = directory.path();
     lock.unlock();
     if (*left_out > 0) spdlog::info("{} refused writes were left out of this log", *left_out);
-    spdlog::info("{}/{}: {} refused: {} ({})", path, attribute.name, quoted(text),
+    spdlog::info("{}/{}: {} refused: {} ({})", path, attribute.name, in_quotes(text),
                  stored.error().message, strerrorname_np(stored.error().code));
   });
   return stored;

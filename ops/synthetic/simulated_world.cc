@@ -16,7 +16,10 @@ namespace damonfs {
 namespace {
 
 tl::unexpected<Error> nobody_has_memory() {
-  return fail(EINVAL, "no process of the pattern has a number, and so none a place in memory");
+  return fail(EINVAL,
+              "no process of the pattern has a number, and so none a place in memory; write "
+              "`process 1` for "
+              "`process *`");
 }
 
 }  // namespace

@@ -138,7 +138,7 @@ def test_what_is_refused_leaves_no_mount(directory, config, said, background):
 def test_nothing_to_dump(directory):
     done = subprocess.run([DAMONFS, "dump", str(directory)], check=False, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "kdamonds: No such file or directory" in done.stderr
+    assert "no tree of DAMON is here" in done.stderr
 
 
 def test_a_service_manager_does_not_hear_of_what_was_refused(directory, monkeypatch):

@@ -117,7 +117,9 @@ def test_relative_linked_and_odd_mount_points(background):
 
 def test_a_directory_that_is_not_empty(background):
     (background.mnt / "file").write_text("")
-    assert background.mount().returncode == 0
+    one_line(background.mount(), "not empty", "--nonempty")
+    assert os.listdir(background.mnt) == ["file"]
+    assert background.mount("--nonempty").returncode == 0
     assert sorted(os.listdir(background.mnt)) == ["damonfs", "kernel", "module"]
     background.umount()
     assert os.listdir(background.mnt) == ["file"]

@@ -118,7 +118,7 @@ def test_a_goal_is_reached(simulate):
     (CONFIG.replace("bytes: 4194304", "bytes: 4M"), "(EINVAL: Invalid argument)"),
     (CONFIG.replace("pid_target: 1", "pid_target: 2"), "config.yaml:2: kernel/mm/damon/admin/kdamonds/"
      "0/state: \"on\" is refused: targets/0: pid_target 2: the pattern has no process 2"),
-    (CONFIG.replace("action", "acton"), "there is no such file (ENOENT: No such file or directory)"),
+    (CONFIG.replace("action", "acton"), "there is no file acton in kernel/mm/damon/admin/kdamonds/0/contexts/0/schemes/0; did you mean action?"),
     ("kdamonds: [", "config.yaml:1: "),
 ])
 def test_bad_configurations(simulate, config, said):

@@ -322,7 +322,8 @@ def test_what_the_command_cannot_do(directory, mount):
     elsewhere.mkdir()
     done = status_command(elsewhere)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "damonfs status: %s: no damonfs is mounted here\n" % elsewhere
+    assert done.stderr == "damonfs status: %s: no damonfs is mounted here; damonfs mount %s mounts one\n" % (
+        elsewhere, elsewhere)
     assert status_command("--wrong").returncode == 2
     alone = subprocess.run(["unshare", "-m", "sh", "-c", 'umount -l "$1" && exec "$2" status', "sh", str(mount.path),
                             DAMONFS], text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE, check=False)

@@ -52,7 +52,7 @@ const std::map<std::string, Floors> kFloors = {
     {"services", {{"services"}}},
     {"fs",
      {{"fs"},
-      {"fs/exec"},
+      {"fs/exec", "fs/cli"},
       {"fs/simulate", "fs/daemon"},
       {"fs/config", "fs/fuse", "fs/damonfs"},
       {"fs/damon", "fs/modules", "fs/tracing", "fs/client", "fs/mount"},
@@ -62,8 +62,8 @@ const std::map<std::string, Floors> kFloors = {
 // The files of fs that may include ops: those that make machines and probe for backends; watch, a
 // client, reads what is mapped of what it watches; wss measures by itself.
 const std::set<std::string> kMayIncludeOps = {
-    "fs/main.cc",         "fs/doctor.cc",     "fs/daemon/daemon.cc", "fs/simulate/simulation.h",
-    "fs/client/watch.cc", "fs/client/wss.cc",
+    "fs/main.cc",         "fs/doctor.cc",     "fs/daemon/daemon.cc",   "fs/simulate/simulation.h",
+    "fs/client/watch.cc", "fs/client/wss.cc", "fs/client/watchable.h",
 };
 
 std::string folder_of(const std::string& file) { return file.substr(0, file.rfind('/')); }

@@ -80,9 +80,18 @@ TEST_F(ResolveTest, OnlyADamonfsIsUnmounted) {
 }
 
 TEST_F(ResolveTest, MountingNeedsADirectory) {
-  EXPECT_EQ(mount_damonfs(directory_ / "none").error().code, ENOENT);
+  EXPECT_EQ(mount_damonfs(directory_ / "none", false).error().code, ENOENT);
   std::filesystem::create_directory_symlink("/proc/self/status", directory_ / "file");
-  EXPECT_EQ(mount_damonfs(directory_ / "file").error().code, ENOTDIR);
+  EXPECT_EQ(mount_damonfs(directory_ / "file", false).error().code, ENOTDIR);
+}
+
+TEST_F(ResolveTest, WhatADirectoryHoldsIsNotHidden) {
+  const std::string full = directory_ / "real";
+  std::filesystem::create_directory(directory_ / "real/below");
+  const auto mounted = mount_damonfs(full, false);
+  ASSERT_FALSE(mounted);
+  EXPECT_EQ(mounted.error().code, ENOTEMPTY);
+  EXPECT_EQ(mounted.error().message.find(full + " is not empty"), 0u) << mounted.error().message;
 }
 
 }  // namespace
