@@ -106,6 +106,8 @@ void Directory::set_owner(int index, Owner owner) {
 
 Tree::Tree() : root_(std::make_shared<Directory>(*this, kRoot, std::make_shared<Refusals>())) {}
 
+Refusals& refusals_of(Tree& tree) { return *static_cast<Refusals*>(tree.root().object().get()); }
+
 Result<void> Tree::check_room(uint64_t bytes) const {
   const uint64_t used = nr_directories_ * kBytesPerDirectory;
   if (bytes > kMaxBytes || used + bytes > kMaxBytes) {

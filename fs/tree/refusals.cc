@@ -5,8 +5,6 @@
 #include <cstring>
 #include <utility>
 
-#include "fs/tree/node.h"
-
 namespace damonfs {
 
 namespace {
@@ -60,7 +58,5 @@ std::string Refusals::text() const {
   }
   return lines;
 }
-
-Refusals& refusals_of(Tree& tree) { return *static_cast<Refusals*>(tree.root().object().get()); }
 
 }  // namespace damonfs
