@@ -42,14 +42,20 @@ int wait_for_start(const Fd& pipe);
 // stderr. Only while we have one thread.
 int start_daemon(const MountOptions& options, const Fd& life);
 
+// damonfs mount --keep: as run_mount(), and a daemon that is killed is started again where it was
+// (docs/design/restart.md).
+int run_kept_mount(const MountOptions& options);
+
 // Turns the signals that the daemon understands into calls, from a thread of its own: SIGTERM and
-// SIGINT ask it to end, SIGHUP to open its log again. Made before all other threads, which must not
-// get these signals. Nothing is called any more after the destructor.
+// SIGINT ask it to end, SIGHUP to open its log again, SIGUSR1 to become the program that is
+// installed by now. Made before all other threads, which must not get these signals. Nothing is
+// called any more after the destructor.
 class StopSignals {
  public:
   struct Actions {
     std::function<void()> stop;  // once at most
     std::function<void()> reopen;
+    std::function<void()> replace;
     bool hangup_ends = false;  // SIGHUP is of a terminal that has gone: the daemon's own
   };
 
