@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 #include <malloc.h>
 #include <poll.h>
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -15,7 +14,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <chrono>
+#include <csignal>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -24,7 +23,6 @@
 #include <utility>
 #include <vector>
 
-#include "core/base/guarded.h"
 #include "core/base/read_whole.h"
 #include "core/base/thread.h"
 #include "fs/command/failures.h"
@@ -34,6 +32,7 @@
 #include "fs/daemon/kept_state.h"
 #include "fs/daemon/log.h"
 #include "fs/daemon/service_manager.h"
+#include "fs/daemon/stop_signals.h"
 #include "fs/damon/admin_directory.h"
 #include "fs/damon/pinned_targets.h"
 #include "fs/damonfs/damonfs_directory.h"
@@ -451,42 +450,6 @@ int wait_for_start(const Fd& pipe) {
   }
   if (text.starts_with(kFailed)) return complain(text.substr(1));
   return complain("the daemon died while it was starting");
-}
-
-StopSignals::StopSignals() {
-  sigemptyset(&signals_);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals_, signal);
-  pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-}
-
-Result<void> StopSignals::watch(Actions actions) {
-  auto thread = start_thread("damonfs-signals",
-                             [this, actions = std::move(actions)](const std::stop_token& ended) {
-                               int signal = 0;
-                               while (true) {
-                                 sigwait(&signals_, &signal);
-                                 if (ended.stop_requested()) return;
-                                 if (signal == SIGUSR1) {
-                                   actions.replace();
-                                   continue;
-                                 }
-                                 if (signal != SIGHUP || actions.hangup_ends) break;
-                                 actions.reopen();
-                               }
-                               // A request to end is not lost for want of memory.
-                               constexpr auto kPause = std::chrono::milliseconds(100);
-                               while (!guarded(actions.stop)) std::this_thread::sleep_for(kPause);
-                             });
-  if (!thread) return tl::unexpected(thread.error());
-  watcher_ = *std::move(thread);
-  return {};
-}
-
-StopSignals::~StopSignals() {
-  if (!watcher_.joinable()) return;
-  watcher_.request_stop();
-  pthread_kill(watcher_.native_handle(), SIGTERM);
 }
 
 int start_daemon(const MountOptions& options, const Fd& life) {
