@@ -11,6 +11,7 @@
 #include "ops/doctor/action_features.h"
 #include "ops/doctor/backends.h"
 #include "ops/doctor/features.h"
+#include "ops/procfs/spared_processes.h"
 
 namespace damonfs {
 
@@ -56,6 +57,20 @@ void print_physical(const std::vector<BackendReport>& reports) {
       fmt::join(actions, ", "));
 }
 
+// Whose memory no scheme acts on.
+void print_spared() {
+  const auto spared = find_spared(Paths());
+  fmt::print("\nProcesses that schemes leave alone: what guests and devices access looks cold\n");
+  for (const SparedProcess& process : spared) {
+    fmt::print("  {:<10}  {} ({})\n", process.pid, process.name, process.access);
+  }
+  if (spared.empty()) {
+    fmt::print("  none now; those with KVM, VFIO, iommufd or fixed buffers of io_uring would be\n");
+  } else {
+    fmt::print("  `mount --act-on-devices` acts on them, too\n");
+  }
+}
+
 }  // namespace
 
 int run_doctor(const DoctorOptions& options) {
@@ -69,6 +84,7 @@ int run_doctor(const DoctorOptions& options) {
   fmt::print("\nActions of schemes, on vaddr and fvaddr\n");
   print(judge_actions(find_action_facts(Paths())));
   print_physical(reports);
+  print_spared();
   const auto real = [](const BackendReport& report) {
     return report.usable && find_backend(report.name)->make_vaddr != nullptr;
   };

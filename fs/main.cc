@@ -21,6 +21,7 @@
 #include "fs/command/commands.h"
 #include "fs/command/exec_program.h"
 #include "fs/command/failures.h"
+#include "fs/daemon/daemon.h"
 #include "fs/exec/perf.h"
 #include "fs/exec/process_finders.h"
 #include "ops/doctor/backends.h"
@@ -118,7 +119,7 @@ void add_sweep(CLI::App& app, double& percent) {
       ->capture_default_str();
 }
 
-void add_mount(CLI::App& app, MountOptions& options) {
+void add_mount(CLI::App& app, MountOptions& options, bool& keep) {
   auto* mount = app.add_subcommand(
       "mount", "Mount the tree and serve it; kernel/mm/damon/admin in it is DAMON's");
   mount->add_option("mountpoint", options.mount_point, "A directory; it stands for /sys")
@@ -164,6 +165,8 @@ void add_mount(CLI::App& app, MountOptions& options) {
       ->add_option_function<std::string>(
           "--mode", read_mode, "Permissions of the mount's root, as chmod has them (default: 700)")
       ->type_name("OCTAL");
+  mount->add_flag("--keep", keep,
+                  "Start the daemon again when it is killed: mount, tree and what runs stay");
   mount->add_flag("--lock-memory", options.lock_memory,
                   "Keep the daemon itself from being paged out");
 }
@@ -333,6 +336,7 @@ int run(std::span<char*> words) {
   app.set_version_flag("-V,--version", version_line());
   app.footer("Exit status: 0 for success, 1 for a failure, 2 for wrong usage.");
   MountOptions mount;
+  bool keep = false;
   SimulateOptions simulate;
   DumpOptions dump;
   StatusOptions status;
@@ -342,7 +346,7 @@ int run(std::span<char*> words) {
   AttachOptions attach;
   WatchOptions watch;
   WssOptions wss;
-  add_mount(app, mount);
+  add_mount(app, mount, keep);
   add_simulate(app, simulate);
   add_dump(app, dump);
   add_status(app, status);
@@ -371,7 +375,7 @@ int run(std::span<char*> words) {
     if (error.get_exit_code() == 0) return app.exit(error);
     return refuse(usage_error(app, error));
   }
-  if (app.got_subcommand("mount")) return run_mount(mount);
+  if (app.got_subcommand("mount")) return keep ? run_kept_mount(mount) : run_mount(mount);
   if (app.got_subcommand("simulate")) return run_simulate(simulate);
   if (app.got_subcommand("dump")) return run_dump(dump);
   if (app.got_subcommand("status")) return run_status(status);

@@ -1,4 +1,6 @@
 // damonfs status: what the kdamonds of mounted daemons really work with.
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -12,6 +14,8 @@
 #include "fs/command/deadline.h"
 #include "fs/command/failures.h"
 #include "fs/mount/mounts.h"
+#include "ops/procfs/device_access.h"
+#include "ops/procfs/process.h"
 
 namespace damonfs {
 
@@ -47,6 +51,28 @@ Result<std::string> read_status(const std::string& mount) {
   return text;
 }
 
+// Says that schemes leave the process alone; nothing where they do not.
+std::string spared_line(int pid) {
+  if (pid <= 0) return {};
+  const auto process = Process::open(pid, Paths());
+  const std::string access = process ? device_access(**process) : "";
+  if (access.empty()) return {};
+  return fmt::format("  process {} has {}: accesses by that do not show; schemes leave it alone\n",
+                     pid, access);
+}
+
+// A line for each watched process that schemes leave alone.
+std::string spared_lines(const nlohmann::ordered_json& status) {
+  std::string lines;
+  for (const auto& kdamond : status.at("kdamonds")) {
+    for (const auto& context : kdamond.at("contexts")) {
+      for (const auto& target : context.at("targets"))
+        lines += spared_line(target.at("pid_target"));
+    }
+  }
+  return lines;
+}
+
 // `json`: as it came, else for people.
 Result<std::string> report(const MountedTree& tree, bool json) {
   constexpr std::chrono::seconds kPatience{30};
@@ -57,7 +83,8 @@ Result<std::string> report(const MountedTree& tree, bool json) {
   auto text = read_status(mount);
   if (!text || json) return text;
   try {
-    return status_view(mount, nlohmann::ordered_json::parse(*text));
+    const auto status = nlohmann::ordered_json::parse(*text);
+    return status_view(mount, status) + spared_lines(status);
   } catch (const nlohmann::json::exception&) {
     return fail(EPROTO, "{}: the daemon is of another version; use its own damonfs, or --json",
                 mount);

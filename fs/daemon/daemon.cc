@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 #include <malloc.h>
 #include <poll.h>
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -14,20 +13,26 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
+#include <charconv>
+#include <csignal>
 #include <cstring>
+#include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "core/base/guarded.h"
 #include "core/base/read_whole.h"
 #include "core/base/thread.h"
 #include "fs/command/failures.h"
 #include "fs/command/privileges.h"
 #include "fs/config/config.h"
+#include "fs/daemon/keeper.h"
+#include "fs/daemon/kept_state.h"
 #include "fs/daemon/log.h"
 #include "fs/daemon/service_manager.h"
+#include "fs/daemon/stop_signals.h"
 #include "fs/damon/admin_directory.h"
 #include "fs/damon/pinned_targets.h"
 #include "fs/damonfs/damonfs_directory.h"
@@ -72,10 +77,22 @@ Result<void> configure(Tree& tree, const MountOptions& options, std::vector<std:
   return applied;
 }
 
-Result<ProtectedList> protected_of(const MountOptions& options) {
+// Whether `words` name a process that has gone.
+bool names_gone(std::string_view words) {
+  constexpr std::string_view kPid = "pid=";
+  if (!words.starts_with(kPid)) return false;
+  pid_t pid = 0;
+  const auto parsed = std::from_chars(words.data() + kPid.size(), words.data() + words.size(), pid);
+  return parsed.ec == std::errc() && ::kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+// `again`: processes that have gone since the first start are left out.
+Result<ProtectedList> protected_of(const MountOptions& options, bool again) {
   ProtectedList list = ProtectedList::own();
   list.devices = !options.act_on_devices;
-  const auto add = [&](std::string_view words) { return list.add(words); };
+  const auto add = [&](std::string_view words) -> Result<void> {
+    return again && names_gone(words) ? Result<void>() : list.add(words);
+  };
   for (const std::string& words : options.protect) {
     if (auto added = add(words); !added) return tl::unexpected(added.error());
   }
@@ -101,7 +118,7 @@ Result<void> end_with(int life) {
 
 // Closes what a daemon has no use for, so that nobody waits for the end of a file of its own: all
 // but the standard ones and `kept`, of which -1 is none.
-void keep_only(std::array<int, 2> kept) {
+void keep_only(std::vector<int> kept) {
   std::ranges::sort(kept);
   int low = STDERR_FILENO + 1;
   for (const int fd : kept) {
@@ -110,6 +127,13 @@ void keep_only(std::array<int, 2> kept) {
     low = fd + 1;
   }
   ::close_range(low, ~0U, 0);
+}
+
+// Lets go of the terminal and of the working directory.
+void leave_terminal() {
+  const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), fd);
+  if (::chdir("/") != 0) spdlog::warn("cannot leave the working directory: {}", strerror(errno));
 }
 
 // Keeps all of the daemon in memory from now on, so that it never waits for what it reclaims.
@@ -134,63 +158,261 @@ bool is_served(const std::string& mount_point) {
   return read || (read.error().code != ENOTCONN && read.error().code != ECONNABORTED);
 }
 
-int serve(const MountOptions& options, StartReport report, int life = -1) {
+// What a daemon has from the one before it, and for the one after it.
+struct Legacy {
+  std::optional<KeptDescriptors> inherited;
+  bool keep = false;
+  Fd keeper;  // who holds it meanwhile; invalid: nobody, or the service manager
+};
+
+// What the daemon before left, read.
+struct Left {
+  std::unique_ptr<KeptRequests> requests;
+  KeptTexts texts;
+  FuseMount mounted;
+  std::string files;
+  std::string contexts;
+};
+
+Result<Left> read_left(KeptDescriptors&& descriptors) {
+  pollfd poll{descriptors.device.get(), 0, 0};
+  if (::poll(&poll, 1, 0) > 0 && (poll.revents & POLLERR) != 0) {
+    return fail(ENOTCONN, "the mount that was kept is gone");
+  }
+  auto requests = KeptRequests::open(std::move(descriptors.requests));
+  if (!requests) return tl::unexpected(requests.error());
+  KeptTexts texts(std::move(descriptors.texts));
+  const auto mount = texts.get(KeptTexts::mount);
+  if (!mount) return tl::unexpected(mount.error());
+  auto files = texts.get(KeptTexts::files);
+  if (!files) return tl::unexpected(files.error());
+  auto contexts = texts.get(KeptTexts::contexts);
+  if (!contexts) return tl::unexpected(contexts.error());
+  const size_t blank = mount->find(' ');
+  if (blank == std::string::npos || files->empty()) return fail(EPROTO, "no state was kept");
+  FuseMount mounted{std::move(descriptors.device), 0, mount->substr(blank + 1)};
+  std::from_chars(mount->data(), mount->data() + blank, mounted.device);
+  return Left{*std::move(requests), std::move(texts), std::move(mounted), *std::move(files),
+              *std::move(contexts)};
+}
+
+// One run of the daemon: what is made on the way to a tree that is served, in this order, goes in
+// the other.
+class Serving {
+ public:
+  Serving(const MountOptions& options, bool keep) : options_(options), keep_(keep) {}
+
+  // Serves the tree as it was left, or a new one.
+  Result<void> begin(Legacy legacy, StopSignals& signals, int life);
+  [[nodiscard]] Session& session() const { return *session_; }
+  [[nodiscard]] const std::string& description() const { return made_.description; }
+  // What the user is to know of the configuration.
+  [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
+  // The mount has gone, and nobody is to have it any more.
+  void end() const {
+    if (requests_ && keeps_descriptors()) forget_descriptors();
+  }
+
+ private:
+  Result<void> make_tree();
+  Result<void> make_session();
+  Result<void> keep(const Fd& keeper);
+  void replace();
+  void take_left(KeptDescriptors&& descriptors);
+
+  const MountOptions& options_;
+  const bool keep_;
+  const std::string program_ = own_program();
+  std::vector<std::string> notes_;
+  std::optional<Left> left_;
+  ServedMachine made_;
+  std::shared_ptr<TracePipe> trace_ = std::make_shared<TracePipe>();
+  std::unique_ptr<Tree> tree_ = std::make_unique<Tree>();
+  std::unique_ptr<KeptRequests> requests_;  // null: nothing is kept
+  std::unique_ptr<StateKeeper> state_;
+  std::unique_ptr<Session> session_;
+  Watchdog watchdog_;
+};
+
+// What cannot be taken over is given up, and its mount ends as this returns: better a new tree than
+// none.
+void Serving::take_left(KeptDescriptors&& descriptors) {
+  auto left = read_left(std::move(descriptors));
+  if (left) {
+    left_ = *std::move(left);
+  } else {
+    spdlog::warn("the tree is a new one: {}", left.error().message);
+  }
+}
+
+Result<void> Serving::make_tree() {
+  const auto protect = protected_of(options_, left_.has_value());
+  if (!protect) return tl::unexpected(protect.error());
+  auto made = make_machine({.backend = options_.backend,
+                            .seed = options_.seed,
+                            .dry_run = options_.dry_run,
+                            .sweep_bp = basis_points(options_.sweep),
+                            .protect = *protect});
+  if (!made) return tl::unexpected(made.error());
+  made_ = *std::move(made);
+  Machine machine = made_.machine;
+  machine.trace = trace_.get();
+  if (left_) {
+    if (auto skipped = skip_inodes(*tree_, left_->files); !skipped) return skipped;
+  }
+  set_up(*tree_, options_);
+  add_damon_tree(*tree_, machine);
+  add_modules(*tree_, machine);
+  add_tracing(*tree_, trace_);
+  add_damonfs_directory(*tree_, machine);
+  add_pinned_targets(*tree_);
+  if (left_) return restore(*tree_, left_->files, left_->contexts);
+  return {};
+}
+
+Result<void> Serving::make_session() {
+  OldDirectories old;
+  if (left_) {
+    auto matched = match_directories(*tree_, left_->files);
+    if (!matched) return tl::unexpected(matched.error());
+    old = *std::move(matched);
+    requests_ = std::move(left_->requests);
+    state_ = std::make_unique<StateKeeper>(*tree_, std::move(left_->texts), old);
+  } else if (keep_) {
+    auto requests = KeptRequests::make();
+    if (!requests) return tl::unexpected(requests.error());
+    auto texts = KeptTexts::make();
+    if (!texts) return tl::unexpected(texts.error());
+    requests_ = *std::move(requests);
+    state_ = std::make_unique<StateKeeper>(*tree_, *std::move(texts), OldDirectories());
+  }
+  Keeping keeping;
+  if (requests_) keeping = {requests_.get(), [state = state_.get()] { state->files_changed(); }};
+  auto session =
+      left_ ? Session::resume(*tree_, std::move(left_->mounted), std::move(keeping), old)
+            : Session::mount(*tree_, options_.mount_point, options_.nonempty, std::move(keeping));
+  if (!session) return tl::unexpected(session.error());
+  session_ = *std::move(session);
+  return left_ ? Result<void>() : configure(*tree_, options_, notes_);
+}
+
+Result<void> Serving::keep(const Fd& keeper) {
+  if (!requests_) return {};
+  const FuseMount& mounted = session_->mounted();
+  const Fd& texts = state_->texts().memory();
+  auto kept = state_->texts().put(KeptTexts::mount,
+                                  fmt::format("{} {}", mounted.device, mounted.mount_point));
+  if (kept) kept = state_->start();
+  if (kept) kept = hand_to_keeper(keeper, mounted.device_fd, requests_->memory(), texts);
+  if (kept && keeps_descriptors()) {
+    store_descriptors({mounted.device_fd.get(), requests_->memory().get(), texts.get()});
+  }
+  return kept;
+}
+
+void Serving::replace() {
+  if (!requests_) {
+    spdlog::warn("not replaced: only a daemon with --keep can be");
+    return;
+  }
+  spdlog::info("replaced by the program that is installed now");
+  state_->save_all();
+  const Error error = replace_program(program_, session_->mounted().device_fd, requests_->memory(),
+                                      state_->texts().memory());
+  spdlog::error("not replaced: {}", error.message);
+}
+
+Result<void> Serving::begin(Legacy legacy, StopSignals& signals, int life) {
+  if (legacy.inherited && keep_) take_left(*std::move(legacy.inherited));
+  legacy.inherited.reset();
+  if (auto made = make_tree(); !made) return made;
+  auto ready = make_session();
+  if (ready) ready = keep(legacy.keeper);
+  const auto stop = [this] {
+    spdlog::info("asked to end");
+    session_->stop();
+  };
+  const bool hangup_ends = options_.foreground && ::isatty(STDERR_FILENO) == 1;
+  if (ready) {
+    ready = signals.watch({.stop = stop,
+                           .reopen = reopen_log,
+                           .replace = [this] { replace(); },
+                           .hangup_ends = hangup_ends});
+  }
+  if (ready && life >= 0) ready = end_with(life);
+  if (ready) {
+    ready = watchdog_.start([path = session_->mount_point()] { return is_served(path); });
+  }
+  if (!ready && session_) session_->stop();
+  return ready;
+}
+
+int serve(const MountOptions& options, StartReport report, Legacy legacy, int life = -1) {
   // What one thread frees another one uses again: thousands of regions are built by whichever
   // thread serves the command, and would else stay behind in the arena of each.
   ::mallopt(M_ARENA_MAX, 1);
-  StopSignals signals;
+  Serving serving(options, legacy.keep);
+  StopSignals signals;            // goes first: nothing is called any more then
   std::signal(SIGXFSZ, SIG_IGN);  // a write to a log that is too long fails, and no more
   if (auto log = start_log(options); !log) return report.failed(log.error());
-  const auto failed = [&](const Error& error) {
-    const bool log_is_elsewhere = !options.foreground || !options.log_file.empty();
-    if (log_is_elsewhere) spdlog::error("{}", error.message);
-    return report.failed(error);
-  };
-  if (options.lock_memory) {
-    if (auto locked = lock_memory(); !locked) return failed(locked.error());
-  }
-  const auto protect = protected_of(options);
-  if (!protect) return failed(protect.error());
-  const auto made = make_machine({.backend = options.backend,
-                                  .seed = options.seed,
-                                  .dry_run = options.dry_run,
-                                  .sweep_bp = basis_points(options.sweep),
-                                  .protect = *protect});
-  if (!made) return failed(made.error());
-  const auto trace = std::make_shared<TracePipe>();
-  Machine machine = made->machine;
-  machine.trace = trace.get();
-  Tree tree;
-  set_up(tree, options);
-  add_damon_tree(tree, machine);
-  add_modules(tree, machine);
-  add_tracing(tree, trace);
-  add_damonfs_directory(tree, machine);
-  add_pinned_targets(tree);
-  const auto session = Session::mount(tree, options.mount_point, options.nonempty);
-  if (!session) return failed(session.error());
-  Watchdog watchdog;
-  const auto stop = [&session] {
-    spdlog::info("asked to end");
-    (*session)->stop();
-  };
-  std::vector<std::string> notes;
-  auto ready = configure(tree, options, notes);
-  if (ready)
-    ready = signals.watch({stop, reopen_log, options.foreground && ::isatty(STDERR_FILENO)});
-  if (ready && life >= 0) ready = end_with(life);
-  if (ready) ready = watchdog.start([path = (*session)->mount_point()] { return is_served(path); });
+  Result<void> ready;
+  if (options.lock_memory) ready = lock_memory();
+  if (ready) ready = serving.begin(std::move(legacy), signals, life);
   if (!ready) {
-    (*session)->stop();
-    return failed(ready.error());
+    const bool log_is_elsewhere = !options.foreground || !options.log_file.empty();
+    if (log_is_elsewhere) spdlog::error("{}", ready.error().message);
+    return report.failed(ready.error());
   }
-  spdlog::info("{}: serving; {}", (*session)->mount_point(), made->description);
-  for (const std::string& note : notes) spdlog::warn("{}", note);
-  report.ready((*session)->mount_point(), notes);
-  (*session)->wait();
+  Session& session = serving.session();
+  spdlog::info("{}: serving; {}", session.mount_point(), serving.description());
+  for (const std::string& note : serving.notes()) spdlog::warn("{}", note);
+  report.ready(session.mount_point(), serving.notes());
+  session.wait();
+  serving.end();
   notify_service_manager("STOPPING=1");
-  spdlog::info("{}: ended", (*session)->mount_point());
+  spdlog::info("{}: ended", session.mount_point());
   return 0;
+}
+
+// With a keeper beside it, if one is wanted and the service manager is none.
+int serve_kept(const MountOptions& options, StartReport report, Legacy legacy) {
+  if (!legacy.keep || legacy.inherited || keeps_descriptors()) {
+    return serve(options, std::move(report), std::move(legacy));
+  }
+  std::optional<StartReport> held = std::move(report);
+  const auto serve_here = [&](Fd keeper) {
+    return serve(options, *std::move(held), {std::nullopt, true, std::move(keeper)});
+  };
+  const auto let_go = [&] {
+    held.reset();
+    if (!options.foreground) leave_terminal();
+  };
+  return run_keeper(serve_here, let_go);
+}
+
+int start_mount(const MountOptions& options, bool keep) {
+  if (auto may = check_may_mount(); !may) return complain(may.error().message);
+  std::optional<KeptDescriptors> inherited = KeptDescriptors::inherited();
+  std::vector<int> kept;
+  if (inherited) {
+    kept = {inherited->device.get(), inherited->requests.get(), inherited->texts.get()};
+  }
+  keep_only(kept);
+  const bool resumes = inherited.has_value();
+  Legacy legacy{std::move(inherited), keep, {}};
+  if (resumes || options.foreground) return serve_kept(options, StartReport(), std::move(legacy));
+  Pipe pipe;
+  if (!pipe.read.valid()) return complain(strerror(errno));
+  // Before there are threads: a child has none but the one that forked.
+  const pid_t child = ::fork();
+  if (child < 0) return complain(strerror(errno));
+  if (child > 0) {
+    pipe.write = Fd();
+    return wait_for_start(pipe.read);
+  }
+  pipe.read = Fd();
+  ::setsid();
+  return serve_kept(options, StartReport(std::move(pipe.write)), std::move(legacy));
 }
 
 }  // namespace
@@ -198,9 +420,7 @@ int serve(const MountOptions& options, StartReport report, int life = -1) {
 void StartReport::ready(const std::string& mount_point, std::span<const std::string> notes) {
   notify_service_manager("READY=1\nSTATUS=Serving " + mount_point);
   if (!pipe_.valid()) return;
-  const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), fd);
-  if (::chdir("/") != 0) spdlog::warn("cannot leave the working directory: {}", strerror(errno));
+  leave_terminal();
   const std::string text = kReady + fmt::format("{}", fmt::join(notes, "\n"));
   if (::write(pipe_.get(), text.data(), text.size()) < 0)
     spdlog::debug("nobody waited for the start");
@@ -232,38 +452,6 @@ int wait_for_start(const Fd& pipe) {
   return complain("the daemon died while it was starting");
 }
 
-StopSignals::StopSignals() {
-  sigemptyset(&signals_);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals_, signal);
-  pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-}
-
-Result<void> StopSignals::watch(Actions actions) {
-  auto thread = start_thread("damonfs-signals",
-                             [this, actions = std::move(actions)](const std::stop_token& ended) {
-                               int signal = 0;
-                               while (true) {
-                                 sigwait(&signals_, &signal);
-                                 if (ended.stop_requested()) return;
-                                 if (signal != SIGHUP || actions.hangup_ends) break;
-                                 actions.reopen();
-                               }
-                               // A request to end is not lost for want of memory.
-                               constexpr auto kPause = std::chrono::milliseconds(100);
-                               while (!guarded(actions.stop)) std::this_thread::sleep_for(kPause);
-                             });
-  if (!thread) return tl::unexpected(thread.error());
-  watcher_ = *std::move(thread);
-  return {};
-}
-
-StopSignals::~StopSignals() {
-  if (!watcher_.joinable()) return;
-  watcher_.request_stop();
-  pthread_kill(watcher_.native_handle(), SIGTERM);
-}
-
 int start_daemon(const MountOptions& options, const Fd& life) {
   Pipe pipe;
   if (!pipe.read.valid()) return complain(strerror(errno));
@@ -274,29 +462,14 @@ int start_daemon(const MountOptions& options, const Fd& life) {
     if (::fork() != 0) ::_exit(0);  // a child that fails to fork is a daemon that died
     pipe.read = Fd();
     keep_only({pipe.write.get(), life.get()});
-    ::_exit(serve(options, StartReport(std::move(pipe.write)), life.get()));
+    ::_exit(serve(options, StartReport(std::move(pipe.write)), {}, life.get()));
   }
   ::waitpid(child, nullptr, 0);
   pipe.write = Fd();
   return wait_for_start(pipe.read);
 }
 
-int run_mount(const MountOptions& options) {
-  if (auto may = check_may_mount(); !may) return complain(may.error().message);
-  keep_only({-1, -1});
-  if (options.foreground) return serve(options, StartReport());
-  Pipe pipe;
-  if (!pipe.read.valid()) return complain(strerror(errno));
-  // Before there are threads: a child has none but the one that forked.
-  const pid_t child = ::fork();
-  if (child < 0) return complain(strerror(errno));
-  if (child > 0) {
-    pipe.write = Fd();
-    return wait_for_start(pipe.read);
-  }
-  pipe.read = Fd();
-  ::setsid();
-  return serve(options, StartReport(std::move(pipe.write)));
-}
+int run_kept_mount(const MountOptions& options) { return start_mount(options, true); }
+int run_mount(const MountOptions& options) { return start_mount(options, false); }
 
 }  // namespace damonfs

@@ -2,11 +2,8 @@
 // start went.
 #pragma once
 
-#include <csignal>
-#include <functional>
 #include <span>
 #include <string>
-#include <thread>
 
 #include "core/base/fd.h"
 #include "core/base/result.h"
@@ -42,28 +39,8 @@ int wait_for_start(const Fd& pipe);
 // stderr. Only while we have one thread.
 int start_daemon(const MountOptions& options, const Fd& life);
 
-// Turns the signals that the daemon understands into calls, from a thread of its own: SIGTERM and
-// SIGINT ask it to end, SIGHUP to open its log again. Made before all other threads, which must not
-// get these signals. Nothing is called any more after the destructor.
-class StopSignals {
- public:
-  struct Actions {
-    std::function<void()> stop;  // once at most
-    std::function<void()> reopen;
-    bool hangup_ends = false;  // SIGHUP is of a terminal that has gone: the daemon's own
-  };
-
-  StopSignals();
-  ~StopSignals();
-  StopSignals(const StopSignals&) = delete;
-  StopSignals& operator=(const StopSignals&) = delete;
-
-  // From now on; signals that came before count. EAGAIN, ENOMEM when no thread is to be had.
-  Result<void> watch(Actions actions);
-
- private:
-  sigset_t signals_{};
-  std::jthread watcher_;
-};
+// damonfs mount --keep: as run_mount(), and a daemon that is killed is started again where it was
+// (docs/design/restart.md).
+int run_kept_mount(const MountOptions& options);
 
 }  // namespace damonfs

@@ -2,6 +2,7 @@
 // program was built without libsystemd.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -14,6 +15,16 @@ namespace damonfs {
 
 // Tells it `state`: "READY=1", ...
 void notify_service_manager(const std::string& state);
+
+// Whether it keeps descriptors for us while we are started again (FileDescriptorStoreMax= of a
+// unit).
+[[nodiscard]] bool keeps_descriptors();
+// Has it keep these: our end of the mount, the requests, the state.
+void store_descriptors(const std::array<int, 3>& descriptors);
+// Has it forget them, as the mount is gone.
+void forget_descriptors();
+// Those that it kept, in the same order; -1 for one that it did not.
+[[nodiscard]] std::array<int, 3> take_stored_descriptors();
 
 // How soon it wants to hear of us again, each time, or else takes us for hung; if it does.
 [[nodiscard]] std::optional<std::chrono::microseconds> watchdog_period();

@@ -60,6 +60,7 @@ Result<void> turn_on(const Call& call, SysfsKdamond& files) {
   }
   files.kdamond = *std::move(started);
   files.operations = wanted.operations;
+  files.committed = std::make_shared<const SysfsContext>(wanted);
   return {};
 }
 
@@ -91,7 +92,10 @@ Result<void> commit(const Call& call, SysfsKdamond& files) {
     const Unlocked unlocked(call.lock);
     committed = commit_files(**kdamond, wanted, running, machine, call.interrupt);
   }
-  if (committed) files.operations = wanted.operations;
+  if (committed) {
+    files.operations = wanted.operations;
+    files.committed = std::make_shared<const SysfsContext>(wanted);
+  }
   return committed;
 }
 

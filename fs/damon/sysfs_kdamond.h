@@ -22,8 +22,10 @@ struct SysfsKdamond {
   // Of the last successful `on`; stays when it has ended. Whoever waits for it holds it, too.
   std::shared_ptr<Kdamond> kdamond;
   OpsId operations = OpsId::vaddr;  // that it runs with
-  bool command_pending = false;     // a `state` command unlocked the tree and waits
-  Refresher refresher;              // last: its thread uses the others
+  // What it was told to run, by `on` and by the last `commit`; the files may say something else.
+  std::shared_ptr<const SysfsContext> committed;
+  bool command_pending = false;  // a `state` command unlocked the tree and waits
+  Refresher refresher;           // last: its thread uses the others
 
   [[nodiscard]] bool running() const { return kdamond && kdamond->running(); }
 };

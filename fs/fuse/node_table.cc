@@ -33,6 +33,13 @@ void NodeTable::add(const Node& node) {
   ++entry.sum;
 }
 
+void NodeTable::adopt(uint64_t inode, const std::shared_ptr<Directory>& directory) {
+  const std::lock_guard lock(mutex_);
+  Entry entry{directory, std::vector<uint64_t>(1 + directory->type().attributes.size()), 1};
+  entry.lookups[0] = 1;
+  entries_.emplace(inode, std::move(entry));
+}
+
 void NodeTable::forget(uint64_t inode, uint64_t times) {
   std::shared_ptr<Directory> last;  // goes after the lock is released
   const std::lock_guard lock(mutex_);

@@ -39,6 +39,9 @@ class NodeTable {
   // Changes nothing when it throws, for want of memory.
   void add(const Node& node);
   void forget(uint64_t inode, uint64_t times);
+  // The kernel knows `directory`, and maybe files of it, by numbers from `inode` on that an earlier
+  // daemon gave them, beside those that this one will. While nobody else uses the table.
+  void adopt(uint64_t inode, const std::shared_ptr<Directory>& directory);
 
   [[nodiscard]] bool knows(uint64_t inode) const;
 

@@ -83,6 +83,11 @@ uint64_t Handles::add(std::shared_ptr<Handle> handle) {
   return ++last_number_;
 }
 
+std::shared_ptr<Handle> Handles::adopt(uint64_t number, std::shared_ptr<Handle> handle) {
+  const std::lock_guard lock(mutex_);
+  return handles_.emplace(number, std::move(handle)).first->second;
+}
+
 void Handles::remove(uint64_t number) {
   std::shared_ptr<Handle> last;  // goes after the lock is released
   const std::lock_guard lock(mutex_);

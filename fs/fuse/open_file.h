@@ -120,6 +120,11 @@ class Handles {
   // Changes nothing when it throws, for want of memory.
   uint64_t add(std::shared_ptr<Handle> handle);
   void remove(uint64_t number);
+  // The kernel has `number` from an earlier daemon; `handle` takes its place, unless another one
+  // did. Returns the one that has it.
+  std::shared_ptr<Handle> adopt(uint64_t number, std::shared_ptr<Handle> handle);
+  // Has new numbers be above `number`.
+  void begin_above(uint64_t number) { last_number_ = number; }
 
   // Null when there is no handle of that number.
   [[nodiscard]] std::shared_ptr<Handle> find(uint64_t number) const;

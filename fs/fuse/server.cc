@@ -33,11 +33,13 @@ timespec wall_time() {
 
 }  // namespace
 
-Server::Server(Tree& tree, int max_inline_stores)
+Server::Server(Tree& tree, int max_inline_stores, KeptRequests* kept,
+               std::function<void()> on_stored)
     : tree_(tree),
+      kept_(kept),
       started_(wall_time()),
       known_(tree.root().shared_from_this()),
-      stores_(tree, max_inline_stores),
+      stores_(tree, max_inline_stores, std::move(on_stored)),
       snapshots_(tree) {
   tree.on_removal([this](Tree::Removal removal) { invalidator_.add(std::move(removal)); });
 }
@@ -51,6 +53,15 @@ Result<void> Server::attach(fuse_session* session) {
     fuse_lowlevel_notify_inval_entry(session, removal.parent_inode, removal.name.data(),
                                      removal.name.size());
   });
+}
+
+void Server::take_over(const std::map<uint64_t, std::shared_ptr<Directory>>& old) {
+  constexpr int kHandlesEach = 40;  // bits
+  for (const auto& [inode, directory] : old) {
+    if (inode != tree_.root().inode()) known_.adopt(inode, directory);
+  }
+  if (kept_ != nullptr) handles_.begin_above(kept_->generation() << kHandlesEach);
+  took_over_ = true;
 }
 
 void Server::interrupt_all() {
@@ -238,8 +249,28 @@ std::shared_ptr<Handle> Server::make_handle(const Node& node, int flags,
   return std::make_shared<Handle>(std::in_place_type<OpenStream>, node, std::move(stream));
 }
 
-void Server::read(fuse_req* request, const fuse_file_info& file, size_t size, uint64_t offset) {
-  const auto handle = handles_.find(file.fh);
+std::shared_ptr<Handle> Server::handle_of(uint64_t number, uint64_t inode) {
+  auto handle = handles_.find(number);
+  if (handle || !took_over_) return handle;
+  const auto node = known_.find(inode);
+  if (!node) return nullptr;
+  if (node->is_directory()) {
+    handle = std::make_shared<Handle>(std::in_place_type<OpenDirectory>, node->directory);
+  } else if (node->attribute().snapshot == nullptr) {
+    std::unique_lock lock(tree_.mutex());
+    handle = make_handle(*node, O_RDONLY, lock);
+  } else {
+    return nullptr;  // its text has gone
+  }
+  return handles_.adopt(number, std::move(handle));
+}
+
+// One that an earlier daemon had was of what is no longer there.
+int Server::no_handle() const { return took_over_ ? ENODEV : EBADF; }
+
+void Server::read(fuse_req* request, uint64_t inode, const fuse_file_info& file, size_t size,
+                  uint64_t offset) {
+  const auto handle = handle_of(file.fh, inode);
   const auto* stream = handle == nullptr ? nullptr : std::get_if<OpenStream>(handle.get());
   if (stream != nullptr && stream->stream() != nullptr) {
     streams_.read(request, stream->stream(), size, (file.flags & O_NONBLOCK) == 0);
@@ -253,7 +284,7 @@ void Server::read(fuse_req* request, const fuse_file_info& file, size_t size, ui
   }
   auto* open = handle == nullptr ? nullptr : std::get_if<OpenFile>(handle.get());
   if (open == nullptr) {
-    fuse_reply_err(request, EBADF);
+    fuse_reply_err(request, handle == nullptr ? no_handle() : EBADF);
     return;
   }
   const auto text = open->read(tree_, offset, size, std::stop_token());
@@ -264,12 +295,13 @@ void Server::read(fuse_req* request, const fuse_file_info& file, size_t size, ui
   fuse_reply_buf(request, text->data(), text->size());
 }
 
-void Server::write(fuse_req* request, uint64_t file, const char* text, size_t size) {
-  const auto handle = handles_.find(file);
+void Server::write(fuse_req* request, uint64_t inode, uint64_t file, const char* text,
+                   size_t size) {
+  const auto handle = handle_of(file, inode);
   const auto* open = handle == nullptr ? nullptr : std::get_if<OpenFile>(handle.get());
   const auto* stream = handle == nullptr ? nullptr : std::get_if<OpenStream>(handle.get());
   if (open == nullptr && stream == nullptr) {
-    fuse_reply_err(request, EBADF);
+    fuse_reply_err(request, handle == nullptr ? no_handle() : EBADF);
     return;
   }
   const Node node = open != nullptr ? open->node() : stream->node();
@@ -287,10 +319,12 @@ void Server::open_directory(fuse_req* request, uint64_t inode, fuse_file_info* f
   if (fuse_reply_open(request, file) != 0) handles_.remove(file->fh);
 }
 
-void Server::read_directory(fuse_req* request, uint64_t file, size_t size, uint64_t offset) {
-  const auto directory = handles_.find<OpenDirectory>(file);
+void Server::read_directory(fuse_req* request, uint64_t inode, uint64_t file, size_t size,
+                            uint64_t offset) {
+  const auto handle = handle_of(file, inode);
+  const auto* directory = handle == nullptr ? nullptr : std::get_if<OpenDirectory>(handle.get());
   if (directory == nullptr) {
-    fuse_reply_err(request, EBADF);
+    fuse_reply_err(request, handle == nullptr ? no_handle() : EBADF);
     return;
   }
   std::vector<char> buffer(std::min(size, kMaxListed));
@@ -353,15 +387,15 @@ struct Server::Operations {
   static void open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
     serve(request, [&](Server& server) { server.open(request, inode, file->flags); });
   }
-  static void read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset,
+  static void read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
                    fuse_file_info* file) {
     serve(request, [&](Server& server) {
-      server.read(request, *file, size, static_cast<uint64_t>(offset));
+      server.read(request, inode, *file, size, static_cast<uint64_t>(offset));
     });
   }
-  static void write(fuse_req_t request, fuse_ino_t, const char* text, size_t size, off_t,
+  static void write(fuse_req_t request, fuse_ino_t inode, const char* text, size_t size, off_t,
                     fuse_file_info* file) {
-    serve(request, [&](Server& server) { server.write(request, file->fh, text, size); });
+    serve(request, [&](Server& server) { server.write(request, inode, file->fh, text, size); });
   }
   static void release(fuse_req_t request, fuse_ino_t, fuse_file_info* file) {
     server(request).handles_.remove(file->fh);
@@ -370,10 +404,10 @@ struct Server::Operations {
   static void opendir(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
     serve(request, [&](Server& server) { server.open_directory(request, inode, file); });
   }
-  static void readdir(fuse_req_t request, fuse_ino_t, size_t size, off_t offset,
+  static void readdir(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
                       fuse_file_info* file) {
     serve(request, [&](Server& server) {
-      server.read_directory(request, file->fh, size, static_cast<uint64_t>(offset));
+      server.read_directory(request, inode, file->fh, size, static_cast<uint64_t>(offset));
     });
   }
   static void statfs(fuse_req_t request, fuse_ino_t) {

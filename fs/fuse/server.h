@@ -7,9 +7,13 @@
 #include <atomic>
 #include <cstdint>
 #include <ctime>
+#include <functional>
+#include <map>
+#include <memory>
 #include <mutex>
 
 #include "fs/fuse/invalidator.h"
+#include "fs/fuse/kept_requests.h"
 #include "fs/fuse/node_table.h"
 #include "fs/fuse/open_file.h"
 #include "fs/fuse/snapshot_opens.h"
@@ -30,8 +34,8 @@ namespace damonfs {
 // The kernel keeps what it is told only of what never changes, or changes by requests alone.
 class Server {
  public:
-  // Takes the listeners of `tree`, which outlives the server.
-  Server(Tree& tree, int max_inline_stores);
+  // Takes the listeners of `tree`, which outlives the server, as does `kept`, if any.
+  Server(Tree& tree, int max_inline_stores, KeptRequests* kept, std::function<void()> on_stored);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -41,6 +45,12 @@ class Server {
   // Where invalidations go. Once, before the first request is processed. EAGAIN, ENOMEM when no
   // thread is to be had.
   Result<void> attach(fuse_session* session);
+
+  // Goes on where an earlier daemon was: the kernel has numbers of files, directories and handles
+  // from it. `old` are the directories by the numbers that they had. Before the first request.
+  void take_over(const std::map<uint64_t, std::shared_ptr<Directory>>& old);
+  // Where requests are read and answered; null: they are not kept.
+  [[nodiscard]] KeptRequests* kept() const { return kept_; }
 
   // Whether the kernel has introduced itself: the tree can be used.
   [[nodiscard]] bool ready() const { return ready_; }
@@ -62,10 +72,16 @@ class Server {
                                                     std::unique_lock<std::mutex>& lock);
   // Throws, when memory runs out, only before it has answered.
   void reply_open(fuse_req* request, std::shared_ptr<Handle> handle, uint32_t flags);
-  void read(fuse_req* request, const fuse_file_info& file, size_t size, uint64_t offset);
-  void write(fuse_req* request, uint64_t file, const char* text, size_t size);
+  // That of the number, which the kernel may have from an earlier daemon; then it is made anew.
+  [[nodiscard]] std::shared_ptr<Handle> handle_of(uint64_t number, uint64_t inode);
+  // Why there is none.
+  [[nodiscard]] int no_handle() const;
+  void read(fuse_req* request, uint64_t inode, const fuse_file_info& file, size_t size,
+            uint64_t offset);
+  void write(fuse_req* request, uint64_t inode, uint64_t file, const char* text, size_t size);
   void open_directory(fuse_req* request, uint64_t inode, fuse_file_info* file);
-  void read_directory(fuse_req* request, uint64_t file, size_t size, uint64_t offset);
+  void read_directory(fuse_req* request, uint64_t inode, uint64_t file, size_t size,
+                      uint64_t offset);
 
   // Under the tree's lock.
   [[nodiscard]] struct stat stat_of(const Node& node) const;
@@ -74,6 +90,8 @@ class Server {
   [[nodiscard]] static double attributes_timeout(const Node& node);
 
   Tree& tree_;
+  KeptRequests* const kept_;
+  bool took_over_ = false;  // never changes once requests are served
   const timespec started_;
   std::atomic<bool> ready_ = false;
   NodeTable known_;

@@ -44,6 +44,18 @@ void prepare_process() {
   sigaction(kWakeSignal, &action, nullptr);
 }
 
+// What libfuse calls in place of read(2) and writev(2) where requests are kept.
+constexpr fuse_custom_io kKeptIo = {
+    .writev = [](int fd, iovec* parts, int count, void* server) -> ssize_t {
+      return static_cast<Server*>(server)->kept()->write(fd, {parts, static_cast<size_t>(count)});
+    },
+    .read = [](int fd, void* buffer, size_t size, void* server) -> ssize_t {
+      return static_cast<Server*>(server)->kept()->read(fd, buffer, size);
+    },
+    .splice_receive = nullptr,
+    .splice_send = nullptr,
+};
+
 // The memory that libfuse reads one worker's requests into.
 struct RequestBuffer {
   fuse_buf buf{};
@@ -57,17 +69,17 @@ struct RequestBuffer {
 
 void Session::EndSession::operator()(fuse_session* session) const { fuse_session_destroy(session); }
 
-Session::Session(Tree& tree, FuseMount mounted)
+Session::Session(Tree& tree, FuseMount mounted, Keeping keeping)
     : mounted_(std::move(mounted)),
       nr_workers_(choose_nr_workers()),
-      server_(tree, nr_workers_ / 2) {}
+      server_(tree, nr_workers_ / 2, keeping.requests, std::move(keeping.on_stored)) {}
 
 Result<std::unique_ptr<Session>> Session::mount(Tree& tree, const std::string& mount_point,
-                                                bool nonempty) {
+                                                bool nonempty, Keeping keeping) {
   prepare_process();
   auto mounted = mount_damonfs(mount_point, nonempty);
   if (!mounted) return tl::unexpected(mounted.error());
-  std::unique_ptr<Session> session(new Session(tree, *std::move(mounted)));
+  std::unique_ptr<Session> session(new Session(tree, *std::move(mounted), std::move(keeping)));
   if (auto introduced = session->introduce(); !introduced) {
     return tl::unexpected(introduced.error());
   }
@@ -75,7 +87,21 @@ Result<std::unique_ptr<Session>> Session::mount(Tree& tree, const std::string& m
   return session;
 }
 
-Result<void> Session::introduce() {
+Result<std::unique_ptr<Session>> Session::resume(
+    Tree& tree, FuseMount mounted, Keeping keeping,
+    const std::map<uint64_t, std::shared_ptr<Directory>>& old) {
+  prepare_process();
+  std::unique_ptr<Session> session(new Session(tree, std::move(mounted), std::move(keeping)));
+  session->left_ = session->server_.kept()->unanswered();
+  std::ranges::reverse(session->left_);
+  session->server_.take_over(old);
+  auto resumed = session->introduce_again();
+  if (resumed) resumed = session->start_workers();
+  if (!resumed) return tl::unexpected(resumed.error());
+  return session;
+}
+
+Result<void> Session::make_session() {
   std::array<char, 8> program{"damonfs"};
   std::array<char*, 1> words{program.data()};
   fuse_args arguments = FUSE_ARGS_INIT(static_cast<int>(words.size()), words.data());
@@ -84,11 +110,30 @@ Result<void> Session::introduce() {
   fuse_opt_free_args(&arguments);
   const int copy =
       session_ ? ::fcntl(mounted_.device_fd.get(), F_DUPFD_CLOEXEC, 0) : -1;  // libfuse closes it
-  if (copy < 0 ||
-      fuse_session_mount(session_.get(), fmt::format("/dev/fd/{}", copy).c_str()) != 0) {
+  const auto begin = [&] {
+    if (server_.kept() != nullptr) return fuse_session_custom_io(session_.get(), &kKeptIo, copy);
+    return fuse_session_mount(session_.get(), fmt::format("/dev/fd/{}", copy).c_str());
+  };
+  if (copy < 0 || begin() != 0) {
     return fail(ENOMEM, "{}: libfuse refuses to begin a session", mount_point());
   }
-  if (auto attached = server_.attach(session_.get()); !attached) return attached;
+  return server_.attach(session_.get());
+}
+
+Result<void> Session::introduce_again() {
+  if (auto made = make_session(); !made) return made;
+  std::vector<char> first = server_.kept()->introduction();
+  fuse_buf buffer{};
+  buffer.mem = first.data();
+  buffer.size = first.size();
+  // The kernel does not wait for this answer any more, and does not take it.
+  if (!first.empty()) fuse_session_process_buf(session_.get(), &buffer);
+  if (server_.ready()) return {};
+  return fail(EPROTO, "{}: the daemon before had not begun to serve", mount_point());
+}
+
+Result<void> Session::introduce() {
+  if (auto made = make_session(); !made) return made;
   RequestBuffer request;
   int size = -EINTR;
   while (size == -EINTR) size = fuse_session_receive_buf(session_.get(), &request.buf);
@@ -108,8 +153,25 @@ Result<void> Session::start_workers() {
   return {};
 }
 
+void Session::answer_left() {
+  while (true) {
+    std::vector<char> request;
+    {
+      const std::lock_guard lock(mutex_);
+      if (left_.empty()) return;
+      request = std::move(left_.back());
+      left_.pop_back();
+    }
+    fuse_buf buffer{};
+    buffer.mem = request.data();
+    buffer.size = request.size();
+    fuse_session_process_buf(session_.get(), &buffer);
+  }
+}
+
 void Session::work() {
   constexpr auto kPause = std::chrono::milliseconds(10);
+  answer_left();
   RequestBuffer request;
   while (!fuse_session_exited(session_.get())) {
     const int size = fuse_session_receive_buf(session_.get(), &request.buf);

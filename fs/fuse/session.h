@@ -2,6 +2,8 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -15,6 +17,12 @@ struct fuse_session;
 
 namespace damonfs {
 
+// What an other daemon is to find when this one is killed. `requests` outlives the session.
+struct Keeping {
+  KeptRequests* requests = nullptr;  // null: nothing is kept
+  std::function<void()> on_stored;   // called when a write has changed the tree, before its answer
+};
+
 // One mount of a tree and the threads that serve it. Owned by whoever mounted it, goes before the
 // tree. While it is there processes can use the mount; when the mount goes, by stop() or by
 // anybody's umount, the session ends by itself.
@@ -24,13 +32,20 @@ class Session {
   // Arguments and errors as mount_damonfs(); EPROTO when the kernel's FUSE is too old; EAGAIN,
   // ENOMEM when no thread is to be had.
   static Result<std::unique_ptr<Session>> mount(Tree& tree, const std::string& mount_point,
-                                                bool nonempty = false);
+                                                bool nonempty = false, Keeping keeping = {});
+  // Goes on with a mount that an earlier daemon had, and first with the requests that it left. The
+  // tree is as it was there; `old` are its directories by the numbers that they had. Errors as
+  // mount(); EPROTO also when that daemon had not begun to serve.
+  static Result<std::unique_ptr<Session>> resume(
+      Tree& tree, FuseMount mounted, Keeping keeping,
+      const std::map<uint64_t, std::shared_ptr<Directory>>& old);
   // As stop() and wait().
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   [[nodiscard]] const std::string& mount_point() const { return mounted_.mount_point; }
+  [[nodiscard]] const FuseMount& mounted() const { return mounted_; }
 
   // Unmounts. Who waits for an answer, and who has files open, gets errors. Any thread, any number
   // of times; returns when no request is being carried out any more.
@@ -43,11 +58,15 @@ class Session {
     void operator()(fuse_session* session) const;
   };
 
-  Session(Tree& tree, FuseMount mounted);
+  Session(Tree& tree, FuseMount mounted, Keeping keeping);
+  Result<void> make_session();
   // Begins to talk to the kernel.
   Result<void> introduce();
+  // Has libfuse know what the kernel told the daemon before.
+  Result<void> introduce_again();
   Result<void> start_workers();
   void work();
+  void answer_left();
   void wake_workers();
 
   const FuseMount mounted_;
@@ -59,6 +78,7 @@ class Session {
   std::condition_variable changed_;
   int nr_running_ = 0;  // workers that read requests
   std::vector<std::jthread> workers_;
+  std::vector<std::vector<char>> left_;  // requests of the daemon before, the next one last
 };
 
 }  // namespace damonfs

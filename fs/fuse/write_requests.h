@@ -3,7 +3,9 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <string_view>
+#include <utility>
 
 #include "fs/fuse/interruptible_requests.h"
 #include "fs/fuse/node_table.h"
@@ -17,7 +19,10 @@ namespace damonfs {
 // the session; thread-safe.
 class Stores {
  public:
-  Stores(Tree& tree, int max_inline) : tree_(tree), max_inline_(max_inline) {}
+  // `on_stored` is called when a write has changed the tree, before it is answered; null: nobody
+  // wants to know.
+  Stores(Tree& tree, int max_inline, std::function<void()> on_stored)
+      : tree_(tree), max_inline_(max_inline), on_stored_(std::move(on_stored)) {}
 
   // Has `text` stored and answers `request`, now or later; the text is copied if need be. EAGAIN
   // when no thread is to be had. Throws, when memory runs out, only before it has answered.
@@ -35,6 +40,7 @@ class Stores {
 
   Tree& tree_;
   const int max_inline_;
+  const std::function<void()> on_stored_;
   std::atomic<int> inline_ = 0;
   ActiveRequests active_;
 };
