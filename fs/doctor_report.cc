@@ -22,7 +22,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string line(std::string_view what, std::string_view value) {
+std::string fact(std::string_view what, std::string_view value) {
   return fmt::format("{:<28} {}\n", what, value);
 }
 
@@ -65,25 +65,25 @@ std::string there(const std::string& path) {
 std::string machine_part() {
   utsname system{};
   ::uname(&system);
-  std::string text = line("damonfs", version_line());
-  text += line("system", value_of("/etc/os-release", "PRETTY_NAME"));
-  text += line("kernel", fmt::format("{} {} {}", system.release, system.version, system.machine));
-  text += line("processors", fmt::format("{}, {}", ::sysconf(_SC_NPROCESSORS_ONLN),
+  std::string text = fact("damonfs", version_line());
+  text += fact("system", value_of("/etc/os-release", "PRETTY_NAME"));
+  text += fact("kernel", fmt::format("{} {} {}", system.release, system.version, system.machine));
+  text += fact("processors", fmt::format("{}, {}", ::sysconf(_SC_NPROCESSORS_ONLN),
                                          value_of("/proc/cpuinfo", "model name")));
-  text += line("processor flags", processor_flags({"la57", "pcid", "hypervisor", "vmx", "svm"}));
-  text += line("page size", std::to_string(::sysconf(_SC_PAGESIZE)));
-  text += line("memory", value_of("/proc/meminfo", "MemTotal"));
-  text += line("swap", value_of("/proc/meminfo", "SwapTotal"));
+  text += fact("processor flags", processor_flags({"la57", "pcid", "hypervisor", "vmx", "svm"}));
+  text += fact("page size", std::to_string(::sysconf(_SC_PAGESIZE)));
+  text += fact("memory", value_of("/proc/meminfo", "MemTotal"));
+  text += fact("swap", value_of("/proc/meminfo", "SwapTotal"));
   return text;
 }
 
 std::string kernel_part() {
   std::string text;
   const auto file = [&](std::string_view what, const std::string& path) {
-    text += line(what, first_line(path));
+    text += fact(what, first_line(path));
   };
   const auto presence = [&](std::string_view what, const std::string& path) {
-    text += line(what, there(path));
+    text += fact(what, there(path));
   };
   presence("BTF", "/sys/kernel/btf/vmlinux");
   presence("FUSE (/dev/fuse)", "/dev/fuse");
@@ -98,8 +98,8 @@ std::string kernel_part() {
   file("perf_event_paranoid", "/proc/sys/kernel/perf_event_paranoid");
   file("unprivileged_bpf_disabled", "/proc/sys/kernel/unprivileged_bpf_disabled");
   file("yama ptrace_scope", "/proc/sys/kernel/yama/ptrace_scope");
-  text += line("capabilities in effect", value_of("/proc/self/status", "CapEff"));
-  text += line("seccomp", value_of("/proc/self/status", "Seccomp"));
+  text += fact("capabilities in effect", value_of("/proc/self/status", "CapEff"));
+  text += fact("seccomp", value_of("/proc/self/status", "Seccomp"));
   return text;
 }
 
@@ -118,7 +118,7 @@ void hide_names(ordered_json& json) {
   }
 }
 
-std::string status_of(const std::string& mount, bool with_names) {
+std::string tree_status(const std::string& mount, bool with_names) {
   const auto text = read_whole(mount + "/damonfs/status.json");
   if (!text) return fmt::format("({})\n", strerror(text.error().code));
   auto json = ordered_json::parse(*text, nullptr, false);
@@ -128,7 +128,7 @@ std::string status_of(const std::string& mount, bool with_names) {
 }
 
 // The last refusals: all of them, or without what was written and the reason, which may repeat it.
-std::string refusals_of(const std::string& mount, bool with_names) {
+std::string refusals_text(const std::string& mount, bool with_names) {
   const auto text = read_whole(mount + "/damonfs/last_errors");
   if (!text) return fmt::format("({})\n", strerror(text.error().code));
   if (with_names) return *text;
@@ -145,21 +145,21 @@ std::string refusals_of(const std::string& mount, bool with_names) {
 
 std::string daemons_part(bool with_names) {
   const auto trees = find_trees();
-  std::string text = line("mounted trees", std::to_string(trees.size()));
+  std::string text = fact("mounted trees", std::to_string(trees.size()));
   int number = 0;
   for (const MountedTree& tree : trees) {
     const std::string name = with_names ? tree.mount_point : fmt::format("number {}", number);
     ++number;
     const bool answers = tree.state == DaemonState::answers;
-    text += line("tree", fmt::format("{}: {}", name,
+    text += fact("tree", fmt::format("{}: {}", name,
                                      answers                             ? "answers"
                                      : tree.state == DaemonState::silent ? "does not answer"
                                                                          : "its daemon is dead"));
     if (!answers) continue;
     const Deadline deadline(kLookUpPatience, "a daemon does not answer; is it stopped?",
                             "damonfs doctor");
-    text += "status:\n" + status_of(tree.mount_point, with_names);
-    text += "last refused writes:\n" + refusals_of(tree.mount_point, with_names);
+    text += "status:\n" + tree_status(tree.mount_point, with_names);
+    text += "last refused writes:\n" + refusals_text(tree.mount_point, with_names);
   }
   return text;
 }

@@ -59,7 +59,7 @@ std::string sentence(std::string text) {
   return text;
 }
 
-std::string heading(const std::string& name, const std::string& date) {
+std::string page_heading(const std::string& name, const std::string& date) {
   std::string title = name;
   std::ranges::transform(title, title.begin(), [](char c) {
     return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
@@ -136,7 +136,7 @@ std::string in_short(const std::string& description) {
 
 std::string command_page(const CLI::App& app, const CLI::App& command, const std::string& date) {
   const std::string name = app.get_name() + '-' + command.get_name();
-  std::string page = heading(name, date);
+  std::string page = page_heading(name, date);
   page += fmt::format(".SH NAME\n{} \\- {}\n", escaped(name),
                       escaped(in_short(command.get_description())));
   page += ".SH SYNOPSIS\n" + synopsis(app, command);
@@ -152,7 +152,7 @@ std::string command_page(const CLI::App& app, const CLI::App& command, const std
 }
 
 std::string main_page(const CLI::App& app, const std::string& date) {
-  std::string page = heading(app.get_name(), date);
+  std::string page = page_heading(app.get_name(), date);
   page += ".SH NAME\ndamonfs \\- data access monitoring (DAMON) in user space\n";
   page += ".SH SYNOPSIS\n.B damonfs\n\\fICOMMAND\\fR [\\fIOPTION\\fR...]\n";
   page += ".SH DESCRIPTION\n" + escaped(sentence(app.get_description())) + '\n';

@@ -23,7 +23,7 @@ constexpr size_t kDeepest = 32;
 constexpr std::string_view kState = "state";
 constexpr std::string_view kEnabled = "/parameters/enabled";
 constexpr std::string_view kKdamondsName = "kdamonds";
-constexpr std::string_view kContexts = "contexts";
+constexpr std::string_view kContextsName = "contexts";
 constexpr std::string_view kProtect = "protect";
 constexpr std::string_view kPidTarget = "pid_target";
 constexpr std::string_view kProcess = "process";
@@ -146,7 +146,7 @@ Result<void> ConfigWalk::visit_numbered(const std::string& path, const YAML::Nod
     if (!kdamonds || (item.IsMap() && item[std::string(kState)])) continue;
     if (implied_ == ImpliedState::on) {
       switches_.push_back({below(directory, kState), "on", item.Mark()});
-    } else if (item.IsMap() && item[std::string(kContexts)]) {
+    } else if (item.IsMap() && item[std::string(kContextsName)]) {
       writer_.leave_off(directory);
     }
   }
@@ -180,7 +180,7 @@ std::string count_file(std::string_view path) {
 namespace {
 
 // What can stand in a configuration for something in `directory`.
-std::vector<std::string> names_in(const Directory& directory) {
+std::vector<std::string> names_known_in(const Directory& directory) {
   std::vector<std::string> names;
   for (const auto& [name, child] : directory.children()) names.push_back(name);
   for (const Attribute& attribute : directory.type().attributes) {
@@ -193,7 +193,7 @@ std::vector<std::string> names_in(const Directory& directory) {
 }
 
 Error nothing_named(std::string_view what, std::string_view name, const Directory& directory) {
-  const auto names = names_in(directory);
+  const auto names = names_known_in(directory);
   std::string hint = did_you_mean(name, names);
   if (hint.empty() && !names.empty()) hint = fmt::format("; there are {}", fmt::join(names, ", "));
   const std::string where = directory.path();
