@@ -46,6 +46,7 @@ build() {
     (cd "$1" && nice -n 12 dpkg-buildpackage -b -us -uc ${DAMONFS_BUILT:+-d}) >"$1.log" 2>&1 || { tail -n 60 "$1.log" >&2; return 1; }
 }
 
+[ -z "${DAMONFS_BUILT-}" ] || cmake --build "$DAMONFS_BUILT" --target damonfs manual >"$work/built.log" || { cat "$work/built.log" >&2; exit 1; }
 build "$work/one/damonfs"
 if [ -n "$twice" ]; then
     build "$work/two-elsewhere/damonfs"

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -90,6 +91,8 @@ Candidates words_of(std::string type) {
   if (const size_t open = type.find('{'); open != std::string::npos) {
     type = type.substr(open + 1, type.rfind('}') - open - 1);
     separator = ',';
+  } else if (type.starts_with("TEXT:")) {
+    type.erase(0, strlen("TEXT:"));
   }
   Candidates found;
   if (type.find(separator) == std::string::npos) return found;

@@ -84,7 +84,10 @@ std::string names_of(const CLI::Option& option) {
 
 // The type of its value; empty for a flag.
 std::string type_of(const CLI::Option& option) {
-  return option.get_expected_max() == 0 ? std::string() : option.get_type_name();
+  if (option.get_expected_max() == 0) return {};
+  std::string type = option.get_type_name();
+  constexpr std::string_view kText = "TEXT:";  // in front of words that can stand there
+  return type.starts_with(kText) ? type.substr(kText.size()) : type;
 }
 
 std::string option_entry(const CLI::Option& option) {
@@ -143,7 +146,8 @@ std::string command_page(const CLI::App& app, const CLI::App& command, const std
   page += ".SH DESCRIPTION\n" + escaped(sentence(command.get_description())) + '\n';
   page += options_section(command, true, "ARGUMENTS");
   page += options_section(command, false, "OPTIONS");
-  if (!command.get_footer().empty()) page += ".SH NOTES\n" + paragraphs(command.get_footer());
+  if (command.get_footer() != app.get_footer())
+    page += ".SH NOTES\n" + paragraphs(command.get_footer());
   page += fmt::format(".SH EXIT STATUS\n{}\n",
                       escaped("0 for success, 1 for a failure, which is told on standard error, 2 "
                               "for wrong usage."));

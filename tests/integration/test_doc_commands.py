@@ -155,14 +155,14 @@ def test_blocks_that_can_run_here_run(text, directory):
     environment = dict(os.environ, PATH="%s:%s" % (directory / "bin", os.environ["PATH"]), DAMONFS=str(DAMONFS),
                        PATTERN=str(directory / "real.pattern"), HOME=str(directory))
     done = subprocess.run(["unshare", "-m", "bash", "-c", "\n".join(script)], cwd=directory, env=environment, text=True, check=False,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=5 * PATIENCE)
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10 * PATIENCE)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("config", sorted(p.name for p in EXAMPLES.glob("*.yaml")))
 def test_example_configurations_simulate(config):
-    done = subprocess.run([DAMONFS, "simulate", config, "service.pattern", "--for", "10min", "--json"], cwd=EXAMPLES, capture_output=True,
-                          text=True, timeout=5 * PATIENCE, check=False)
+    done = subprocess.run([DAMONFS, "simulate", config, "service.pattern", "--for", "1min", "--json"], cwd=EXAMPLES, capture_output=True,
+                          text=True, timeout=10 * PATIENCE, check=False)
     if config == "damonfs.yaml":  # it sets nothing up, on purpose
         assert done.returncode == 1 and "kdamond" in done.stderr
     else:

@@ -79,6 +79,7 @@ def test_completes_commands_options_and_values():
     assert "watch" in complete("wa") and "watch" in complete("")
     assert set(commands()) <= set(complete(""))
     assert complete("watch", "--int") == ["--interval"]
+    assert {"auto", "pte", "idle", "soft-dirty", "synthetic:"} <= set(complete("watch", "--backend", ""))
     assert "pte" in complete("watch", "--backend", "") and "synthetic:" in complete("mount", "/mnt", "--backend", "syn")
     assert "debug" in complete("mount", "--log-level", "")
     assert str(os.getpid()) in complete("watch", str(os.getpid())[:3])
