@@ -152,6 +152,7 @@ def tried_regions(t):
         t.read(tried + "/total_bytes")
         t.write(STATE, "on")
         t.write(STATE, "update_schemes_tried_bytes")
+        until_tried(t, tried)
         t.read(tried + "/total_bytes", is_positive)
         t.walk(tried)
         t.write(STATE, "update_schemes_tried_regions")
@@ -195,6 +196,14 @@ def tried_regions(t):
         t.write(STATE, "update_schemes_tried_regions")
         t.read(tried + "/total_bytes")
         t.write(STATE, "off")
+
+
+def until_tried(t, tried):
+    """Seen once of 6.12, on a processor that had much else to do: 0 right after the command."""
+    for _ in range(20):
+        if t.raw_read(tried + "/total_bytes") != "0\n":
+            return
+        t.prepare(STATE, "update_schemes_tried_bytes")
 
 
 def region_numbers(t, scheme):
