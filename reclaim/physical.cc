@@ -74,14 +74,14 @@ Result<std::unique_ptr<Context>> physical_context(PhysicalParams& params, const 
 
 AccessPattern physical_pattern(const Context& context, uint32_t min_nr_accesses,
                                uint32_t max_nr_accesses, uint64_t min_age) {
-  constexpr uint32_t kMax = std::numeric_limits<uint32_t>::max();
+  constexpr uint32_t kAny = std::numeric_limits<uint32_t>::max();
   AccessPattern pattern;
   pattern.min_sz = context.min_region_sz;
   pattern.max_sz = std::numeric_limits<uint64_t>::max();
   pattern.min_nr_accesses = min_nr_accesses;
   pattern.max_nr_accesses = max_nr_accesses;
-  pattern.min_age = static_cast<uint32_t>(std::min<uint64_t>(min_age, kMax));
-  pattern.max_age = kMax;
+  pattern.min_age = static_cast<uint32_t>(std::min<uint64_t>(min_age, kAny));
+  pattern.max_age = kAny;
   return pattern;
 }
 

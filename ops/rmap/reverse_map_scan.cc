@@ -174,12 +174,12 @@ void RmapRefresher::run(const std::stop_token& stop) {
 }
 
 void RmapRefresher::scan(const std::stop_token& stop) {
-  using Clock = std::chrono::steady_clock;
+  using Steady = std::chrono::steady_clock;
   const bool first = nr_scans() == 0;
-  auto began = Clock::now();
+  auto began = Steady::now();
   const auto go_on = [&] {
-    if (!first && !rest(Clock::now() - began, stop)) return false;
-    began = Clock::now();
+    if (!first && !rest(Steady::now() - began, stop)) return false;
+    began = Steady::now();
     return !stop.stop_requested();
   };
   auto scanned = guarded([&] { return scan_page_tables(*tables_, max_runs_, go_on); });
