@@ -32,7 +32,6 @@ void KdamondLoop::start() {
 }
 
 bool KdamondLoop::run_once(const std::stop_token& stop) {
-  if (must_end(stop)) return false;
   Schedule& schedule = context_.schedule;
   // Deadlines as they stood when this interval began: a commit in its middle moves the next ones,
   // not these.
@@ -134,6 +133,7 @@ uint64_t KdamondLoop::check_samples() {
   for (Target& target : context_.targets) {
     for (Region& region : target.regions()) {
       if (accesses && sample->accessed) ++region.nr_accesses;
+      if (accesses && sample->unknown) ++region.nr_unknown;
       for (size_t p = 0; p < context_.probes.size(); ++p) {
         if ((sample->probes_hit >> p & 1) != 0) count_hit(region.probe_hits[p]);
       }
