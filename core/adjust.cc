@@ -98,6 +98,7 @@ RegionList::iterator merge_two_regions(Target& target, RegionList::iterator left
   const uint64_t right_sz = right->range.size();
   left->nr_accesses = weighted_mean(left->nr_accesses, left_sz, right->nr_accesses, right_sz);
   left->age = weighted_mean(left->age, left_sz, right->age, right_sz);
+  left->nr_unknown = weighted_mean(left->nr_unknown, left_sz, right->nr_unknown, right_sz);
   for (size_t p = 0; p < kMaxProbes; ++p) {
     left->probe_hits[p] = static_cast<uint8_t>(
         weighted_mean(left->probe_hits[p], left_sz, right->probe_hits[p], right_sz));
@@ -162,6 +163,8 @@ void reset_aggregated(Context& context) {
     for (Region& region : target.regions()) {
       region.last_nr_accesses = region.nr_accesses;
       region.nr_accesses = 0;
+      region.last_nr_unknown = region.nr_unknown;
+      region.nr_unknown = 0;
       region.last_probe_hits = region.probe_hits;
       region.probe_hits = {};
     }

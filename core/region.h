@@ -39,6 +39,8 @@ struct Region : boost::intrusive::list_base_hook<> {
     nr_accesses = other.nr_accesses;
     last_nr_accesses = other.last_nr_accesses;
     age = other.age;
+    nr_unknown = other.nr_unknown;
+    last_nr_unknown = other.last_nr_unknown;
     probe_hits = other.probe_hits;
     last_probe_hits = other.last_probe_hits;
     swept = other.swept;
@@ -49,6 +51,8 @@ struct Region : boost::intrusive::list_base_hook<> {
   uint32_t nr_accesses = 0;  // samples found accessed in the running (or just finished) aggregation
   uint32_t last_nr_accesses = 0;  // nr_accesses of the last finished aggregation
   uint32_t age = 0;               // aggregation intervals for which nr_accesses held
+  uint32_t nr_unknown = 0;        // samples that could not be told, in the running aggregation
+  uint32_t last_nr_unknown = 0;   // and in the last finished one
   ProbeHits probe_hits{};         // samples that hit each probe, in the running aggregation
   ProbeHits last_probe_hits{};    // and in the last finished one
   SweptState swept = SweptState::never;

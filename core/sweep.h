@@ -31,6 +31,8 @@ struct SweptRun {
 // rule. The lists ascend and do not overlap; bytes.
 struct TargetSweeps {
   uint64_t nr_passes = 0;           // that have begun since the target is there
+  uint64_t unknown_bytes = 0;       // that the last whole pass could not tell of
+  uint64_t unknown_so_far = 0;      // and this pass
   std::vector<SweptRun> found;      // in this pass, and no borders put yet
   std::vector<SweptRun> this_pass;  // the rest of this pass
   std::vector<SweptRun> last_pass;  // the whole pass before
@@ -86,6 +88,11 @@ class Sweeper {
   // other errors: the target cannot be swept at all; nothing was appended.
   virtual Result<SweepPiece> sweep(const Target& target, AddrRange range, SweepMode mode,
                                    std::vector<SweptRun>& runs) = 0;
+
+  // Where the target has resident pages, rounded to 2 MiB: ascending, not overlapping, apart. Takes
+  // time by what is mapped, not by what is reserved. Errors as sweep(); ENOTSUP where it would take
+  // longer.
+  virtual Result<std::vector<AddrRange>> populated(const Target& target);
 };
 
 // Appends `run` to the ascending `runs`, joined to the last one where it touches it and says the

@@ -1,6 +1,7 @@
 #include "core/sweep_guide.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/arithmetic.h"
 #include "core/base/page_size.h"
@@ -101,6 +102,9 @@ void SweepGuide::sweep_piece() {
 
 void SweepGuide::keep(Target& target, AddrRange swept, std::span<const SweptRun> runs) const {
   std::vector<SweptRun>& found = target.sweeps.found;
+  for (const SweptRun& run : runs) {
+    if (run.state == AccessState::unknown) target.sweeps.unknown_so_far += run.range.size();
+  }
   for (const SweptRun& run : cover(swept, runs)) append_joined(found, run);
   const size_t max = std::max<size_t>(context_.attrs.max_nr_regions, 16);
   if (found.size() > 8 * max) found = simplify(std::move(found), 4 * max, kPageSize);
@@ -116,6 +120,7 @@ void SweepGuide::begin_pass(uint64_t now_ns) {
   next_pass_ns_ = now_ns + std::max(distance, aggregation_ns);
   for (Target& target : context_.targets) {
     ++target.sweeps.nr_passes;
+    target.sweeps.unknown_bytes = std::exchange(target.sweeps.unknown_so_far, 0);
     target.sweeps.last_pass = std::move(target.sweeps.this_pass);
     target.sweeps.this_pass.clear();
   }

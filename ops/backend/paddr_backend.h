@@ -13,6 +13,7 @@ struct FrameSample {
   uint64_t frame = 0;
   uint64_t leaf_sz = 0;   // set by check(), as in Sample
   bool accessed = false;  // set by check()
+  bool unknown = false;   // set by check(), as in Sample
 };
 
 // What VaddrBackend and YoungTest are for processes, by frame numbers. Owned by the operations of

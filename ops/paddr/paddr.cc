@@ -67,6 +67,7 @@ void PaddrOperations::check(std::span<Sample> samples) {
 void PaddrOperations::answer(std::span<Sample> samples) const {
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].accessed = frames_[i].accessed;
+    samples[i].unknown = frames_[i].unknown && !frames_[i].accessed;
     samples[i].leaf_sz = frames_[i].leaf_sz;
   }
 }

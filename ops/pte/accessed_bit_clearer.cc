@@ -10,6 +10,7 @@
 #include "core/base/page_size.h"
 #include "core/base/runs.h"
 #include "core/target.h"
+#include "ops/base/thread_time.h"
 #include "ops/pages/pagemap.h"
 #include "ops/procfs/capabilities.h"
 
@@ -226,7 +227,7 @@ void AccessedBitClearer::clear_stuck(std::span<const PageQuery> queries, std::ve
     return a.space->cleared_at() < b.space->cleared_at();
   });
   bool any = false;
-  for (const Share& share : shares) any |= share.nr_clearable > 0 && clear_space(share);
+  for (const Share& share : shares) any |= share.nr_clearable > 0 && clear_share(share);
   if (any) look_after_clearing(queries, aged);
 }
 
@@ -239,12 +240,14 @@ void AccessedBitClearer::judge_stuck(Share& share, std::span<const PageQuery> qu
   }
   for (size_t i = share.first; i < share.first + share.nr_stuck; ++i) {
     const size_t query = stuck_[i];
+    aged[query].whole = true;
     const bool clearable =
         plan.all() || (pagemap.valid() && planned(plan, pagemap, queries[query].addr));
     aged[query].meaning = clearable ? BitMeaning::since_clear : BitMeaning::none;
     share.nr_clearable += clearable ? 1 : 0;
   }
   if (share.nr_clearable == share.nr_stuck) return;
+  ease(now_);
   warn_("unknown",
         "accesses to {} sampled pages of process {} are unknown: they are shared, locked or in "
         "large folios, and to clear all of their kind would hold the process up for over {} ms",
@@ -252,32 +255,50 @@ void AccessedBitClearer::judge_stuck(Share& share, std::span<const PageQuery> qu
         AddressSpace::kMaxHold.count());
 }
 
-bool AccessedBitClearer::clear_space(const Share& share) {
-  AddressSpace& space = *share.space;
-  const auto begin = now();
-  if (!clearing_.allows(begin)) return false;
+bool AccessedBitClearer::clear_share(const Share& share) {
   const bool few = share.nr_clearable * kFewOutOf < share.nr_all;
-  if (few && begin - space.cleared_at() < kSeldom) return false;
-  const auto cleared = space.clear_planned(begin);
-  const auto taken = now() - begin;
-  clearing_.spend(taken);
+  if (few && now() - share.space->cleared_at() < kSeldom) return false;
+  return clear_kinds(*share.space, {.anon = true, .file = true}).count() != 0;
+}
+
+std::chrono::nanoseconds AccessedBitClearer::clear_kinds(AddressSpace& space,
+                                                         const ClearPlan& wanted) {
+  const auto began = now();
+  const ClearPlan kinds = space.plan(began, clear_ns_a_page_) & wanted;
+  if (kinds != wanted) ease(began);
+  if (!kinds.any() || !clearing_.allows(began)) return {};
+  if (before_clearing_) before_clearing_(space, kinds);
+  const auto begin = now();
+  const uint64_t cpu_began = thread_cpu_ns();
+  const auto cleared = space.clear_planned(begin, kinds);
+  const uint64_t cpu_ns = thread_cpu_ns() - cpu_began;
+  const auto end = now();
+  clearing_.spend(end - began);
   if (cleared) {
-    measure(*cleared, taken);
+    measure(*cleared, cpu_ns);
   } else if (!space.process().is_gone(cleared.error().code)) {
     warn_("clear" + std::to_string(cleared.error().code),
           "pages that several processes share will not be seen as accessed: {}",
           cleared.error().message);
   }
-  return cleared.has_value();
+  if (!cleared) return {};
+  return std::max<std::chrono::nanoseconds>(end - begin, std::chrono::nanoseconds(1));
 }
 
-void AccessedBitClearer::measure(uint64_t pages, std::chrono::nanoseconds taken) {
+void AccessedBitClearer::measure(uint64_t pages, uint64_t cpu_ns) {
   constexpr uint64_t kEnough = 4096;  // to tell a page's time from a call's
-  constexpr uint64_t kSmoothing = 4;
   constexpr uint64_t kMaxNs = 1000;
   if (pages < kEnough) return;
-  const uint64_t ns = std::clamp<uint64_t>(static_cast<uint64_t>(taken.count()) / pages, 1, kMaxNs);
-  clear_ns_a_page_ = (clear_ns_a_page_ * (kSmoothing - 1) + ns) / kSmoothing;
+  const uint64_t ns = std::clamp<uint64_t>(cpu_ns / pages, 1, kMaxNs);
+  // What is slower than before may be so because the machine is busy.
+  const uint64_t weight = ns > clear_ns_a_page_ ? 8 : 2;
+  clear_ns_a_page_ = (clear_ns_a_page_ * (weight - 1) + ns) / weight;
+}
+
+void AccessedBitClearer::ease(TimePoint now) {
+  if (now - eased_at_ < kSeldom) return;
+  eased_at_ = now;
+  if (clear_ns_a_page_ > kAssumedNs) clear_ns_a_page_ -= (clear_ns_a_page_ - kAssumedNs + 3) / 4;
 }
 
 void AccessedBitClearer::look_after_clearing(std::span<const PageQuery> queries,

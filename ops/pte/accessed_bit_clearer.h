@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <unordered_map>
@@ -48,6 +49,7 @@ enum class BitMeaning : uint8_t {
 // What make_old() found and did at one address.
 struct Aged {
   bool young = false;  // the bit was set before, on a page that can be made old
+  bool whole = false;  // if at all only with all pages of its kind
   BitMeaning meaning = BitMeaning::exact;
 };
 
@@ -96,6 +98,15 @@ class AccessedBitClearer {
 
   // Makes the pages old that are young. `aged` becomes as long as `queries`.
   void make_old(std::span<const PageQuery> queries, std::vector<Aged>& aged);
+
+  // Makes old all pages of those `wanted` kinds of which that holds the process's map for 2 ms at
+  // most, by clear_refs, unless it was done so lately that it would take more than a hundredth of
+  // the time. Returns for how long; 0 when it was not done.
+  std::chrono::nanoseconds clear_kinds(AddressSpace& space, const ClearPlan& wanted);
+  // Called before pages of these kinds are made old, for who wants to know what their bits tell; it
+  // counts as a part of the clearing. Replaces the one before.
+  using BeforeClearing = std::function<void(AddressSpace& space, const ClearPlan& kinds)>;
+  void set_before_clearing(BeforeClearing before) { before_clearing_ = std::move(before); }
 
   // How this kernel lays out its memory.
   [[nodiscard]] const pte_layout& layout() const { return walker_->layout(); }
@@ -159,15 +170,20 @@ class AccessedBitClearer {
   void clear_stuck(std::span<const PageQuery> queries, std::vector<Aged>& aged);
   std::vector<Share> shares_of_stuck(std::span<const PageQuery> queries) const;
   void judge_stuck(Share& share, std::span<const PageQuery> queries, std::vector<Aged>& aged);
-  bool clear_space(const Share& share);
-  void measure(uint64_t pages, std::chrono::nanoseconds taken);
+  bool clear_share(const Share& share);
+  void measure(uint64_t pages, uint64_t cpu_ns);
+  // What was refused because clearing was slow once is to be tried again some time.
+  void ease(TimePoint now);
   void look_after_clearing(std::span<const PageQuery> queries, std::vector<Aged>& aged);
 
   const Clock* clock_;
   std::unique_ptr<PageWalker> walker_;
   std::unordered_map<const Process*, Held> held_;
   CpuBudget clearing_;
-  uint64_t clear_ns_a_page_ = 70;  // measured on several kernels; then as it is here
+  static constexpr uint64_t kAssumedNs = 50;  // a page; 40 to 70 on several kernels
+  uint64_t clear_ns_a_page_ = kAssumedNs;     // then as it is here
+  TimePoint eased_at_;
+  BeforeClearing before_clearing_;
   WarnOnce warn_;
   TimePoint now_;  // when the running, or last, make_old() began
 

@@ -50,17 +50,17 @@ Result<> AddressSpace::clear(ClearKind kind) const {
   return {};
 }
 
-Result<uint64_t> AddressSpace::clear_planned(Clock::time_point now) {
+Result<uint64_t> AddressSpace::clear_planned(Clock::time_point now, const ClearPlan& kinds) {
   uint64_t pages = 0;
-  if (plan_.anon) {
+  if (kinds.anon) {
     if (auto cleared = clear(ClearKind::anon); !cleared) return tl::unexpected(cleared.error());
     pages += anon_pages_;
   }
-  if (plan_.file) {
+  if (kinds.file) {
     if (auto cleared = clear(ClearKind::file); !cleared) return tl::unexpected(cleared.error());
     pages += file_pages_;
   }
-  cleared_at_ = now;
+  if (kinds == plan_) cleared_at_ = now;
   return pages;
 }
 

@@ -20,6 +20,9 @@ struct ClearPlan {
 
   [[nodiscard]] bool any() const { return anon || file; }
   [[nodiscard]] bool all() const { return anon && file; }
+  [[nodiscard]] ClearPlan operator&(const ClearPlan& other) const {
+    return {.anon = anon && other.anon, .file = file && other.file};
+  }
   friend bool operator==(const ClearPlan&, const ClearPlan&) = default;
 };
 
@@ -56,12 +59,12 @@ class AddressSpace {
   // which are asked for once a second.
   ClearPlan plan(Clock::time_point now, uint64_t ns_a_page);
 
-  // Clears the accessed bits of all pages of the kinds in the plan, one kind after the other.
+  // Clears the accessed bits of all pages of `kinds`, which are in the plan, one after the other.
   // Returns how many pages that were, about. The process cannot map or unmap meanwhile, nor on
   // older kernels fault pages in. Does not flush the processor's TLB, nor change the pages' place
   // in LRU lists. Errors as of open() and write().
-  Result<uint64_t> clear_planned(Clock::time_point now);
-  // When the kinds in the plan last began to be cleared; the clock's beginning when never.
+  Result<uint64_t> clear_planned(Clock::time_point now, const ClearPlan& kinds);
+  // When all kinds in the plan last began to be cleared; the clock's beginning when never.
   [[nodiscard]] Clock::time_point cleared_at() const { return cleared_at_; }
 
   // The longest that one call may hold a process's memory map.

@@ -38,7 +38,8 @@ void hold_folio(AddrRange& range, const pte_slot& slot) {
   range.end = std::max(range.end, start + uint64_t{slot.pages} * kPageSize);
 }
 
-void spare(LeafBlock& block, unsigned leaf) {
+void spare(LeafBlock& block, const pte_slot& slot, unsigned leaf) {
+  if (slot.ageing == PTE_AGE_WHOLE) return block.whole.set(leaf);
   block.unknown.set(leaf);
   block.stuck.set(leaf);
 }
@@ -59,7 +60,7 @@ uint64_t wall_ns() {
 }  // namespace
 
 uint64_t BlockAger::units(const LeafBlock& block) {
-  const EntrySet wanted = block.young.without(block.unknown);
+  const EntrySet wanted = block.to_make_old();
   return units_of(block.shift, wanted.any() ? 1 : 0, wanted.count());
 }
 
@@ -81,15 +82,14 @@ Result<> BlockAger::make_old(AddressSpace& space, std::span<LeafBlock> blocks,
     if (!again) return tl::unexpected(again.error());
     settle(*again, last);
   }
-  for (const LeafBlock& block : blocks_)
-    cost.pages_made_old += block.young.without(block.unknown).count();
+  for (const LeafBlock& block : blocks_) cost.pages_made_old += block.to_make_old().count();
   return {};
 }
 
 void BlockAger::collect() {
   ranges_.clear();
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    const EntrySet wanted = blocks_[i].young.without(blocks_[i].unknown);
+    const EntrySet wanted = blocks_[i].to_make_old();
     for (unsigned first = wanted.next_set(0); first < EntrySet::kSize;) {
       const unsigned end = wanted.next_clear(first);
       ranges_.push_back({i, first, end, blocks_[i].range_of(first, end)});
@@ -139,7 +139,7 @@ void BlockAger::check_all(const std::vector<bool>& odd) {
     const size_t number = ranges_[query.range].block;
     LeafBlock& block = blocks_[number];
     if (!is_young(slot)) return;
-    if (!advisable(slot)) return spare(block, query.leaf);
+    if (!advisable(slot)) return spare(block, slot, query.leaf);
     Range range{number, query.leaf, query.leaf + 1, block.range_of(query.leaf, query.leaf + 1)};
     hold_folio(range.extent, slot);
     next_ranges_.push_back(range);
@@ -225,7 +225,7 @@ void BlockAger::settle(std::span<const LeafBlock> again, bool last) {
     LeafBlock& block = blocks_[range.block];
     // Accessed again: it was made old, or would have been.
     if (!is_young(slot) || (slot.ageing == PTE_AGE_COLD && !range.refused)) return;
-    if (!advisable(slot)) return spare(block, query.leaf);
+    if (!advisable(slot)) return spare(block, slot, query.leaf);
     if (last) return block.unknown.set(query.leaf);
     Range retry{range.block, query.leaf, query.leaf + 1,
                 block.range_of(query.leaf, query.leaf + 1)};

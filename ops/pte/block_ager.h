@@ -15,8 +15,8 @@
 
 namespace damonfs {
 
-// Gives MADV_COLD to the young leaves of blocks and finds out which of them the kernel has left young.
-// Owned by one PteSweeper and used on its thread.
+// Gives MADV_COLD to the young leaves of blocks and finds out which of them the kernel has left
+// young. Owned by one PteSweeper and used on its thread.
 //
 // To ask of each page what makes it old takes as long as making it old. So only the edges of a
 // range of young pages are asked about before: neighbours are mostly of one kind, and an edge may
@@ -31,11 +31,11 @@ class BlockAger {
   // `clearer` outlives this.
   explicit BlockAger(AccessedBitClearer& clearer) : clearer_(&clearer) {}
 
-  // Makes the leaves of `blocks` (ascending) old that are young and not unknown. What cannot be
-  // made old becomes unknown. A leaf that is accessed meanwhile may be made old again: it counts as
-  // accessed anyway. A leaf that is not young is left alone, but for those in a large folio with a
-  // young one, which is advised as a whole. EPERM, ESRCH: the process may not be advised, or has
-  // gone.
+  // Makes the leaves of `blocks` (ascending) old that are young and neither unknown nor in `whole`.
+  // What only clear_refs makes old comes into `whole`, what nobody can make old becomes unknown. A
+  // leaf that is accessed meanwhile may be made old again: it counts as accessed anyway. A leaf
+  // that is not young is left alone, but for those in a large folio with a young one, which is
+  // advised as a whole. EPERM, ESRCH: the process may not be advised, or has gone.
   Result<> make_old(AddressSpace& space, std::span<LeafBlock> blocks, const ReadAgain& read_again,
                     SweepCost& cost);
 

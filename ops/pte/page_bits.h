@@ -68,7 +68,11 @@ struct LeafBlock {
   EntrySet resident{};
   EntrySet young{};    // of these: the accessed bit is set
   EntrySet unknown{};  // of these: the accessed bit tells nothing
-  EntrySet stuck{};    // of these: found to be of a kind that cannot be made old
+  EntrySet whole{};    // can be made old only with all of their kind, by clear_refs
+  EntrySet stuck{};    // found to be of a kind that nobody can make old
+
+  // The young ones that can be made old one by one, for all that is known.
+  [[nodiscard]] EntrySet to_make_old() const { return young.without(unknown).without(whole); }
 
   [[nodiscard]] uint64_t addr_of(unsigned leaf) const { return addr + (uint64_t{leaf} << shift); }
   [[nodiscard]] AddrRange range_of(unsigned first, unsigned end) const {

@@ -2,9 +2,28 @@
 
 #include <algorithm>
 
+#include "core/base/arithmetic.h"
+#include "core/base/page_size.h"
 #include "ops/base/steady_clock.h"
 
 namespace damonfs {
+
+namespace {
+
+// Whether `notes` have the page that was asked for.
+bool noted(const std::map<pid_t, SharedNotes::Notes>& notes, const PageQuery& query,
+           const pte_slot& slot) {
+  const auto of_process = notes.find(query.space->process().pid());
+  if (of_process == notes.end()) return false;
+  const SharedNotes::Tables& tables = of_process->second.tables;
+  const auto table = tables.find(align_down(query.addr, SWEEP_ENTRIES * kPageSize));
+  if (table == tables.end()) return false;
+  if (slot.leaf_shift > kPageSize.shift()) return true;
+  return table->second.test(static_cast<unsigned>(query.addr >> kPageSize.shift()) &
+                            (SWEEP_ENTRIES - 1));
+}
+
+}  // namespace
 
 Result<std::unique_ptr<PteBackend>> PteBackend::create(const Paths& paths) {
   static const SteadyClock machine;
@@ -20,25 +39,35 @@ Result<std::unique_ptr<PteBackend>> PteBackend::create(const Paths& paths, const
 void PteBackend::prepare(std::span<Sample> samples) {
   ager_->forget_unused();
   ager_->set_queries(samples, queries_);
+  sweeper_.take_notes();
   ager_->make_old(queries_, aged_);
   for (size_t i = 0; i < aged_.size(); ++i) {
-    if (aged_[i].young) sweeper_.note_accessed(queries_[i].space->process(), queries_[i].addr);
+    // Of the others the sweeper has taken note when they were cleared.
+    if (!aged_[i].young || aged_[i].whole) continue;
+    sweeper_.note_accessed(queries_[i].space->process(), queries_[i].addr);
   }
 }
 
 void PteBackend::check(std::span<Sample> samples) {
   for (Sample& sample : samples) {
-    sample.accessed = false;
+    sample.accessed = sample.unknown = false;
     sample.leaf_sz = 0;
   }
   if (samples.size() != aged_.size()) return;
   const auto now = ager_->now();
+  const auto notes = sweeper_.take_notes();
   ager_->look(queries_, false, [&](size_t i, const pte_slot& slot) {
     if ((slot.flags & PTE_MAPPED) == 0) return;
     samples[i].leaf_sz = uint64_t{1} << slot.leaf_shift;
+    if (!is_young(slot)) {
+      // Another context may have made it old since prepare().
+      samples[i].accessed = !notes.empty() && aged_[i].meaning == BitMeaning::exact &&
+                            noted(notes, queries_[i], slot);
+      return;
+    }
     samples[i].accessed =
-        (slot.flags & PTE_YOUNG) != 0 &&
         AccessedBitClearer::means_access(aged_[i].meaning, *queries_[i].space, now);
+    samples[i].unknown = !samples[i].accessed;
   });
 }
 
@@ -59,7 +88,10 @@ void PteBackend::young(const Process& process, std::span<const uint64_t> addrs,
   for (const uint64_t addr : addrs) queries.push_back({&space, addr});
   std::vector<Aged> aged;
   ager_->make_old(queries, aged);
-  for (size_t i = 0; i < aged.size(); ++i) young[i] = aged[i].young;
+  for (size_t i = 0; i < aged.size(); ++i) {
+    young[i] = aged[i].young;
+    if (aged[i].young && !aged[i].whole) sweeper_.note_accessed(process, addrs[i]);
+  }
 }
 
 }  // namespace damonfs

@@ -62,7 +62,7 @@ void PtePaddrBackend::look(std::span<FrameSample> samples) {
 
 void PtePaddrBackend::check(std::span<FrameSample> samples) {
   for (FrameSample& sample : samples) {
-    sample.accessed = false;
+    sample.accessed = sample.unknown = false;
     sample.leaf_sz = 0;
   }
   if (queries_.size() != aged_.size()) return;
@@ -75,8 +75,11 @@ void PtePaddrBackend::check(std::span<FrameSample> samples) {
     }
     FrameSample& sample = samples[questions_[i].about];
     sample.leaf_sz = std::max(sample.leaf_sz, uint64_t{1} << slot.leaf_shift);
-    sample.accessed |= (slot.flags & PTE_YOUNG) != 0 &&
-                       AccessedBitClearer::means_access(aged_[i].meaning, *queries_[i].space, now);
+    if (!is_young(slot)) return;
+    const bool accessed =
+        AccessedBitClearer::means_access(aged_[i].meaning, *queries_[i].space, now);
+    sample.accessed |= accessed;
+    sample.unknown |= !accessed;
   });
   keeper_.report(queries_.size(), nr_stale);
 }

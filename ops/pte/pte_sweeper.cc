@@ -5,9 +5,11 @@
 
 #include "core/base/arithmetic.h"
 #include "core/base/page_size.h"
+#include "core/ranges.h"
 #include "core/target.h"
 #include "ops/base/thread_time.h"
 #include "ops/pages/process_pages.h"
+#include "ops/procfs/maps.h"
 
 namespace damonfs {
 namespace {
@@ -15,6 +17,7 @@ namespace {
 // A piece makes old what takes about 0.8 ms.
 constexpr uint64_t kMaxUnits = 8192;
 constexpr uint32_t kMinTables = 8;
+constexpr uint64_t kEndOfMemory = uint64_t{1} << 56;
 
 constexpr unsigned index_at(uint64_t addr, unsigned shift) {
   return static_cast<unsigned>(addr >> shift & (SWEEP_ENTRIES - 1));
@@ -85,6 +88,14 @@ class Directory {
   unsigned huge_shift_;
 };
 
+RangeList files_of(const Process& process) {
+  RangeList files;
+  if (const auto mapped = read_mapped_files(process)) {
+    for (const MappedFile& file : *mapped) append_joined(files, file.range);
+  }
+  return files;
+}
+
 uint64_t end_of(const LeafBlock& block) {
   unsigned last = 0;
   for (unsigned leaf = block.resident.next_set(0); leaf < EntrySet::kSize;
@@ -123,11 +134,25 @@ Result<> PteSweeper::load() {
   return {};
 }
 
+PteSweeper::PteSweeper(AccessedBitClearer& clearer) : clearer_(&clearer), ager_(clearer) {
+  clearer.set_before_clearing(
+      [this](AddressSpace& space, const ClearPlan& kinds) { keep_bits(space, kinds); });
+}
+
 PteSweeper::Swept& PteSweeper::swept(const std::shared_ptr<const Process>& process) {
   const auto known = swept_.find(process.get());
   if (known != swept_.end() && !known->second.process.expired()) return known->second;
-  std::erase_if(swept_, [](const auto& entry) { return entry.second.process.expired(); });
-  return swept_[process.get()] = {process, {}, {}};
+  std::erase_if(swept_, [this](const auto& entry) {
+    if (!entry.second.process.expired()) return false;
+    notes_.forget(entry.second.pid);
+    return true;
+  });
+  Swept& added = swept_[process.get()];
+  added = {};
+  added.process = process;
+  added.pid = process->pid();
+  notes_.want(added.pid);
+  return added;
 }
 
 Result<CopiedTables> PteSweeper::read(AddressSpace& space, AddrRange range) {
@@ -143,51 +168,115 @@ Result<CopiedTables> PteSweeper::read(AddressSpace& space, AddrRange range) {
   return copied;
 }
 
-void PteSweeper::recall_stuck(Swept& swept, std::span<LeafBlock> blocks) {
-  if (swept.stuck.empty()) return;
-  for (LeafBlock& block : blocks) {
-    const auto known = swept.stuck.find(block.addr);
-    if (known == swept.stuck.end()) continue;
-    if (known->second.sweeps_left-- == 0)
-      swept.stuck.erase(known);
-    else
-      block.unknown = block.unknown | (block.young & known->second.leaves);
+Result<> PteSweeper::read_all(AddressSpace& space,
+                              const std::function<void(std::span<LeafBlock>)>& seen) {
+  for (AddrRange range{0, kEndOfMemory}; range.start < range.end;) {
+    const auto copied = read(space, range);
+    if (!copied) return tl::unexpected(copied.error());
+    range.start = take_blocks(*copied, range, again_);
+    seen(again_);
   }
+  return {};
 }
 
-void PteSweeper::remember_stuck(Swept& swept, std::span<const LeafBlock> blocks) {
-  for (const LeafBlock& block : blocks) {
-    if (!block.stuck.any()) continue;
-    Stuck& stuck = swept.stuck.try_emplace(block.addr, Stuck{{}, kTrustedSweeps}).first->second;
-    stuck.leaves = stuck.leaves | block.stuck;
+void PteSweeper::keep_bits(AddressSpace& space, const ClearPlan& kinds) {
+  const auto known = swept_.find(&space.process());
+  if (known == swept_.end() || !reader_) return;
+  Swept& swept = known->second;
+  swept.spared.set_files(files_of(space.process()));
+  const auto keep = [&](std::span<LeafBlock> blocks) {
+    for (const LeafBlock& block : blocks) {
+      tell_others(swept.pid, block, block.young);
+      swept.spared.note_doubt(block);
+      const EntrySet young = swept.spared.not_reported(block);
+      if (!young.any()) continue;
+      if (block.shift == kPageSize.shift()) {
+        EntrySet& sampled = swept.sampled[block.addr];
+        sampled = sampled | young;
+        continue;
+      }
+      for (unsigned leaf = young.next_set(0); leaf < EntrySet::kSize;
+           leaf = young.next_set(leaf + 1))
+        swept.sampled[block.addr_of(leaf)].set(0);
+    }
+  };
+  // What is not read is lost to the next sweep, no more.
+  if (!read_all(space, keep)) return;
+  swept.spared.note_clearing(kinds);
+  notes_.tell_clearing(swept.pid, kinds);
+}
+
+void PteSweeper::tell_others(pid_t pid, const LeafBlock& block, const EntrySet& cleared) {
+  if (!cleared.any()) return;
+  if (block.shift == kPageSize.shift()) return notes_.tell(pid, block.addr, cleared);
+  EntrySet first;
+  first.set(0);
+  for (unsigned leaf = cleared.next_set(0); leaf < EntrySet::kSize;
+       leaf = cleared.next_set(leaf + 1))
+    notes_.tell(pid, block.addr_of(leaf), first);
+}
+
+std::map<pid_t, SharedNotes::Notes> PteSweeper::take_notes() {
+  if (!notes_.any()) return {};
+  auto notes = notes_.take();
+  for (auto& [process, swept] : swept_) {
+    const auto known = notes.find(swept.pid);
+    if (known == notes.end()) continue;
+    if (known->second.cleared.any()) swept.spared.note_clearing(known->second.cleared);
+    for (const auto& [addr, entries] : known->second.tables) {
+      EntrySet& sampled = swept.sampled[addr];
+      sampled = sampled | entries;
+    }
   }
+  return notes;
+}
+
+Result<std::vector<AddrRange>> PteSweeper::populated(const Target& target) {
+  if (auto loaded = load(); !loaded) return tl::unexpected(loaded.error());
+  const auto process = std::static_pointer_cast<const Process>(target.handle);
+  RangeList found;
+  const auto add = [&](std::span<LeafBlock> blocks) {
+    for (const LeafBlock& block : blocks) {
+      AddrRange range{align_down(block.addr_of(block.resident.next_set(0)), kHugePageSize),
+                      align_up(end_of(block), kHugePageSize)};
+      if (!found.empty()) range.start = std::max(range.start, found.back().end);
+      append_joined(found, range);
+    }
+  };
+  if (auto read = read_all(clearer_->space_of(process), add); !read)
+    return tl::unexpected(read.error());
+  return found;
 }
 
 void PteSweeper::note_accessed(const Process& process, uint64_t addr) {
+  const uint64_t table = block_of(addr);
+  EntrySet page;
+  page.set(index_at(addr, kPageSize.shift()));
+  notes_.tell(process.pid(), table, page);
   const auto known = swept_.find(&process);
   if (known == swept_.end()) return;
-  known->second.sampled[block_of(addr)].set(index_at(addr, kPageSize.shift()));
+  EntrySet& sampled = known->second.sampled[table];
+  sampled = sampled | page;
 }
 
-void PteSweeper::recall_sampled(Swept& swept, std::span<LeafBlock> blocks) {
-  if (swept.sampled.empty()) return;
-  for (LeafBlock& block : blocks) {
-    if (block.shift == kPageSize.shift()) {
-      const auto known = swept.sampled.find(block.addr);
-      if (known == swept.sampled.end()) continue;
-      const EntrySet seen = known->second & block.resident;
-      block.young = block.young | seen;
-      known->second = known->second.without(seen);
-      if (!known->second.any()) swept.sampled.erase(known);
-      continue;
-    }
-    for (unsigned leaf = block.resident.next_set(0); leaf < EntrySet::kSize;
-         leaf = block.resident.next_set(leaf + 1)) {
-      const uint64_t end = std::min(block.addr_of(leaf + 1), block.addr_of(leaf) + kHugePageSize);
-      for (uint64_t addr = block.addr_of(leaf); addr < end; addr += kBlockSize)
-        if (swept.sampled.erase(addr) != 0) block.young.set(leaf);
-    }
+EntrySet PteSweeper::take_sampled(Swept& swept, const LeafBlock& block) {
+  EntrySet taken;
+  if (swept.sampled.empty()) return taken;
+  if (block.shift == kPageSize.shift()) {
+    const auto known = swept.sampled.find(block.addr);
+    if (known == swept.sampled.end()) return taken;
+    taken = known->second & block.resident;
+    known->second = known->second.without(taken);
+    if (!known->second.any()) swept.sampled.erase(known);
+    return taken;
   }
+  for (unsigned leaf = block.resident.next_set(0); leaf < EntrySet::kSize;
+       leaf = block.resident.next_set(leaf + 1)) {
+    const uint64_t end = std::min(block.addr_of(leaf + 1), block.addr_of(leaf) + kHugePageSize);
+    for (uint64_t addr = block.addr_of(leaf); addr < end; addr += kBlockSize)
+      if (swept.sampled.erase(addr) != 0) taken.set(leaf);
+  }
+  return taken;
 }
 
 uint64_t PteSweeper::cut(uint64_t next) {
@@ -205,39 +294,64 @@ uint64_t PteSweeper::cut(uint64_t next) {
   return end_of(blocks_.back());
 }
 
+Result<SweepPiece> PteSweeper::take_piece(AddressSpace& space, AddrRange range, SweepMode mode,
+                                          const CopiedTables& copied, Swept& known) {
+  SweepPiece piece{.next = take_blocks(copied, range, blocks_)};
+  const bool making_old = mode == SweepMode::make_old;
+  if (making_old) piece.next = cut(piece.next);
+  for (LeafBlock& block : blocks_) known.spared.recall(block);
+  if (!making_old) {
+    for (LeafBlock& block : blocks_) known.spared.judge(block, {}, false);
+    return piece;
+  }
+  const AddrRange looked_at{range.start, std::min(piece.next, range.end)};
+  const auto read_again = [&]() -> Result<std::span<const LeafBlock>> {
+    const auto tables = reader_->read(space.fd(), looked_at, SWEEP_MAX_TABLES);
+    if (!tables) return tl::unexpected(tables.error());
+    take_blocks(*tables, looked_at, again_);
+    return std::span<const LeafBlock>(again_);
+  };
+  if (auto made = ager_.make_old(space, blocks_, read_again, piece.cost); !made)
+    return tl::unexpected(made.error());
+  for (LeafBlock& block : blocks_) {
+    known.spared.remember(block);
+    tell_others(known.pid, block, block.to_make_old());
+    const EntrySet sampled = take_sampled(known, block);
+    known.spared.judge(block, sampled, true);
+    block.young = block.young | sampled;
+  }
+  return piece;
+}
+
 Result<SweepPiece> PteSweeper::sweep(const Target& target, AddrRange range, SweepMode mode,
                                      std::vector<SweptRun>& runs) {
   const uint64_t began = thread_cpu_ns();
   if (auto loaded = load(); !loaded) return tl::unexpected(loaded.error());
   const auto process = std::static_pointer_cast<const Process>(target.handle);
   AddressSpace& space = clearer_->space_of(process);
+  Swept& known = swept(process);
+  take_notes();
+  const bool making_old = mode == SweepMode::make_old;
+  uint64_t held_ns = 0;
+  if (making_old && range.start < known.reached && known.spared.any_whole()) {
+    known.spared.set_files(files_of(*process));
+    const ClearPlan kinds = known.spared.whole_kinds();
+    if (kinds.any()) held_ns = static_cast<uint64_t>(clearer_->clear_kinds(space, kinds).count());
+  }
   const auto copied = read(space, range);
   if (!copied) return tl::unexpected(copied.error());
   const AddrRange unread = reader_->unread();
 
-  SweepPiece piece{.next = take_blocks(*copied, range, blocks_)};
-  Swept& known = swept(process);
-  if (mode == SweepMode::make_old) piece.next = cut(piece.next);
-  recall_stuck(known, blocks_);
-  if (mode == SweepMode::make_old) {
-    const AddrRange looked_at{range.start, std::min(piece.next, range.end)};
-    const auto read_again = [&]() -> Result<std::span<const LeafBlock>> {
-      const auto tables = reader_->read(space.fd(), looked_at, SWEEP_MAX_TABLES);
-      if (!tables) return tl::unexpected(tables.error());
-      take_blocks(*tables, looked_at, again_);
-      return std::span<const LeafBlock>(again_);
-    };
-    if (auto made = ager_.make_old(space, blocks_, read_again, piece.cost); !made)
-      return tl::unexpected(made.error());
-    remember_stuck(known, blocks_);
-    recall_sampled(known, blocks_);
-  }
+  auto piece = take_piece(space, range, mode, *copied, known);
+  if (!piece) return piece;
+  if (making_old) known.reached = piece->next;
+  piece->cost.max_hold_ns = std::max(piece->cost.max_hold_ns, held_ns);
   for (const LeafBlock& block : blocks_) {
-    piece.cost.pages_read += block.resident.count();
+    piece->cost.pages_read += block.resident.count();
     append_runs(block, runs);
   }
   append_joined(runs, {unread, AccessState::unknown});
-  piece.cost.cpu_ns = thread_cpu_ns() - began;
+  piece->cost.cpu_ns = thread_cpu_ns() - began;
   return piece;
 }
 

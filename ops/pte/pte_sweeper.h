@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <unordered_map>
@@ -11,59 +13,74 @@
 #include "ops/pte/accessed_bit_clearer.h"
 #include "ops/pte/block_ager.h"
 #include "ops/pte/page_bits.h"
+#include "ops/pte/shared_notes.h"
+#include "ops/pte/spared_pages.h"
 #include "ops/pte/table_reader.h"
 
 namespace damonfs {
 
 // Sweeps the address spaces of processes: copies their page tables as a whole (TableReader) and
 // makes old what is young (BlockAger). Owned by one PteBackend and used on its thread. Memory: 1
-// MiB for copies, and 64 bytes for each 512 pages of which any is unknown, or was found accessed
-// by a sample.
+// MiB for copies, what SparedPages takes, and 64 bytes for each 512 pages of which samples or
+// clearings found any accessed.
 //
 // Reading takes no lock of the process. A table that goes away while it is copied is noticed. A
 // page that is accessed after its table was copied and before it is made old counts as accessed
 // since its bit was set in the copy; one whose bit was not set in the copy is not made old.
 //
-// Pages that MADV_COLD does not age stay young and are unknown. They are found by trying; what was
-// found is believed for the next kTrustedSweeps sweeps of these pages.
+// Pages that MADV_COLD does not age are found by trying (SparedPages). Where a process has pages
+// that clear_refs makes old, it is written to as a sweep of the process begins anew from below, if
+// it holds the process up for 2 ms at most. Before that, and before a sample does so, all bits of
+// the process are read and kept for the next sweep. What cannot be made old is unknown.
 class PteSweeper final : public Sweeper {
  public:
   // `clearer` outlives this. The program is loaded by the first sweep().
-  explicit PteSweeper(AccessedBitClearer& clearer) : clearer_(&clearer), ager_(clearer) {}
+  explicit PteSweeper(AccessedBitClearer& clearer);
+  PteSweeper(const PteSweeper&) = delete;
+  PteSweeper& operator=(const PteSweeper&) = delete;
 
   Result<SweepPiece> sweep(const Target& target, AddrRange range, SweepMode mode,
                            std::vector<SweptRun>& runs) override;
+  Result<std::vector<AddrRange>> populated(const Target& target) override;
 
-  // A sample found the page at `addr` accessed and made it old: the next sweep has to tell. Nothing
-  // for a process that was never swept.
+  // A sample found the page at `addr` accessed and made it old: the next sweep has to tell, and
+  // those of other contexts that sweep the process.
   void note_accessed(const Process& process, uint64_t addr);
+  // What other contexts have made old since the last call or sweep, of processes that are swept
+  // here: the next sweep tells it.
+  std::map<pid_t, SharedNotes::Notes> take_notes();
 
  private:
-  static constexpr unsigned kTrustedSweeps = 8;
-
-  // Pages of one table that were found to be unknown.
-  struct Stuck {
-    EntrySet leaves;
-    unsigned sweeps_left = 0;  // before they are tried again
-  };
   struct Swept {
     std::weak_ptr<const Process> process;
-    std::unordered_map<uint64_t, Stuck> stuck;  // by address of the block
-    // Pages that samples found accessed since the last sweep, by the address of the block.
+    pid_t pid = 0;
+    SparedPages spared;
+    // Pages that samples or clearings found accessed since the last sweep, by the address of the
+    // block.
     std::unordered_map<uint64_t, EntrySet> sampled;
+    uint64_t reached = 0;  // by the last sweep that made pages old
   };
 
   Result<> load();
   Swept& swept(const std::shared_ptr<const Process>& process);
   // Copies tables for `range`, with the address space that the process has by now.
   Result<CopiedTables> read(AddressSpace& space, AddrRange range);
-  void recall_stuck(Swept& swept, std::span<LeafBlock> blocks);
-  static void recall_sampled(Swept& swept, std::span<LeafBlock> blocks);
-  void remember_stuck(Swept& swept, std::span<const LeafBlock> blocks);
+  // Reads the blocks of all of `space`, a part at a time.
+  Result<> read_all(AddressSpace& space, const std::function<void(std::span<LeafBlock>)>& seen);
+  // Keeps what the bits of a process tell, which are about to be cleared.
+  void keep_bits(AddressSpace& space, const ClearPlan& kinds);
+  // Tells other contexts that these leaves are old now, which were young.
+  void tell_others(pid_t pid, const LeafBlock& block, const EntrySet& cleared);
+  // What samples and clearings found of the block's leaves; forgets it.
+  static EntrySet take_sampled(Swept& swept, const LeafBlock& block);
+  // Fills blocks_ with what is to be told of the copied tables.
+  Result<SweepPiece> take_piece(AddressSpace& space, AddrRange range, SweepMode mode,
+                                const CopiedTables& copied, Swept& known);
   // Leaves as many blocks as one piece may make old; the end of the last one.
   uint64_t cut(uint64_t next);
 
   AccessedBitClearer* clearer_;
+  SharedNotes notes_;
   BlockAger ager_;
   std::unique_ptr<TableReader> reader_;
   std::unordered_map<const Process*, Swept> swept_;

@@ -145,12 +145,17 @@ Result<void> PatternReader::check_process() const {
 
 Result<void> PatternReader::read_map(Words words) {
   if (!process().phases.empty()) return fail(EINVAL, "mappings must come before the first phase");
+  const bool unknown = words.size() > 3 && words.back() == "unknown";
+  if (unknown) words.pop_back();
   const bool file = words.size() > 3 && words.back() == "file";
   if (file) words.pop_back();
   if (words.size() != 3 && !(words.size() == 5 && words[3] == "huge")) {
-    return fail(EINVAL, "it is `map NAME START SIZE`, then `huge SIZE`, `file`, both or nothing");
+    return fail(EINVAL,
+                "it is `map NAME START SIZE`, then `huge SIZE`, `file`, `unknown`, or some of them "
+                "in this order");
   }
-  PatternMapping added{.name = std::string(words[0]), .range = {}, .file = file};
+  PatternMapping added{
+      .name = std::string(words[0]), .range = {}, .file = file, .unknown = unknown};
   const Result<uint64_t> start = parse_size(words[1]);
   const Result<uint64_t> size = parse_size(words[2]);
   const Result<uint64_t> leaf = words.size() == 5 ? parse_size(words[4]) : uint64_t{kPageSize};

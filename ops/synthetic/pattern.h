@@ -55,6 +55,7 @@ struct PatternMapping {
   AddrRange range;
   uint64_t leaf_sz = kPageSize;  // power of two
   bool file = false;             // of a file; else anonymous
+  bool unknown = false;          // its pages cannot be made old: nobody can tell of accesses
 };
 
 struct PatternPhase {

@@ -51,6 +51,7 @@ PatternRun::Accesses::Page PatternRun::Accesses::at(uint64_t addr) const {
   const PatternChances::Part* part = chances_->find(addr);
   if (part == nullptr) return {};
   const uint64_t leaf_sz = part->mapping->leaf_sz;
+  if (part->mapping->unknown) return {.unknown = true, .leaf_sz = leaf_sz};
   const bool accessed =
       part->chance > 0 && unit_interval(mix(draw_ ^ mix(addr / leaf_sz))) < part->chance;
   return {.accessed = accessed, .leaf_sz = leaf_sz};

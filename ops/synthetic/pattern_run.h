@@ -39,6 +39,7 @@ class PatternRun {
    public:
     struct Page {
       bool accessed = false;
+      bool unknown = false;
       uint64_t leaf_sz = 0;  // 0: nothing is mapped there
     };
     [[nodiscard]] Page at(uint64_t addr) const;

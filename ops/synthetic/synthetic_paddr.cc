@@ -38,6 +38,7 @@ void SyntheticPaddr::check(std::span<Sample> samples) {
       page = accesses->at(block->to_virtual(addr));
     }
     sample.accessed = page.accessed;
+    sample.unknown = page.unknown;
     sample.leaf_sz = page.leaf_sz;
   }
 }

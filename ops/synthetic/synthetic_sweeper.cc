@@ -5,12 +5,14 @@
 
 #include "core/base/arithmetic.h"
 #include "core/base/page_size.h"
+#include "core/ranges.h"
 #include "core/target.h"
 #include "ops/synthetic/synthetic_process.h"
 
 namespace damonfs {
 namespace {
 
+constexpr uint64_t kPopulatedUnit = uint64_t{2} << 20;
 constexpr uint64_t kDrawsAPiece = 1 << 16;
 constexpr uint64_t kReadNs = 2;       // a page
 constexpr uint64_t kMakeOldNs = 100;  // a page
@@ -29,8 +31,9 @@ uint64_t SyntheticSweeper::add(const Leaves& leaves, uint64_t& draws_left, Sweep
                                std::vector<SweptRun>& runs) const {
   const auto append = [&](AddrRange range, bool accessed) {
     const uint64_t count = range.size() / leaves.leaf_sz;
-    append_joined(runs, {range, accessed ? AccessState::accessed : AccessState::not_accessed});
     piece.cost.pages_read += count;
+    if (leaves.unknown) return append_joined(runs, {range, AccessState::unknown});
+    append_joined(runs, {range, accessed ? AccessState::accessed : AccessState::not_accessed});
     if (accessed) piece.cost.pages_made_old += count;
   };
   constexpr double kCertain = 1 - 1e-12;
@@ -48,6 +51,21 @@ uint64_t SyntheticSweeper::add(const Leaves& leaves, uint64_t& draws_left, Sweep
     append({at, at + leaves.leaf_sz}, accessed);
   }
   return at;
+}
+
+Result<std::vector<AddrRange>> SyntheticSweeper::populated(const Target& target) {
+  const auto& process = static_cast<const SyntheticProcess&>(*target.handle);
+  play_->settle();
+  RangeList found;
+  const AddrRange everything{0, UINT64_MAX};
+  play_->machine().residency(process.pid()).visit(everything, [&](const Residency::Piece& piece) {
+    if (piece.out >= 1) return;
+    AddrRange range{align_down(piece.range.start, kPopulatedUnit),
+                    align_up(piece.range.end, kPopulatedUnit)};
+    if (!found.empty()) range.start = std::max(range.start, found.back().end);
+    append_joined(found, range);
+  });
+  return found;
 }
 
 Result<SweepPiece> SyntheticSweeper::sweep(const Target& target, AddrRange range, SweepMode mode,
@@ -70,8 +88,9 @@ Result<SweepPiece> SyntheticSweeper::sweep(const Target& target, AddrRange range
           later == times.end() ? end : std::min(end, align_up(later->first, leaf_sz));
       const uint64_t from = std::min(std::prev(later)->second, now.ns);
       const double chance = from < now.ns ? memory.chance(part, from, now.ns, now.interval_ns) : 0;
-      const uint64_t reached = add({process.pid(), {at, until}, leaf_sz, part.out, chance, now.ns},
-                                   draws_left, piece, runs);
+      const uint64_t reached = add(
+          {process.pid(), {at, until}, leaf_sz, part.out, chance, now.ns, part.mapping->unknown},
+          draws_left, piece, runs);
       piece.next = std::max(piece.next, reached);
       at = reached;
       if (reached == until) continue;

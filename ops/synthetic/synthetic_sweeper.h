@@ -24,6 +24,7 @@ class SyntheticSweeper final : public Sweeper {
 
   Result<SweepPiece> sweep(const Target& target, AddrRange range, SweepMode mode,
                            std::vector<SweptRun>& runs) override;
+  Result<std::vector<AddrRange>> populated(const Target& target) override;
 
  private:
   // When the memory from an address on, up to the next entry, was last made old; ns of the pattern.
@@ -37,6 +38,7 @@ class SyntheticSweeper final : public Sweeper {
     double out;     // share that is paged out
     double chance;  // of each to have been accessed
     uint64_t now_ns;
+    bool unknown;
   };
   static void set_time(Times& times, AddrRange range, uint64_t now_ns);
   // Appends what is known of the leaves; returns where it stopped, for there were many to draw.

@@ -49,6 +49,7 @@ void SyntheticVaddr::check(std::span<Sample> samples) {
     for (Sample& sample : of_one) {
       const auto page = accesses.at(sample.addr);
       sample.accessed = page.accessed;
+      sample.unknown = page.unknown;
       sample.leaf_sz = page.leaf_sz;
     }
   });

@@ -2,31 +2,43 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 
 #include "core/context.h"
+#include "core/ranges.h"
+#include "core/sweep.h"
+#include "ops/vaddr/sparse_regions.h"
 #include "ops/vaddr/three_regions.h"
 
 namespace damonfs {
-namespace {
 
-Result<void> follow(Target& target, const Result<std::vector<AddrRange>>& mappings,
-                    uint64_t min_region_sz) {
-  const auto regions = mappings.and_then(
-      [](const std::vector<AddrRange>& mapped) { return find_three_regions(mapped); });
-  if (!regions) return tl::unexpected(regions.error());
-  target.set_regions(*regions, min_region_sz);
+Result<void> VirtualOperations::follow(Context& context, Target& target) {
+  const auto mapped = mappings(target);
+  if (!mapped) return tl::unexpected(mapped.error());
+  const auto three = find_three_regions(*mapped);
+  if (!three) return tl::unexpected(three.error());
+  Sweeper* const swept = context.sweep_bp != 0 ? sweeper() : nullptr;
+  if (swept != nullptr && total_size(*three) >= kVast) {
+    if (const auto populated = swept->populated(target)) {
+      const size_t max_ranges = std::max<size_t>(context.attrs.max_nr_regions / 4, 3);
+      const RangeList sparse = find_sparse_regions(*mapped, *populated, max_ranges);
+      if (!sparse.empty() && total_size(sparse) < total_size(*three) / kSparse) {
+        target.set_regions(sparse, context.min_region_sz);
+        return {};
+      }
+    }
+  }
+  target.set_regions(*three, context.min_region_sz);
   return {};
 }
-
-}  // namespace
 
 void VirtualOperations::init(Context& context) {
   if (!follows_) return;
   for (Target& target : context.targets) {
     if (target.nr_regions() != 0) continue;
-    if (auto followed = follow(target, mappings(target), context.min_region_sz); !followed) {
+    if (auto followed = follow(context, target); !followed) {
       spdlog::warn("a target cannot be looked at, nothing is known of its accesses: {}",
                    followed.error().message);
     }
@@ -36,7 +48,7 @@ void VirtualOperations::init(Context& context) {
 void VirtualOperations::update(Context& context) {
   if (!follows_) return;
   for (Target& target : context.targets) {
-    const auto followed = follow(target, mappings(target), context.min_region_sz);
+    const auto followed = follow(context, target);
     if (followed) continue;
     const auto& [code, message] = followed.error();
     if (code == EACCES || code == EPERM) {

@@ -185,3 +185,14 @@ def test_dry_run_leaves_a_real_process_alone():
             assert resident(child.pid) >= before - MIB
         finally:
             child.kill()
+
+
+@pytest.mark.parametrize("sweep, least", [("0", 48), ("1", 64)])
+def test_no_scheme_acts_on_memory_whose_accesses_cannot_be_told(simulate, sweep, least):
+    """64 of 192 MiB are unknown: the scheme takes the others for cold, and these never; without sweeps
+    a region that holds a little of them is taken for cold now and then."""
+    pattern = PATTERN.replace("map a 0x10000000 192M", "map a 0x10000000 128M\n  map b 0x18000000 64M unknown")
+    pattern = pattern.replace("access a 64M 64M always", "access b always")
+    config = CONFIG.replace("            quotas: {bytes: 4194304, reset_interval_ms: 1000}\n", "")
+    rows = rows_of(simulate("--for", "2min", "--sweep", sweep, "--json", config=config, pattern=pattern))
+    assert least * MIB <= rows[-1]["resident_bytes"] <= 80 * MIB

@@ -43,6 +43,19 @@ TEST_F(ContextTest, MovingSumFadesWhenAccessesEnd) {
       sums, ElementsAre(20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
 }
 
+// So that neither a scheme nor a reader takes it for cold between two aggregations.
+TEST_F(ContextTest, MovingSumKeepsTheOneAccessThatASweepFound) {
+  context_->schedule.passed = 15;
+  context_->schedule.next_aggregation = 20;
+  Region region(pages(0, 1));
+  region.last_nr_accesses = 1;
+  EXPECT_EQ(context_->moving_nr_accesses(region), 0);
+  region.swept = SweptState::accessed;
+  EXPECT_EQ(context_->moving_nr_accesses(region), 1);
+  region.last_nr_accesses = 20;
+  EXPECT_EQ(context_->moving_nr_accesses(region), 5);
+}
+
 TEST_F(ContextTest, MovingSumStartsAsTheLastAggregation) {
   EXPECT_EQ(moving(0, 7, 20), 7);
   EXPECT_EQ(moving(3, 7, 20), 7) << "nothing of the running one counts yet";

@@ -47,6 +47,7 @@ inline std::shared_ptr<TargetHandle> fake_handle(int id) {
 class FakeOperations final : public Operations {
  public:
   std::function<bool(const Sample&)> accessed = [](const Sample&) { return false; };
+  std::function<bool(const Sample&)> unknown = [](const Sample&) { return false; };
   std::function<bool(const Target&)> valid = [](const Target&) { return true; };
   std::function<void(Context&)> on_init = [](Context&) {};
   std::function<void(Context&)> on_update = [](Context&) {};
@@ -90,6 +91,7 @@ class FakeOperations final : public Operations {
       ASSERT_EQ(samples[i].target, prepared[i].target);
       ASSERT_EQ(samples[i].addr, prepared[i].addr);
       samples[i].accessed = accessed(samples[i]);
+      samples[i].unknown = unknown(samples[i]);
     }
   }
   [[nodiscard]] bool takes_probes() const override { return knows_probes; }

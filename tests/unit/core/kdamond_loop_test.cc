@@ -76,6 +76,19 @@ TEST_F(KdamondLoopTest, AnObserverSeesAnAggregationsCountsAtItsEnd) {
   EXPECT_EQ(max, 20);
 }
 
+TEST_F(KdamondLoopTest, CountsWhatSamplesCouldNotTell) {
+  fake_.unknown = [](const Sample&) { return true; };
+  uint32_t max = 0;
+  context_->observer = [&](const Context& context) {
+    max = std::max(max, context.targets.front().regions().front().nr_unknown);
+  };
+  start();
+  run(20);
+  EXPECT_EQ(max, 20);
+  run(1);
+  EXPECT_EQ(context_->targets.front().regions().front().last_nr_unknown, 20);
+}
+
 // --- The order of things
 
 TEST_F(KdamondLoopTest, OneIterationAfterTheOther) {

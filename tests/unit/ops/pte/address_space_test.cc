@@ -71,16 +71,23 @@ TEST_F(AddressSpaceTest, IsAskedForOnceASecond) {
 
 TEST_F(AddressSpaceTest, ClearsTheKindsOfThePlan) {
   resident(4096, 1);
-  plan();
-  EXPECT_EQ(space_.clear_planned(now_).value(), 256U);
+  EXPECT_EQ(space_.clear_planned(now_, plan()).value(), 256U);
   EXPECT_EQ(cleared(), "3");
   EXPECT_EQ(space_.cleared_at(), now_);
   resident(1, 4096);
   plan();
   EXPECT_EQ(space_.cleared_at(), AddressSpace::Clock::time_point())
       << "a bit of the other kind may have been set before";
-  EXPECT_EQ(space_.clear_planned(now_).value(), 256U);
+  EXPECT_EQ(space_.clear_planned(now_, plan()).value(), 256U);
   EXPECT_EQ(cleared(), "2");
+}
+
+TEST_F(AddressSpaceTest, OneKindOfTwoSaysNothingOfTheOther) {
+  resident(1, 1);
+  ASSERT_TRUE(plan().all());
+  EXPECT_TRUE(space_.clear_planned(now_, {.anon = false, .file = true}));
+  EXPECT_EQ(cleared(), "3");
+  EXPECT_EQ(space_.cleared_at(), AddressSpace::Clock::time_point());
 }
 
 }  // namespace

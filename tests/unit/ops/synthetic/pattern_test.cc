@@ -123,13 +123,16 @@ void expect_refused(std::span<const Bad> all) {
 
 TEST(PatternTest, MachinesAndFiles) {
   const auto pattern = parse_pattern(
-      "memory 2G\nprocess 1\nmap a 0 4K\nmap b 4K 4K file\nmap c 2M 2M huge 2M file\nphase 1s\n");
+      "memory 2G\nprocess 1\nmap a 0 4K\nmap b 4K 4K file\nmap c 2M 2M huge 2M file unknown\nphase "
+      "1s\n");
   ASSERT_TRUE(pattern);
   EXPECT_EQ(uint64_t{2} << 30, pattern->memory);
   const auto& mappings = pattern->processes[0].mappings;
   EXPECT_FALSE(mappings[0].file);
   EXPECT_TRUE(mappings[1].file);
   EXPECT_TRUE(mappings[2].file);
+  EXPECT_FALSE(mappings[1].unknown);
+  EXPECT_TRUE(mappings[2].unknown);
   EXPECT_EQ(2U << 20, mappings[2].leaf_sz);
 }
 

@@ -49,6 +49,8 @@ class Played {
     return bytes;
   }
 
+  std::vector<AddrRange> populated() { return *operations_.sweeper()->populated(*target_); }
+
   size_t nr_pieces = 0;
   SweepCost cost;
 
@@ -59,6 +61,21 @@ class Played {
   SyntheticVaddr operations_;
   const Target* target_;
 };
+
+TEST(SyntheticSweeperTest, TellsNothingOfUnknownMemory) {
+  Played played("process 1\n map a 16M 8M\n map b 1G 4M unknown\nphase 1h\n access b always\n");
+  played.pass_ms(100);
+  const Runs expected{{{16 * kMiB, 24 * kMiB}, AccessState::not_accessed},
+                      {{1024 * kMiB, 1028 * kMiB}, AccessState::unknown}};
+  EXPECT_EQ(played.sweep(), expected);
+  EXPECT_EQ(played.cost.pages_made_old, 0);
+}
+
+TEST(SyntheticSweeperTest, PopulatedIsWhatIsMapped) {
+  Played played("process 1\n map a 16M 4K\n map b 1G 4M\nphase 1h\n access b always\n");
+  const std::vector<AddrRange> expected{{16 * kMiB, 18 * kMiB}, {1024 * kMiB, 1028 * kMiB}};
+  EXPECT_EQ(played.populated(), expected);
+}
 
 TEST(SyntheticSweeperTest, TellsWhatIsAlwaysAndWhatIsNeverAccessed) {
   Played played("process 1\n map a 16M 8M\n map b 1G 4M\nphase 1h\n access a 2M 1M always\n");
