@@ -28,9 +28,19 @@ constexpr std::string_view kProtect = "protect";
 constexpr std::string_view kPidTarget = "pid_target";
 constexpr std::string_view kProcess = "process";
 constexpr std::string_view kAdmin = "kernel/mm/damon/admin/";
+constexpr std::string_view kSweep = "sweep";
 
 std::string below(const std::string& directory, std::string_view name) {
   return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
+}
+
+// Where the file lies that the configuration has at `path`: `sweep` of a context is beside the ABI.
+std::string place_of(const std::string& path) {
+  const std::string_view context = std::string_view(path).substr(0, path.rfind('/'));
+  const std::string_view contexts = context.substr(0, context.rfind('/'));
+  const bool is_sweep =
+      base_name(path) == kSweep && base_name(contexts) == "contexts" && path.starts_with(kAdmin);
+  return is_sweep ? fmt::format("damonfs/{}", path.substr(kAdmin.size())) : path;
 }
 
 std::string message_of(const Error& error) {
@@ -155,7 +165,7 @@ Result<void> ConfigWalk::visit_numbered(const std::string& path, const YAML::Nod
 
 Result<void> ConfigWalk::write(const std::string& path, const std::string& text,
                                const YAML::Mark& mark) {
-  const auto written = writer_.write(path, text);
+  const auto written = writer_.write(place_of(path), text);
   if (written) return {};
   // Of a list that has no place there, the file is not what was written in the configuration.
   if (written.error().code == ENOENT) return fault(mark, "", written.error());

@@ -4,7 +4,8 @@
 // directories "0", "1", ... whose number goes into their nr_ file first (schemes into nr_schemes,
 // core_filters into nr_filters). Names are paths below the mount; `kdamonds` at the top stands for
 // kernel/mm/damon/admin/kdamonds. What is for a file `state`, or for `enabled` of a module, is
-// written last, when all else is there. `process` beside a pid_target is no file either: it says
+// written last, when all else is there. `sweep` of a context is the file below damonfs/.
+// `process` beside a pid_target is no file either: it says
 // which process is meant (pinned_targets.h, in the words of `damonfs dump`); where another one has
 // the number, that target names none, and cannot be switched on. `protect` at the top is no file:
 // who is protected has to be known before there is a tree, see read_protected().

@@ -80,6 +80,7 @@ class TreeDump {
   Result<void> dump_file(const std::string& path, const std::string& name, YAML::Node& node) const;
   Result<void> dump_process(const std::string& target, const std::string& pid,
                             YAML::Node& node) const;
+  Result<void> dump_sweep(const std::string& path, YAML::Node& node) const;
   Result<YAML::Node> dump_module(const char* name);
 
   const std::string& mount_;
@@ -127,6 +128,14 @@ Result<void> TreeDump::dump_file(const std::string& path, const std::string& nam
   return name == "pid_target" ? dump_process(path, *text, node) : Result<void>();
 }
 
+// What is beside the ABI of the context at `path`. The kernel's tree has no such file.
+Result<void> TreeDump::dump_sweep(const std::string& path, YAML::Node& node) const {
+  const std::string place = path.substr(mount_.size() + strlen(kAdminPath));
+  const std::string directory = fmt::format("{}/damonfs/{}", mount_, place);
+  if (!std::filesystem::exists(directory + "/sweep")) return {};
+  return dump_file(directory, "sweep", node);
+}
+
 // Nothing (a null node) where there is nothing to be set.
 Result<YAML::Node> TreeDump::dump_directory(const std::string& path) {
   const auto listing = list(path);
@@ -148,6 +157,10 @@ Result<YAML::Node> TreeDump::dump_directory(const std::string& path) {
     auto below = dump_directory(fmt::format("{}/{}", path, name));
     if (!below) return below;
     if (!below->IsNull()) node[name] = *below;
+  }
+  const bool is_context = std::filesystem::path(path).parent_path().filename() == "contexts";
+  if (auto dumped = is_context ? dump_sweep(path, node) : Result<void>(); !dumped) {
+    return tl::unexpected(dumped.error());
   }
   return node;
 }

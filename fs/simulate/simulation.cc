@@ -7,6 +7,7 @@
 #include "core/damos.h"
 #include "fs/damon/context_builder.h"
 #include "fs/damon/sysfs_kdamond.h"
+#include "fs/damonfs/damonfs_directory.h"
 #include "fs/modules/module_files.h"
 #include "fs/tree/values.h"
 
@@ -32,6 +33,7 @@ class Simulation::Writer final : public TreeWriter {
     const Machine machine = simulation.world_.machine_for(clock_);
     add_damon_tree(tree_, machine);
     add_modules(tree_, machine);
+    add_damonfs_directory(tree_, machine);
   }
 
   Result<void> write(const std::string& path, std::string_view text) override {

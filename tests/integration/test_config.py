@@ -17,6 +17,7 @@ kdamonds:
     refresh_ms: 50
     contexts:
       - operations: fvaddr
+        sweep: 2.5
         monitoring_attrs: {intervals: {sample_us: 2000, aggr_us: 40000}, nr_regions: {min: 20}}
         targets:
           - pid_target: 42
@@ -80,10 +81,12 @@ def test_a_dump_makes_the_same_tree(configured):
     first = configured(CONFIG)
     text = dump(first.path)
     assert "state: on" in text and "pid_target: 42" in text and "max_nr_snapshots: 7" in text
+    assert "sweep: 2.5" in text
     assert text.count("state:") == 1
     assert first.end() == 0
     second = configured(text)
     assert (second.kdamonds / "0/state").read_text() == "on\n"
+    assert (second.path / "damonfs/kdamonds/0/contexts/0/sweep").read_text() == "2.5\n"
     assert dump(second.path) == text
     assert second.end() == 0
 

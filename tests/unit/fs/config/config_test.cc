@@ -179,6 +179,16 @@ TEST(ConfigTest, ProcessIsAFileWhereThereIsNoPid) {
   EXPECT_THAT(recorder.written, ElementsAre("a/process=1", "b/pid_target=2"));
 }
 
+TEST(ConfigTest, TheBudgetOfSweepsLiesBesideTheInterface) {
+  Recorder recorder;
+  ASSERT_TRUE(apply_config("kdamonds: [{contexts: [{sweep: 2.5}], sweep: 3}]\n", "f", recorder));
+  EXPECT_THAT(recorder.written,
+              ElementsAre("kernel/mm/damon/admin/kdamonds/nr_kdamonds=1",
+                          "kernel/mm/damon/admin/kdamonds/0/contexts/nr_contexts=1",
+                          "damonfs/kdamonds/0/contexts/0/sweep=2.5",
+                          "kernel/mm/damon/admin/kdamonds/0/sweep=3"));
+}
+
 TEST(ConfigTest, WhoIsProtectedIsNoFileOfTheTree) {
   const char* text = "protect: [comm=sshd, cgroup=/system.slice, pid=17]\na: 1\n";
   Recorder recorder;
