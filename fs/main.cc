@@ -249,6 +249,10 @@ void add_watch(CLI::App& app, WatchOptions& options) {
       ->transform(kBackend)
       ->capture_default_str();
   add_time(*watch, "--interval", options.interval, "Between two rows (default: 1s)");
+  add_time(*watch, "--sample", options.sample_ns,
+           "Fixes the sampling interval, as in 5ms (default: tuned)");
+  add_time(*watch, "--aggr", options.aggr_ns,
+           "Fixes the aggregation interval, as in 100ms (default: 20 samples)");
   add_time(*watch, "--for,--seconds", options.seconds, "How long (default: until the end)");
   watch->add_flag("--json", options.json, "A JSON object a line, in place of a picture");
   watch->add_flag("--no-color", options.no_color, "Characters in place of colours");

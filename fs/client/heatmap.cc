@@ -51,6 +51,7 @@ RangeList join_ranges(std::span<const AddrRange> ranges, size_t width) {
 }
 
 const char* mark_of(const Cell& cell, Palette palette) {
+  if (cell == kUnknownCell) return "?";
   if (!cell || palette == Palette::colour) return " ";
   const auto level = static_cast<size_t>(heat_level(*cell));
   return palette == Palette::ascii ? kAscii[level] : kBars[level];
@@ -65,6 +66,26 @@ std::string colours_of(int level, Palette palette) {
   const int colour = kColours[static_cast<size_t>(level)];
   if (palette == Palette::colour) return fmt::format("\x1b[48;5;{}m", colour);
   return fmt::format("\x1b[38;5;{};48;5;{}m", colour, kColours[0]);
+}
+
+double seconds_of(uint64_t us) { return static_cast<double>(us) / 1e6; }
+
+std::string why_early(const Snapshot& snapshot) {
+  if (snapshot.trust == Trust::not_swept) return "too early: not all memory was looked at twice";
+  return fmt::format("too early: samples of {} so far, which are still being tuned",
+                     human_time(seconds_of(snapshot.attrs.sample_us)));
+}
+
+// Why no access was found.
+std::string why_nothing(const Snapshot& snapshot, const SnapshotSums& sums) {
+  if (sums.watched == 0) return "nothing could be looked at";
+  if (snapshot.trust != Trust::settled) return why_early(snapshot);
+  std::string nothing = fmt::format("nothing was accessed in {} samples",
+                                    human_time(seconds_of(snapshot.attrs.sample_us)));
+  if (snapshot.unknown_bytes > 0) {
+    nothing += fmt::format("; {} could not be looked at", human_size(snapshot.unknown_bytes));
+  }
+  return nothing;
 }
 
 char segment_name(size_t i) {
@@ -127,13 +148,17 @@ std::vector<Cell> cells_of(const Snapshot& snapshot, const ColumnLayout& layout)
       while (region != snapshot.regions.end() && region->range.end <= column.start) ++region;
       double watched = 0;
       double heat = 0;
+      double unknown = 0;
       for (auto it = region; it != snapshot.regions.end() && it->range.start < column.end; ++it) {
         const auto overlap = static_cast<double>(std::min(it->range.end, column.end) -
                                                  std::max(it->range.start, column.start));
         watched += overlap;
         heat += overlap * std::min(it->nr_accesses / samples, 1.0);
+        if (it->unknown) unknown += overlap;
       }
-      if (watched > 0) cells[segment.first_column + i] = heat / watched;
+      if (watched == 0) continue;
+      const bool is_unknown = heat == 0 && 2 * unknown >= watched;
+      cells[segment.first_column + i] = is_unknown ? kUnknownCell : heat / watched;
     }
   }
   return cells;
@@ -148,7 +173,7 @@ std::string paint(std::span<const Cell> cells, Palette palette) {
   std::string row;
   int current = -1;
   for (const Cell& cell : cells) {
-    const int level = cell ? heat_level(*cell) : -1;
+    const int level = cell ? heat_level(*cell) : -1;  // of what is unknown: none
     if (is_coloured(palette) && level != current) {
       row += level < 0 ? "\x1b[0m" : colours_of(level, palette);
       current = level;
@@ -165,10 +190,13 @@ std::string legend(Palette palette, const MonitoringAttrs& attrs) {
     marks.emplace_back(static_cast<double>(level) / kHeatLevels);
   }
   const std::vector<Cell> none = {0.0};
-  const double aggregation = static_cast<double>(attrs.aggr_us) / 1e6;
-  return fmt::format("{} not accessed, {} accessed in 1/8 .. 8/8 of the {} samples taken in {}",
-                     paint(none, palette), paint(marks, palette), attrs.max_nr_accesses(),
-                     human_time(aggregation));
+  const std::string marked = fmt::format("{} not accessed, {} accessed in 1/8 .. 8/8 of ",
+                                         paint(none, palette), paint(marks, palette));
+  if (attrs.intervals_goal.aggrs != 0) {
+    return fmt::format("{}{} samples, ? unknown", marked, attrs.max_nr_accesses());
+  }
+  return fmt::format("{}the {} samples taken in {}, ? unknown", marked, attrs.max_nr_accesses(),
+                     human_time(seconds_of(attrs.aggr_us)));
 }
 
 std::vector<std::string> describe(const ColumnLayout& layout, size_t indent) {
@@ -191,7 +219,7 @@ std::vector<std::string> describe(const ColumnLayout& layout, size_t indent) {
 
 std::vector<std::string> summary(const Snapshot& snapshot) {
   const SnapshotSums sums = sums_of(snapshot);
-  const double aggregation = static_cast<double>(snapshot.attrs.aggr_us) / 1e6;
+  const double aggregation = seconds_of(snapshot.attrs.aggr_us);
   const double percent =
       sums.watched ? 100.0 * static_cast<double>(sums.accessed) / static_cast<double>(sums.watched)
                    : 0;
@@ -202,18 +230,25 @@ std::vector<std::string> summary(const Snapshot& snapshot) {
           : fmt::format(", {} of it mapped", human_size(total_size(snapshot.mapped)));
   lines.push_back(fmt::format("watched {} in {} regions{}", human_size(sums.watched),
                               snapshot.regions.size(), mapped));
-  lines.push_back(fmt::format(
-      "accessed within {}: {} ({:.1f}%), in half of the samples or more: {}",
-      human_time(aggregation), human_size(sums.accessed), percent, human_size(sums.hot)));
+  lines.push_back(
+      fmt::format("accessed within {}: {} ({:.1f}%), in half of the samples or more: {}",
+                  human_time(std::max(snapshot.row, aggregation)), human_size(sums.accessed),
+                  percent, human_size(sums.hot)));
   const RegionView& hottest = sums.hottest;
   if (hottest.range.size() == 0) {
-    lines.emplace_back(sums.watched == 0 ? "nothing could be looked at" : "nothing was accessed");
+    lines.push_back(why_nothing(snapshot, sums));
     return lines;
   }
   lines.push_back(
       fmt::format("hottest {:#x}-{:#x} ({}): {} of {} samples, so for {}", hottest.range.start,
                   hottest.range.end, human_size(hottest.range.size()), hottest.nr_accesses,
                   snapshot.attrs.max_nr_accesses(), human_time(hottest.age * aggregation)));
+  if (snapshot.unknown_bytes > 0) {
+    lines.push_back(fmt::format(
+        "unknown {}: shared by several processes, locked, or of a kind that cannot be made old",
+        human_size(snapshot.unknown_bytes)));
+  }
+  if (snapshot.trust != Trust::settled) lines.push_back(why_early(snapshot));
   return lines;
 }
 

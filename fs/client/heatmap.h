@@ -42,8 +42,10 @@ class ColumnLayout {
 };
 
 // One column of a row: the mean share of samples, over its watched bytes, that found the page
-// accessed, 0 to 1; nothing where no byte is watched.
+// accessed, 0 to 1; nothing where no byte is watched. kUnknownCell where nothing was accessed and
+// at least half of the bytes are unknown.
 using Cell = std::optional<double>;
+inline constexpr double kUnknownCell = -1;
 
 [[nodiscard]] std::vector<Cell> cells_of(const Snapshot& snapshot, const ColumnLayout& layout);
 
@@ -59,7 +61,8 @@ enum class Palette {
 inline constexpr int kHeatLevels = 8;
 [[nodiscard]] int heat_level(double share);
 
-// A row of marks, one character wide each; a coloured one ends with the colours reset.
+// A row of marks ('?' for what is unknown), one character wide each; a coloured one ends with the
+// colours reset.
 [[nodiscard]] std::string paint(std::span<const Cell> cells, Palette palette);
 
 // The marks and what they mean, in one line.

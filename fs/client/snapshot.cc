@@ -54,12 +54,15 @@ std::string to_json(const Snapshot& snapshot) {
                    {"update_us", snapshot.attrs.update_us},
                    {"min_nr_regions", snapshot.attrs.min_nr_regions},
                    {"max_nr_regions", snapshot.attrs.max_nr_regions}};
+  json["settled"] = snapshot.trust == Trust::settled;
+  json["unknown_bytes"] = snapshot.unknown_bytes;
   auto& regions = json["regions"] = nlohmann::ordered_json::array();
   for (const RegionView& region : snapshot.regions) {
     regions.push_back({{"start", region.range.start},
                        {"end", region.range.end},
                        {"nr_accesses", region.nr_accesses},
                        {"age", region.age}});
+    if (region.unknown) regions.back()["unknown"] = true;
   }
   return json.dump();
 }

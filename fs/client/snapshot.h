@@ -17,6 +17,14 @@ struct RegionView {
   AddrRange range;
   uint32_t nr_accesses = 0;
   uint32_t age = 0;
+  bool unknown = false;  // sweeps could not tell whether it was accessed, and samples saw nothing
+};
+
+// How far a snapshot can be believed.
+enum class Trust : uint8_t {
+  settled,
+  tuning,     // the intervals are still being tuned
+  not_swept,  // sweeps have not been over the memory twice
 };
 
 // The regions of one process at one moment; a plain value. Invariant: regions ascend by address
@@ -29,7 +37,11 @@ struct Snapshot {
   double elapsed = 0;  // seconds since watching began
   MonitoringAttrs attrs;
   std::vector<RegionView> regions;
-  RangeList mapped;  // what the process has mapped; empty when that is not known
+  Trust trust = Trust::settled;
+  uint64_t unknown_bytes = 0;  // of pages of which sweeps could not tell
+  uint64_t passes = 0;         // of sweeps, that have begun; 0: there are no sweeps
+  double row = 0;              // seconds for which the counts are the largest; 0: one aggregation
+  RangeList mapped;            // what the process has mapped; empty when that is not known
 };
 
 // A snapshot in numbers. Bytes; the hottest is the longest run of neighbouring regions with the
@@ -47,8 +59,9 @@ struct SnapshotSums {
 
 // One line of JSON, without the newline: {"time", "monotonic", "elapsed", "pid",
 // "samples_per_aggregation", "attrs": {"sample_us", "aggr_us", "update_us", "min_nr_regions",
-// "max_nr_regions"}, "regions":
-// [{"start", "end", "nr_accesses", "age"}, ...]}; addresses are numbers.
+// "max_nr_regions"}, "settled", "unknown_bytes", "regions":
+// [{"start", "end", "nr_accesses", "age"}, ...]}; addresses are numbers. Regions of unknown memory
+// also have "unknown": true.
 [[nodiscard]] std::string to_json(const Snapshot& snapshot);
 
 }  // namespace damonfs

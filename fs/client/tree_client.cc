@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "core/base/page_size.h"
+#include "core/base/read_whole.h"
+#include "fs/client/status_snapshot.h"
 #include "fs/command/deadline.h"
 #include "fs/command/failures.h"
 #include "fs/tree/values.h"
@@ -52,6 +54,17 @@ Result<void> set_up_monitoring(const TreeDirectory& context, int pid,
       Setting{nr_regions + "max", std::to_string(attrs.max_nr_regions)},
       Setting{"targets/nr_targets", "1"},
       Setting{"targets/0/pid_target", std::to_string(pid)},
+  };
+  return write_all(context, settings);
+}
+
+Result<void> set_up_goal(const TreeDirectory& context, const IntervalsGoal& goal) {
+  const std::string directory = "monitoring_attrs/intervals/intervals_goal/";
+  const std::array settings = {
+      Setting{directory + "access_bp", std::to_string(goal.access_bp)},
+      Setting{directory + "aggrs", std::to_string(goal.aggrs)},
+      Setting{directory + "min_sample_us", std::to_string(goal.min_sample_us)},
+      Setting{directory + "max_sample_us", std::to_string(goal.max_sample_us)},
   };
   return write_all(context, settings);
 }
@@ -145,17 +158,26 @@ Result<TreeWatch> TreeWatch::start(const std::string& mount, int pid,
   }
   if (auto made = kdamonds->write("nr_kdamonds", "1"); !made) return tl::unexpected(made.error());
   // From here on the destructor clears up.
-  TreeWatch watch(*std::move(kdamonds), pid, attrs);
+  std::string status = mount + "/damonfs/status.json";
+  if (::access(status.c_str(), R_OK) != 0) status.clear();
+  TreeWatch watch(*std::move(kdamonds), std::move(status), pid, attrs);
   if (auto on = watch.switch_on(); !on) return tl::unexpected(on.error());
   return watch;
 }
 
-Result<void> TreeWatch::switch_on() const {
+Result<void> TreeWatch::switch_on() {
   if (auto made = kdamonds_.write("0/contexts/nr_contexts", "1"); !made) return made;
   auto context = kdamonds_.directory("0/contexts/0");
   if (!context) return tl::unexpected(context.error());
   if (auto done = set_up_monitoring(*context, pid_, attrs_); !done) return done;
-  if (auto done = set_up_scheme(*context); !done) return done;
+  if (attrs_.intervals_goal.aggrs != 0) {
+    auto done = set_up_goal(*context, attrs_.intervals_goal);
+    if (!done && done.error().code != ENOENT) return done;
+    if (!done) attrs_.intervals_goal = {};
+  }
+  if (status_.empty()) {
+    if (auto done = set_up_scheme(*context); !done) return done;
+  }
   return kdamonds_.write("0/state", "on");
 }
 
@@ -167,7 +189,26 @@ TreeWatch::~TreeWatch() {
   (void)kdamonds_.write("nr_kdamonds", "0");
 }
 
-Result<Snapshot> TreeWatch::snapshot() const {
+Result<Snapshot> TreeWatch::snapshot() {
+  if (status_.empty()) return read_tried_regions();
+  const Deadline bound = deadline();
+  const auto text = read_whole(status_);
+  if (!text) return tl::unexpected(text.error());
+  auto snapshot = snapshot_of_status(*text, "kernel/mm/damon/admin/kdamonds/0");
+  if (snapshot) snapshot->pid = pid_;
+  return snapshot;
+}
+
+void TreeWatch::read_tuned_intervals() {
+  if (attrs_.intervals_goal.aggrs == 0) return;
+  const std::string intervals = "0/contexts/0/monitoring_attrs/intervals/";
+  if (!kdamonds_.write("0/state", "update_tuned_intervals")) return;
+  attrs_.sample_us = kdamonds_.read_number(intervals + "sample_us").value_or(attrs_.sample_us);
+  attrs_.aggr_us = kdamonds_.read_number(intervals + "aggr_us").value_or(attrs_.aggr_us);
+}
+
+Result<Snapshot> TreeWatch::read_tried_regions() {
+  read_tuned_intervals();
   // The kdamond answers at the end of an aggregation interval.
   const Deadline bound = deadline(2 * std::chrono::seconds(attrs_.aggr_us / 1'000'000 + 1));
   if (auto done = kdamonds_.write("0/state", "update_schemes_tried_regions"); !done) {

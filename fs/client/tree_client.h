@@ -38,13 +38,15 @@ class TreeDirectory {
   std::string path_;  // for messages
 };
 
-// Monitoring of one process through a tree: makes a kdamond there, with one scheme that does
+// Monitoring of one process through a tree: makes a kdamond there. What it has found is read from
+// damonfs/status.json; where there is none (the kernel's tree) the kdamond has one scheme that does
 // nothing to all regions, so that what it "tried" is the snapshot. Owned and used by one thread. A
 // daemon that does not answer ends the process, after half a minute, with a sentence on stderr.
 // While it exists the tree has one kdamond, its own; after it none.
 class TreeWatch {
  public:
-  // Starts watching `pid` in the tree that is mounted at `mount` (its kernel/mm/damon/admin). EBUSY
+  // Starts watching `pid` in the tree that is mounted at `mount` (its kernel/mm/damon/admin). The
+  // goal of intervals is left out where the tree knows none (kernels before 6.15). EBUSY
   // when the tree has kdamonds already: to change their number would reset them. The error of a
   // refused file otherwise.
   static Result<TreeWatch> start(const std::string& mount, int pid, const MonitoringAttrs& attrs);
@@ -52,21 +54,25 @@ class TreeWatch {
   TreeWatch(TreeWatch&&) = default;
   TreeWatch& operator=(TreeWatch&&) = delete;
 
-  // The regions now; waits for the end of the running aggregation. EINTR on a signal, ECANCELED or
-  // EINVAL when monitoring has ended by itself.
-  [[nodiscard]] Result<Snapshot> snapshot() const;
+  // The regions now, and the intervals as tuned; in the kernel's tree waits for the end of the
+  // running aggregation. EBUSY when the kdamond is held up by other work, EINTR on a signal,
+  // ECANCELED or EINVAL when monitoring has ended by itself.
+  [[nodiscard]] Result<Snapshot> snapshot();
 
   // Whether the kdamond still runs: it ends by itself when its process does.
   [[nodiscard]] bool running() const;
 
  private:
-  TreeWatch(TreeDirectory kdamonds, int pid, const MonitoringAttrs& attrs)
-      : kdamonds_(std::move(kdamonds)), pid_(pid), attrs_(attrs) {}
-  [[nodiscard]] Result<void> switch_on() const;
+  TreeWatch(TreeDirectory kdamonds, std::string status, int pid, const MonitoringAttrs& attrs)
+      : kdamonds_(std::move(kdamonds)), status_(std::move(status)), pid_(pid), attrs_(attrs) {}
+  [[nodiscard]] Result<void> switch_on();
+  [[nodiscard]] Result<Snapshot> read_tried_regions();
+  void read_tuned_intervals();
 
   TreeDirectory kdamonds_;  // closed once moved from
+  std::string status_;      // path of status.json; empty: there is none
   int pid_;
-  MonitoringAttrs attrs_;
+  MonitoringAttrs attrs_;  // as tuned, in the kernel's tree
 };
 
 }  // namespace damonfs

@@ -18,7 +18,10 @@
 
 #include "core/base/read_whole.h"
 #include "fs/client/private_daemon.h"
+#include "fs/client/row_peak.h"
 #include "fs/client/tree_client.h"
+#include "fs/client/tuning_state.h"
+#include "fs/client/watch_attrs.h"
 #include "fs/client/watch_view.h"
 #include "fs/client/watchable.h"
 #include "fs/command/child.h"
@@ -32,10 +35,6 @@
 namespace damonfs {
 
 namespace {
-
-// Mappings that come and go are noticed this fast; the tree's default of a minute is long to look
-// at.
-constexpr uint64_t kUpdateUs = 1000000;
 
 bool is_synthetic(const WatchOptions& options) { return options.backend.starts_with("synthetic"); }
 
@@ -113,7 +112,10 @@ class Watching {
   Result<void> start_command();
   Result<void> hold_target(pid_t pid);
   End watch();
-  void complete(Snapshot& snapshot) const;
+  // Takes a snapshot into the running row; what prevents that.
+  Result<void> look();
+  // The row, with what only a watcher on the same machine knows.
+  Snapshot take_row();
   std::optional<End> wait_until(double time) const;
   // After a snapshot that failed: because the target has ended, or for another reason.
   End end_after(const Error& error) const;
@@ -129,7 +131,11 @@ class Watching {
   std::string mount_;  // where the daemon serves
   std::optional<TreeWatch> tree_;
   std::unique_ptr<WatchView> view_;
-  double started_ = 0;  // monotonic, seconds
+  TuningState tuning_;
+  RowPeak row_;
+  double started_ = 0;    // monotonic, seconds
+  double row_began_ = 0;  // likewise
+  double next_look_ = 0;  // likewise
 };
 
 // Of a pid this comes first: what is wrong with it needs no daemon.
@@ -195,9 +201,7 @@ Result<void> Watching::start() {
   if (!options_.command.empty()) {
     if (auto command = start_command(); !command) return command;
   }
-  MonitoringAttrs attrs;
-  attrs.update_us = kUpdateUs;
-  auto tree = TreeWatch::start(mount_, pid_, attrs);
+  auto tree = TreeWatch::start(mount_, pid_, watch_attrs(options_));
   if (!tree) {
     const std::string reason = daemon_ ? last_reason() : std::string();
     return fail(tree.error().code, "{}{}{}", tree.error().message, reason.empty() ? "" : ": ",
@@ -232,25 +236,44 @@ Watching::End Watching::end_after(const Error& error) const {
   return End::failure;
 }
 
-// Adds what only a watcher on the same machine knows.
-void Watching::complete(Snapshot& snapshot) const {
-  snapshot.time = now();
-  snapshot.monotonic = monotonic();
-  snapshot.elapsed = snapshot.monotonic - started_;
-  if (!process_ || options_.json) return;
-  if (auto maps = read_maps(*process_)) snapshot.mapped = *std::move(maps);
+Result<void> Watching::look() {
+  // A few looks a row at most, and a small share of the time.
+  constexpr double kLooksARow = 10;
+  constexpr double kOneOutOf = 30;
+  const double began = monotonic();
+  auto snapshot = tree_->snapshot();
+  const double ended = monotonic();
+  next_look_ = ended + std::max(options_.interval / kLooksARow, kOneOutOf * (ended - began));
+  if (!snapshot && snapshot.error().code == EBUSY) return {};
+  if (!snapshot) return tl::unexpected(snapshot.error());
+  snapshot->monotonic = ended;
+  snapshot->elapsed = ended - started_;
+  tuning_.note(*snapshot);
+  row_.add(*snapshot);
+  return {};
+}
+
+Snapshot Watching::take_row() {
+  Snapshot row = row_.take();
+  row.time = now();
+  row.row = monotonic() - row_began_;
+  row_began_ = monotonic();
+  if (!process_ || options_.json) return row;
+  if (auto maps = read_maps(*process_)) row.mapped = *std::move(maps);
+  return row;
 }
 
 Watching::End Watching::watch() {
   const double deadline = options_.seconds > 0 ? started_ + options_.seconds : HUGE_VAL;
   double next = started_ + std::min(options_.interval,
                                     options_.seconds > 0 ? options_.seconds : options_.interval);
+  row_began_ = started_;
+  next_look_ = next;
   while (true) {
-    if (const auto end = wait_until(next)) return *end;
-    auto snapshot = tree_->snapshot();
-    if (!snapshot) return end_after(snapshot.error());
-    complete(*snapshot);
-    if (!view_->show(*snapshot)) return End::unread;
+    if (const auto end = wait_until(std::min(next, next_look_))) return *end;
+    if (auto looked = look(); !looked) return end_after(looked.error());
+    if (monotonic() < next) continue;
+    if (!row_.empty() && !view_->show(take_row())) return End::unread;
     if (monotonic() >= deadline) return End::seconds;
     // Snapshots that could not be taken in time are left out, not caught up on.
     while (next <= monotonic()) next += options_.interval;
@@ -314,7 +337,7 @@ Result<void> check_watch_options(const WatchOptions& options) {
   }
   if (!(options.interval >= 0.01)) return fail(EINVAL, "--interval must be 0.01 s at the least");
   if (!(options.seconds >= 0)) return fail(EINVAL, "--seconds must not be negative");
-  return {};
+  return check_watch_attrs(options);
 }
 
 int run_watch(const WatchOptions& options) {

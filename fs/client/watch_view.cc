@@ -48,9 +48,11 @@ size_t map_width(const DrawOptions& options, const Screen& screen) {
 }
 
 std::string row_of(const Snapshot& snapshot, const ColumnLayout& layout, Palette palette) {
+  const uint64_t accessed = sums_of(snapshot).accessed;
+  const bool early = accessed == 0 && snapshot.trust != Trust::settled;
   return fmt::format("{:6.1f} s |{}| {}", snapshot.elapsed,
                      paint(cells_of(snapshot, layout), palette),
-                     human_size(sums_of(snapshot).accessed));
+                     early ? "too early" : human_size(accessed));
 }
 
 std::vector<std::string> heading(const ColumnLayout& layout, const DrawOptions& options,

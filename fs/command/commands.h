@@ -103,6 +103,8 @@ struct WatchOptions {
   std::string backend = "auto";      // of a daemon that is started
   double interval = 1;               // seconds between two pictures
   double seconds = 0;                // how long; 0: until the end
+  uint64_t sample_ns = 0;            // sampling interval; 0: tuned, or by aggr_ns
+  uint64_t aggr_ns = 0;              // aggregation interval; 0: tuned, or by sample_ns
   bool json = false;                 // a JSON object a line, in place of pictures
   bool no_color = false;
   int width = 0;  // characters in a row; 0: the terminal's

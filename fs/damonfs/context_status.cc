@@ -1,9 +1,11 @@
 #include "fs/damonfs/context_status.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "fs/damon/keywords.h"
+#include "fs/damonfs/swept_word.h"
 
 namespace damonfs {
 
@@ -137,11 +139,9 @@ Json scheme_json(const ContextStatus::OfScheme& scheme) {
 Json target_json(const ContextStatus::OfTarget& target, size_t nr_probes) {
   Json regions = Json::array();
   for (const ContextStatus::OfRegion& region : target.regions) {
-    Json json = {{"start", region.range.start},
-                 {"end", region.range.end},
-                 {"nr_accesses", region.nr_accesses},
-                 {"age", region.age},
-                 {"sampling_addr", region.sampling_addr}};
+    Json json = {{"start", region.range.start},           {"end", region.range.end},
+                 {"nr_accesses", region.nr_accesses},     {"age", region.age},
+                 {"sampling_addr", region.sampling_addr}, {"swept", word_of(region.swept)}};
     if (nr_probes != 0) {
       const auto first = region.probe_hits.begin();
       json["probe_hits"] = Json(std::vector<unsigned>(first, first + nr_probes));
@@ -198,12 +198,15 @@ ContextStatus ContextStatus::of(const Context& context) {
     if (target.handle) of_target.pid = target.handle->pid();
     of_target.obsolete = target.obsolete;
     of_target.regions.reserve(target.nr_regions());
+    status.unknown_bytes += target.sweeps.unknown_bytes;
+    const bool first = status.targets.size() == 1;
+    status.passes =
+        first ? target.sweeps.nr_passes : std::min(status.passes, target.sweeps.nr_passes);
     for (const Region& region : target.regions()) {
       const uint64_t bytes = region.range.size() * context.addr_unit;
       if (region.swept == SweptState::accessed) status.accessed_bytes += bytes;
-      if (region.swept == SweptState::unknown) status.unknown_bytes += bytes;
       of_target.regions.push_back({region.range, region.sampling_addr,
-                                   context.moving_nr_accesses(region), region.age,
+                                   context.moving_nr_accesses(region), region.age, region.swept,
                                    context.moving_probe_hits(region)});
     }
   }
@@ -231,7 +234,8 @@ nlohmann::ordered_json ContextStatus::to_json() const {
           {"sweep",
            {{"percent", static_cast<double>(sweep_bp) / 100},
             {"accessed_bytes", accessed_bytes},
-            {"unknown_bytes", unknown_bytes}}},
+            {"unknown_bytes", unknown_bytes},
+            {"passes", passes}}},
           {"nr_regions", nr_regions},
           {"targets", array_of(targets, with_probes)},
           {"schemes", array_of(schemes, scheme_json)}};

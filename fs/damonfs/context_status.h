@@ -17,6 +17,7 @@ struct ContextStatus {
     uint64_t sampling_addr = 0;
     uint32_t nr_accesses = 0;  // moving sum, see Context::moving_nr_accesses()
     uint32_t age = 0;
+    SweptState swept = SweptState::never;
     ProbeHits probe_hits{};  // moving sums
   };
   struct OfTarget {
@@ -41,7 +42,8 @@ struct ContextStatus {
   bool pause = false;
   uint64_t sweep_bp = 0;        // budget of sweeps, of one processor, in 1/10,000
   uint64_t accessed_bytes = 0;  // of regions that the last sweeps found accessed
-  uint64_t unknown_bytes = 0;   // of those whose accesses they could not tell
+  uint64_t unknown_bytes = 0;   // of pages of which the last pass could not tell
+  uint64_t passes = 0;          // that have begun, of the target that has seen the fewest
   MonitoringAttrs attrs;
   std::vector<Probe> probes;
   SampleTiming timing;

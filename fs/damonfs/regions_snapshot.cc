@@ -8,6 +8,7 @@
 
 #include "core/scheme_applier.h"
 #include "fs/damon/keywords.h"
+#include "fs/damonfs/swept_word.h"
 
 namespace damonfs {
 
@@ -18,20 +19,6 @@ using Region = RegionsSnapshot::OfRegion;
 // What a line takes, about.
 constexpr size_t kTextBytes = 64;
 constexpr size_t kJsonBytes = 128;
-
-std::string_view word_of(SweptState state) {
-  switch (state) {
-    case SweptState::never:
-      return "never";
-    case SweptState::not_accessed:
-      return "no";
-    case SweptState::unknown:
-      return "unknown";
-    case SweptState::accessed:
-      return "yes";
-  }
-  return "never";
-}
 
 void append(std::string& text, uint64_t number) {
   const fmt::format_int digits(number);

@@ -133,7 +133,7 @@ def test_what_on_has_begun(running):
     assert target["nr_regions"] == context["nr_regions"] == len(regions) >= 10
     assert (regions[0]["start"], regions[-1]["end"]) == (0x400000, 0x7ff000020000)
     assert all(before["end"] <= after["start"] for before, after in zip(regions, regions[1:]))
-    assert all(set(each) == {"start", "end", "nr_accesses", "age", "sampling_addr"} for each in regions)
+    assert all(set(each) == {"start", "end", "nr_accesses", "age", "sampling_addr", "swept"} for each in regions)
 
 
 def test_accesses_are_those_of_an_aggregation(running):

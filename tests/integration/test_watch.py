@@ -54,9 +54,10 @@ def test_json_has_a_snapshot_a_line():
     assert 2 <= len(snapshots) <= 4  # fewer than four where the machine is busy
     for snapshot in snapshots:
         assert set(snapshot) == {"time", "monotonic", "elapsed", "pid", "samples_per_aggregation",
-                                 "attrs", "regions"}
+                                 "attrs", "settled", "unknown_bytes", "regions"}
         assert snapshot["samples_per_aggregation"] == 20
-        assert snapshot["attrs"]["aggr_us"] == 100000
+        assert 5000 <= snapshot["attrs"]["sample_us"] <= 50000
+        assert snapshot["attrs"]["aggr_us"] == 20 * snapshot["attrs"]["sample_us"]
         assert abs(snapshot["time"] - time.time()) < 60
         assert abs(snapshot["monotonic"] - time.monotonic()) < 60
         ends = 0
@@ -79,7 +80,39 @@ def test_a_map_in_plain_text_has_rows_a_legend_and_a_summary():
     assert len(rows) >= 3
     assert all(len(line) <= 100 for line in rows)
     assert any("watched" in line for line in lines[-3:])
-    assert any("accessed within 100 ms" in line for line in lines[-2:])
+    assert any("accessed within " in line for line in lines[-4:])
+
+
+def test_fixed_intervals_are_kept():
+    done = watch(*SYNTHETIC, "--seconds", "1", "--interval", "0.5", "--json", "--sample", "10ms")
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        attrs = json.loads(line)["attrs"]
+        assert (attrs["sample_us"], attrs["aggr_us"]) == (10000, 200000)
+    done = watch(*SYNTHETIC, "--sample", "1s", "--aggr", "10ms")
+    assert done.returncode == 2
+    assert "--sample must not be longer" in done.stderr
+
+
+def test_intervals_grow_where_little_is_accessed(tmp_path):
+    (tmp_path / "idle.pattern").write_text(PATTERN.read_text().replace("access data 16M 8M always", "access data 0.001/s")
+                                           .replace("  access stack 5%\n", ""))
+    done = watch("--backend", "synthetic:%s" % (tmp_path / "idle.pattern"), "--seconds", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert rows[0]["settled"] is False
+    assert rows[-1]["attrs"]["sample_us"] >= 10000
+
+
+def test_it_says_that_it_is_too_early_and_that_nothing_was_accessed(tmp_path):
+    (tmp_path / "idle.pattern").write_text("process *\nmap heap 0x555555600000 4M\nmap data 0x7f0000000000 64M unknown\n"
+                                           "map stack 0x7ffffff00000 1M\nphase 1h\n")
+    idle = ["--backend", "synthetic:%s" % (tmp_path / "idle.pattern")]
+    done = watch(*idle, "--seconds", "0.5", "--interval", "0.5")
+    assert "| too early" in done.stdout and "too early: " in done.stdout.splitlines()[-1]
+    done = watch(*idle, "--seconds", "3", "--sample", "5ms")
+    assert done.stdout.splitlines()[-1] == "nothing was accessed in 5 ms samples; 64.0 MiB could not be looked at"
+    assert "?" * 20 in done.stdout
 
 
 def test_on_a_terminal_it_is_drawn_in_place_in_colour():
@@ -245,7 +278,7 @@ def test_the_end_of_a_process_ends_watching_it(real):
 
 
 def test_a_command_finds_its_hot_part_drawn(real):
-    done = watch("--interval", "0.5", "--seconds", "3", "--width", "120", "--", sys.executable, "-c",
+    done = watch("--interval", "0.5", "--seconds", "5", "--width", "120", "--", sys.executable, "-c",
                  "import mmap, time\n"
                  "m = mmap.mmap(-1, 64 << 20); m[::4096] = b'x' * (64 << 8)\n"
                  "end = time.time() + 20\n"

@@ -168,8 +168,24 @@ TEST(Describe, NamesSegmentsByLettersOverTheirColumns) {
 }
 
 TEST(Legend, SaysWhatAMarkIsAShareOf) {
-  EXPECT_EQ(legend(Palette::ascii, sampled({}).attrs),
-            ". not accessed, :-=+*%#@ accessed in 1/8 .. 8/8 of the 20 samples taken in 100 ms");
+  MonitoringAttrs attrs = sampled({}).attrs;
+  EXPECT_EQ(legend(Palette::ascii, attrs),
+            ". not accessed, :-=+*%#@ accessed in 1/8 .. 8/8 of the 20 samples taken in 100 ms, ? "
+            "unknown");
+  attrs.intervals_goal.aggrs = 2;
+  EXPECT_EQ(legend(Palette::ascii, attrs),
+            ". not accessed, :-=+*%#@ accessed in 1/8 .. 8/8 of 20 samples, ? unknown");
+}
+
+TEST(Cells, OfUnknownMemoryAreMarkedUnlessAnythingWasAccessed) {
+  const auto snapshot = sampled({{{0, kMiB}, 0, 0, true},
+                                 {{kMiB, 2 * kMiB}, 0, 0},
+                                 {{2 * kMiB, 3 * kMiB}, 0, 0, true},
+                                 {{3 * kMiB, 4 * kMiB}, 20, 0}});
+  const ColumnLayout layout(std::vector<AddrRange>{{0, 4 * kMiB}}, 4);
+  EXPECT_EQ(paint(cells_of(snapshot, layout), Palette::ascii), "?.?@");
+  const ColumnLayout coarse(std::vector<AddrRange>{{0, 4 * kMiB}}, 2);
+  EXPECT_EQ(paint(cells_of(snapshot, coarse), Palette::ascii), "?+");
 }
 
 TEST(Summary, SaysHowMuchWasAccessedAndForHowLong) {
@@ -184,9 +200,36 @@ TEST(Summary, SaysHowMuchWasAccessedAndForHowLong) {
 }
 
 TEST(Summary, OfAnIdleProcessSaysSo) {
-  EXPECT_EQ(summary(sampled({{{0, kMiB}, 0, 1}})).back(), "nothing was accessed");
+  auto snapshot = sampled({{{0, kMiB}, 0, 1}});
+  EXPECT_EQ(summary(snapshot).back(), "nothing was accessed in 5 ms samples");
+  snapshot.unknown_bytes = 9 * kMiB;
+  EXPECT_EQ(summary(snapshot).back(),
+            "nothing was accessed in 5 ms samples; 9.0 MiB could not be looked at");
   EXPECT_EQ(summary(sampled({})).back(), "nothing could be looked at");
   EXPECT_EQ(summary(sampled({})).front(), "watched 0 B in 0 regions");
+}
+
+TEST(Summary, SaysThatItIsTooEarly) {
+  auto snapshot = sampled({{{0, kMiB}, 0, 1}});
+  snapshot.trust = Trust::tuning;
+  EXPECT_EQ(summary(snapshot).back(),
+            "too early: samples of 5 ms so far, which are still being tuned");
+  snapshot.trust = Trust::not_swept;
+  EXPECT_EQ(summary(snapshot).back(), "too early: not all memory was looked at twice");
+  snapshot.regions[0].nr_accesses = 3;
+  EXPECT_EQ(summary(snapshot).back(), "too early: not all memory was looked at twice");
+}
+
+TEST(Summary, SaysWhatIsUnknownAndHowLongARowIs) {
+  auto snapshot = sampled({{{0, kMiB}, 20, 1}});
+  snapshot.unknown_bytes = 9 * kMiB;
+  snapshot.row = 2;
+  const auto lines = summary(snapshot);
+  EXPECT_EQ(lines[1],
+            "accessed within 2.0 s: 1.0 MiB (100.0%), in half of the samples or more: 1.0 MiB");
+  EXPECT_EQ(lines.back(),
+            "unknown 9.0 MiB: shared by several processes, locked, or of a kind that cannot be "
+            "made old");
 }
 
 TEST(Summary, SaysHowMuchIsMapped) {

@@ -65,10 +65,22 @@ TEST(SnapshotJson, HasTimePidAttributesAndRegions) {
                                            {"update_us", 60000000},
                                            {"min_nr_regions", 10},
                                            {"max_nr_regions", 1000}}));
+  EXPECT_EQ(json["settled"], true);
+  EXPECT_EQ(json["unknown_bytes"], 0);
   EXPECT_EQ(
       json["regions"],
       nlohmann::json::array(
           {{{"start", 0x7f0000000000}, {"end", 0x7f0000001000}, {"nr_accesses", 12}, {"age", 3}}}));
+}
+
+TEST(SnapshotJson, SaysWhatIsUnknownAndNotSettled) {
+  auto snapshot = snapshot_of({{{0, 4096}, 0, 3, true}});
+  snapshot.trust = Trust::tuning;
+  snapshot.unknown_bytes = 4096;
+  const auto json = nlohmann::json::parse(to_json(snapshot));
+  EXPECT_EQ(json["settled"], false);
+  EXPECT_EQ(json["unknown_bytes"], 4096);
+  EXPECT_EQ(json["regions"][0]["unknown"], true);
 }
 
 TEST(SnapshotJson, WithoutRegionsHasAnEmptyList) {

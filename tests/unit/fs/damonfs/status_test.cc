@@ -43,7 +43,9 @@ Context& with_all(Context& context) {
   region.age = 6;
   region.swept = SweptState::accessed;
   region.last_probe_hits[0] = 10;
-  context.add_target(nullptr);
+  Target& other = context.add_target(nullptr);
+  other.sweeps.unknown_bytes = 12288;
+  other.sweeps.nr_passes = 2;
   SchemeParams params;
   params.action = Action::migrate_hot;
   params.pattern = {1, 2, 3, 4, 5, 6};
@@ -89,7 +91,8 @@ TEST(ContextStatusTest, SaysAll) {
   EXPECT_EQ(json["min_region_sz"], 4096);
   EXPECT_EQ(json["pause"], true);
   EXPECT_EQ(json["sweep"],
-            Json::parse(R"({"percent": 2.5, "accessed_bytes": 65536, "unknown_bytes": 0})"));
+            Json::parse(R"({"percent": 2.5, "accessed_bytes": 65536, "unknown_bytes": 12288,
+                            "passes": 0})"));
   EXPECT_EQ(json["nr_regions"], 1);
   EXPECT_EQ(json["monitoring_attrs"], Json::parse(R"({
     "intervals": {"sample_us": 1000, "aggr_us": 10000, "update_us": 70000,
@@ -114,7 +117,7 @@ TEST(ContextStatusTest, SaysAllOfTargets) {
   EXPECT_EQ(ContextStatus::of(context).to_json()["targets"], Json::parse(R"([
     {"pid_target": 42, "obsolete_target": false, "nr_regions": 1,
      "regions": [{"start": 4096, "end": 12288, "nr_accesses": 10, "age": 6, "sampling_addr": 0,
-                  "probe_hits": [10]}]},
+                  "swept": "yes", "probe_hits": [10]}]},
     {"pid_target": -1, "obsolete_target": false, "nr_regions": 0, "regions": []}])"));
 }
 
