@@ -2,7 +2,8 @@
 # Installs the Debian packages that building and testing damonfs takes; those of
 # the laboratory are installed by scripts/lab/prepare. Does nothing, and needs no
 # network, where all are there. Run as root.
-# usage: scripts/install-deps.sh [--demo] [--list]: --list prints their names only
+# usage: scripts/install-deps.sh [--demo | --accuracy] [--list]: --list prints their names only
+#   --accuracy  also the services that tests/accuracy watches
 
 set -euo pipefail
 
@@ -22,6 +23,10 @@ packages=(
     clang-format clang-tidy
 )
 
+if [ "${1-}" = --accuracy ]; then
+    packages+=(postgresql default-jre-headless python3-numpy gcc)
+    shift
+fi
 if [ "${1-}" = --list ]; then
     printf '%s\n' "${packages[@]}"
     exit

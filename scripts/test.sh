@@ -115,6 +115,7 @@ damo() {
 
 # Prints what was found against what was true.
 accuracy() {
+    scripts/install-deps.sh --accuracy || return
     DAMONFS_BUILD=$PWD/build $python -m pytest -p no:cacheprovider -q -rA tests/accuracy --junitxml "$results/accuracy/junit.xml"
 }
 

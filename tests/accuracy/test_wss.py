@@ -9,18 +9,18 @@ import json
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
+sys.path.insert(0, str(TESTS / "accuracy"))
 
 from damon_tree import DAMONFS, WORKLOAD  # noqa: E402
+from services import Redis  # noqa: E402
 
 MIB = 1 << 20
 
@@ -113,70 +113,7 @@ def test_huge_pages():
         workload.wait()
 
 
-# Debian's package redis-server brings little but a link to this and a service that is started.
-REDIS = "/usr/bin/redis-check-rdb"
-
-
-class Redis:
-    """A redis-server of Debian's on loopback, 200 MiB of values of which a third is read."""
-
-    KEYS = 50000
-    HOT = 15000
-
-    def __init__(self, folder):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.server = subprocess.Popen(
-            ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", "",
-             "--appendonly", "no", "--dir", str(folder)], executable=REDIS,
-            stdout=subprocess.DEVNULL)
-        self.stopped = threading.Event()
-        self.connection = self.connect()
-        self.fill()
-        self.reader = threading.Thread(target=self.read)
-        self.reader.start()
-
-    def connect(self):
-        for _ in range(100):
-            try:
-                return socket.create_connection(("127.0.0.1", self.port))
-            except OSError:
-                time.sleep(0.1)
-        raise TimeoutError("redis-server does not answer")
-
-    def ask(self, requests):
-        self.connection.sendall(b"".join(
-            b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word)
-                                               for word in words) for words in requests))
-
-    def drain(self, size):
-        while size > 0:
-            size -= len(self.connection.recv(min(size, 1 << 20)))
-
-    def fill(self):
-        value = b"x" * 4000
-        for first in range(0, self.KEYS, 100):
-            self.ask([[b"SET", b"key:%d" % i, value] for i in range(first, first + 100)])
-            self.drain(100 * len(b"+OK\r\n"))
-
-    def read(self):
-        """Reads every hot key every few seconds, spread out."""
-        answer = len(b"$4000\r\n") + 4000 + len(b"\r\n")
-        while not self.stopped.is_set():
-            for first in range(0, self.HOT, 50):
-                self.ask([[b"GET", b"key:%d" % i] for i in range(first, first + 50)])
-                self.drain(50 * answer)
-                time.sleep(0.005)
-
-    def stop(self):
-        self.stopped.set()
-        self.reader.join()
-        self.server.terminate()
-        self.server.wait()
-
-
-@pytest.mark.skipif(shutil.which(REDIS) is None, reason="redis-tools is not installed")
+@pytest.mark.skipif(shutil.which(Redis.PROGRAM) is None, reason="redis-tools is not installed")
 def test_redis(tmp_path):
     redis = Redis(tmp_path)
     try:
