@@ -25,7 +25,7 @@ Result<void> write_settings(const TreeDirectory& directory, const Settings& sett
   return {};
 }
 
-Settings settings_of(const std::vector<int>& pids, const MonitoringAttrs& attrs) {
+Settings settings_of(const MonitoringAttrs& attrs) {
   const std::string context = "0/contexts/0/";
   const std::string intervals = context + "monitoring_attrs/intervals/";
   const std::string nr_regions = context + "monitoring_attrs/nr_regions/";
@@ -39,13 +39,16 @@ Settings settings_of(const std::vector<int>& pids, const MonitoringAttrs& attrs)
       {nr_regions + "max", std::to_string(attrs.max_nr_regions)},
       {nr_regions + "min", std::to_string(attrs.min_nr_regions)},
   };
-  if (pids.empty()) return settings;
-  settings.emplace_back(context + "targets/nr_targets", std::to_string(pids.size()));
-  for (size_t i = 0; i < pids.size(); ++i) {
-    settings.emplace_back(fmt::format("{}targets/{}/pid_target", context, i),
-                          std::to_string(pids[i]));
-  }
   return settings;
+}
+
+Result<void> set_targets(const TreeDirectory& kdamonds, const std::vector<int>& pids) {
+  const std::string targets = "0/contexts/0/targets/";
+  Settings settings = {{targets + "nr_targets", std::to_string(pids.size())}};
+  for (size_t i = 0; i < pids.size(); ++i) {
+    settings.emplace_back(fmt::format("{}{}/pid_target", targets, i), std::to_string(pids[i]));
+  }
+  return write_settings(kdamonds, settings);
 }
 
 }  // namespace
@@ -66,11 +69,14 @@ Result<OwnKdamond> OwnKdamond::start(const std::string& mount, const std::vector
   if (auto made = directory->write("nr_kdamonds", "1"); !made) return tl::unexpected(made.error());
   // From here on the destructor clears up.
   OwnKdamond kdamond(*std::move(directory));
-  auto done = write_settings(kdamond.kdamonds_, settings_of(pids, attrs));
+  auto done = write_settings(kdamond.kdamonds_, settings_of(attrs));
   if (done && !follow.empty()) {
     const auto beside = TreeDirectory::open(mount + "/damonfs/kdamonds/0/contexts/0");
-    done = beside ? beside->write("follow", follow) : tl::unexpected(beside.error());
+    const auto followed = beside ? beside->write("follow", follow) : tl::unexpected(beside.error());
+    kdamond.follows_ = followed.has_value();
+    if (!followed && followed.error().code != ENOENT) done = followed;
   }
+  if (done && !kdamond.follows_) done = set_targets(kdamond.kdamonds_, pids);
   if (done) done = kdamond.kdamonds_.write("0/state", "on");
   if (!done) return tl::unexpected(done.error());
   return kdamond;

@@ -15,19 +15,24 @@ namespace damonfs {
 // kdamond, its own; after it none.
 class OwnKdamond {
  public:
-  // Watches `pids` in the tree that is mounted at `mount`; or, when `follow` is not empty, whatever
-  // these words mean (docs/commands.md), for as long as it lasts. EBUSY when the tree has kdamonds
-  // already; the error of a refused file otherwise.
+  // Watches `pids` in the tree that is mounted at `mount`. When `follow` is not empty, has the
+  // daemon watch whatever processes these words mean, also those that come later; a daemon that
+  // cannot watches `pids`. EBUSY when the tree has kdamonds already; the error of a refused file
+  // otherwise.
   static Result<OwnKdamond> start(const std::string& mount, const std::vector<int>& pids,
                                   const std::string& follow, const MonitoringAttrs& attrs);
   ~OwnKdamond();
   OwnKdamond(OwnKdamond&&) = default;
   OwnKdamond& operator=(OwnKdamond&&) = delete;
 
+  // Whether processes that come later are watched, too.
+  [[nodiscard]] bool follows() const { return follows_; }
+
  private:
   explicit OwnKdamond(TreeDirectory kdamonds) : kdamonds_(std::move(kdamonds)) {}
 
   TreeDirectory kdamonds_;  // closed once moved from
+  bool follows_ = false;
 };
 
 }  // namespace damonfs

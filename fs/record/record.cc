@@ -130,7 +130,9 @@ Result<void> RecordRun::start_kdamond(const std::string& mount) {
       pids_.assign(selector->pids.begin(), selector->pids.end());
     } else {
       MemberFinder finder(*selector);
-      if (auto found = find_targets(finder); !found) return tl::unexpected(found.error());
+      const auto found = find_targets(finder);
+      if (!found) return tl::unexpected(found.error());
+      for (const Member& member : found->processes) pids_.push_back(member.pid);
       follow_ = to_string(*selector);
     }
   }
@@ -138,6 +140,9 @@ Result<void> RecordRun::start_kdamond(const std::string& mount) {
   auto kdamond = OwnKdamond::start(mount, pids_, follow_, attrs);
   if (!kdamond) return tl::unexpected(kdamond.error());
   kdamond_.emplace(*std::move(kdamond));
+  if (!follow_.empty() && !kdamond_->follows()) {
+    tell(kRecord, "the daemon does not follow processes: those that come later are not recorded");
+  }
   return {};
 }
 

@@ -236,6 +236,23 @@ def test_a_real_process(directory, children):
 
 
 @found_by_samples
+def test_processes_by_their_name(directory, children):
+    """Two of a name that nobody else has."""
+    name = "rec%d" % os.getpid()
+    for _ in range(2):
+        children.append(subprocess.Popen(["perl", "-e", "$0 = '%s'; $x = 'a' x 1e7; sleep 1000" % name]))
+    wait_until(lambda: all(open("/proc/%d/comm" % child.pid, encoding="ascii").read() == name + "\n" for child in children),
+               "for the names")
+    path = directory / "record"
+    done = damonfs("record", "--comm", name, "--for", "3s", "-o", path)
+    if done.returncode != 0:
+        skip_without_backend("auto", done.stderr)
+    found = summary(path)
+    assert found["asked"] == "comm " + name
+    assert sorted(each["pid"] for each in found["targets"]) == sorted(child.pid for child in children)
+
+
+@found_by_samples
 def test_a_process_that_ends(directory, children):
     target = subprocess.Popen(SLEEPER)
     children.append(target)
