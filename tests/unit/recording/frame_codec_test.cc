@@ -1,4 +1,6 @@
 // Frames as they stand in a file.
+#include "recording/frame_codec.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -6,7 +8,6 @@
 #include <random>
 
 #include "recording/columns.h"
-#include "recording/frame_codec.h"
 #include "recording/varint.h"
 #include "tests/unit/recording/frames.h"
 
