@@ -18,6 +18,7 @@
 #include "fs/cli/time_option.h"
 #include "fs/cli/usage_errors.h"
 #include "fs/cli/version.h"
+#include "fs/client/target_options.h"
 #include "fs/command/commands.h"
 #include "fs/command/exec_program.h"
 #include "fs/command/failures.h"
@@ -26,6 +27,7 @@
 #include "fs/exec/process_finders.h"
 #include "ops/doctor/backends.h"
 #include "ops/rmap/protection.h"
+#include "ops/synthetic/units.h"
 
 namespace damonfs {
 
@@ -287,6 +289,70 @@ void add_wss(CLI::App& app, WssOptions& options) {
       ->excludes(csv);
 }
 
+void add_record(CLI::App& app, RecordOptions& options) {
+  auto* record = app.add_subcommand(
+      "record",
+      "Write what monitoring finds to a file, for `damonfs report`: of processes, or of a command "
+      "that is run: -- COMMAND [ARGUMENT...]");
+  add_target_options(*record, options.targets, "The process to record");
+  record->add_option("-o,--output", options.output, "The file; -: standard output")
+      ->type_name("FILE")
+      ->capture_default_str();
+  record->add_flag("--force", options.replace, "Replace a file that is there already");
+  add_time(*record, "--for", options.for_ns, "How long, as in 8h (default: until the end)");
+  add_time(*record, "--every", options.every_ns, "Between two snapshots (default: 1s)");
+  add_time(*record, "--sample", options.sample_ns, "Sampling interval (default: 5ms)");
+  add_time(*record, "--aggr", options.aggr_ns, "Aggregation interval (default: 100ms)");
+  const auto read_size = [&options](const std::string& text) {
+    const auto parsed = parse_size(text);
+    if (!parsed) throw CLI::ValidationError("--max-size", parsed.error().message);
+    if (*parsed == 0) throw CLI::ValidationError("--max-size", "some size is wanted");
+    options.max_bytes = *parsed;
+  };
+  record
+      ->add_option_function<std::string>(
+          "--max-size", read_size,
+          "Of the file, as in 100M: when it is full, the oldest snapshots go (default: no bound)")
+      ->type_name("SIZE");
+  record->add_flag("--exact", options.exact,
+                   "Record every region by itself, also those that differ by chance only");
+  auto* mount = record->add_option("--mount", options.mount, "Use the daemon that serves there")
+                    ->type_name("MOUNTPOINT");
+  record->add_option("--kdamond", options.kdamond, "Record what this kdamond of it does already")
+      ->type_name("N")
+      ->needs(mount);
+  record->add_option("--backend", options.backend, "Of a daemon of our own")
+      ->transform(kBackend)
+      ->capture_default_str();
+}
+
+void add_report(CLI::App& app, ReportOptions& options) {
+  auto* report = app.add_subcommand(
+      "report", "Say what a record of memory holds, as a table or in another format");
+  report->add_option("record", options.record, "A file of `damonfs record`")->required();
+  const std::vector<std::pair<std::string, std::string>> formats = {
+      {"json", "One JSON object"},
+      {"csv", "A row for each name and time"},
+      {"html", "A page with a heat map, in one file"},
+      {"damo", "A record for damo"},
+      {"pattern", "A pattern for `damonfs simulate`"}};
+  std::vector<CLI::Option*> others;
+  for (const auto& [format, description] : formats) {
+    auto* flag = report->add_flag_callback(
+        "--" + format, [&options, name = format] { options.format = name; }, description);
+    for (CLI::Option* other : others) flag->excludes(other);
+    others.push_back(flag);
+  }
+  report->add_option("-o,--output", options.output, "Where it goes (default: standard output)")
+      ->type_name("FILE");
+  add_time(*report, "--every", options.every_ns,
+           "Between two rows of --csv, or of a phase of --pattern (default: by the length)");
+  report
+      ->add_option("--width", options.width,
+                   "Characters in a line of the table (default: the terminal's)")
+      ->check(CLI::Range(0, 10000));
+}
+
 int refuse(const std::string& sentence) {
   std::cerr << sentence << '\n';
   return kUsage;
@@ -350,6 +416,8 @@ int run(std::span<char*> words) {
   AttachOptions attach;
   WatchOptions watch;
   WssOptions wss;
+  RecordOptions record;
+  ReportOptions report;
   add_mount(app, mount, keep);
   add_simulate(app, simulate);
   add_dump(app, dump);
@@ -358,19 +426,22 @@ int run(std::span<char*> words) {
   add_doctor(app, doctor);
   add_watch(app, watch);
   add_wss(app, wss);
+  add_record(app, record);
+  add_report(app, report);
   add_exec(app, exec);
   add_attach(app, attach);
 
   if (const auto served = serve_first_word(app, words)) return *served;
-  // What follows the first -- is a command for watch, wss or exec and not ours to understand.
+  // What follows the first -- is a command for watch, wss, record or exec and not ours to
+  // understand.
   const auto dashes = std::ranges::find(words, std::string_view("--"));
   const std::span ours(words.begin(), dashes);
   if (dashes != words.end()) watch.command.assign(dashes + 1, words.end());
-  exec.command = wss.command = watch.command;
+  exec.command = wss.command = record.command = watch.command;
   try {
     app.parse(static_cast<int>(ours.size()), ours.data());
-    const bool takes_command =
-        app.got_subcommand("watch") || app.got_subcommand("wss") || app.got_subcommand("exec");
+    const bool takes_command = app.got_subcommand("watch") || app.got_subcommand("wss") ||
+                               app.got_subcommand("record") || app.got_subcommand("exec");
     if (dashes != words.end() && !takes_command) throw CLI::ExtrasError({"--"});
     if (app.got_subcommand("exec") && exec.command.empty()) {
       throw CLI::RequiredError("-- COMMAND");
@@ -389,6 +460,8 @@ int run(std::span<char*> words) {
   if (app.got_subcommand("attach")) return run_attach(attach);
   if (app.got_subcommand("detach")) return run_detach();
   if (app.got_subcommand("wss")) return run_wss(wss);
+  if (app.got_subcommand("record")) return run_record(record);
+  if (app.got_subcommand("report")) return run_report(report);
   if (app.got_subcommand("watch")) return run_watch(watch);
   return refuse(unknown_command(app, ""));
 }

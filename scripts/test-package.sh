@@ -75,7 +75,7 @@ use_it() {
     inside damonfs --version
     inside damonfs help >/dev/null
     inside damonfs doctor || say "  (no real backend here)"
-    inside sh -c 'cd /usr/share/doc/damonfs/examples && damonfs simulate watch-only.yaml service.pattern --for 10min | tail -n 3'
+    inside sh -c 'cd /usr/share/doc/damonfs/examples && damonfs simulate watch-only.yaml service.pattern --for 1min | tail -n 3'
     inside damonfs watch --for 2s --width 80 -- sleep 5
     say "  from install to heat map: $((SECONDS - installed_at)) s, $((SECONDS - began)) s of it here"
     # A terminal of 40 columns, no colours, a locale without UTF-8.

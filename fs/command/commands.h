@@ -123,6 +123,32 @@ struct WssOptions {
   std::optional<uint64_t> emit_scheme_ns;  // the YAML of a scheme for what is idle that long
 };
 
+// damonfs record
+struct RecordOptions {
+  TargetOptions targets;                  // processes to record; none: `command`, or `kdamond`
+  std::vector<std::string> command;       // program to start and record, with its arguments
+  std::string output = "damonfs.record";  // "-": standard output
+  uint64_t for_ns = 0;                    // how long; 0: until the end
+  uint64_t every_ns = 1'000'000'000;      // between two snapshots
+  uint64_t sample_ns = 5'000'000;         // sampling interval
+  uint64_t aggr_ns = 100'000'000;         // aggregation interval
+  uint64_t max_bytes = 0;                 // of the file; 0: no bound
+  bool replace = false;                   // a file that is there already
+  bool exact = false;                     // regions as they are, none joined
+  std::string mount;                      // where a daemon serves already; empty: start one
+  std::optional<unsigned> kdamond;        // of that daemon, which runs already
+  std::string backend = "auto";           // of a daemon that is started
+};
+
+// damonfs report
+struct ReportOptions {
+  std::string record;     // a file
+  std::string output;     // empty: standard output
+  std::string format;     // table, json, csv, html, damo or pattern
+  uint64_t every_ns = 0;  // between two rows of csv, of a phase of a pattern; 0: by its length
+  size_t width = 0;       // characters in a line of the table; 0: the terminal's
+};
+
 int run_mount(const MountOptions& options);
 int run_simulate(const SimulateOptions& options);
 int run_dump(const DumpOptions& options);
@@ -136,5 +162,7 @@ int run_attach(const AttachOptions& options);
 int run_detach();
 int run_watch(const WatchOptions& options);
 int run_wss(const WssOptions& options);
+int run_record(const RecordOptions& options);
+int run_report(const ReportOptions& options);
 
 }  // namespace damonfs

@@ -14,7 +14,7 @@ namespace damonfs {
 
 namespace {
 
-using Region = RegionsSnapshot::OfRegion;
+using RegionCopy = RegionsSnapshot::OfRegion;
 
 // What a line takes, about.
 constexpr size_t kTextBytes = 64;
@@ -34,7 +34,7 @@ void append_list(std::string& text, std::span<const uint32_t> numbers) {
   }
 }
 
-void append_line(std::string& text, size_t target, int pid, const Region& region,
+void append_line(std::string& text, size_t target, int pid, const RegionCopy& region,
                  std::span<const uint32_t> schemes) {
   append(text, target);
   text += ' ';
@@ -53,8 +53,8 @@ void append_line(std::string& text, size_t target, int pid, const Region& region
   text += '\n';
 }
 
-void append_json_region(std::string& text, const Region& region, std::span<const uint32_t> schemes,
-                        size_t nr_probes) {
+void append_json_region(std::string& text, const RegionCopy& region,
+                        std::span<const uint32_t> schemes, size_t nr_probes) {
   text += "{\"start\":";
   append(text, region.range.start);
   text += ",\"end\":";
@@ -128,7 +128,7 @@ RegionsSnapshot RegionsSnapshot::of(const Context& context, uint64_t now_ns) {
   copy.regions.reserve(context.nr_regions());
   for (const Target& target : context.targets) {
     copy.targets.push_back({target.handle ? target.handle->pid() : -1, target.nr_regions()});
-    for (const damonfs::Region& region : target.regions()) {
+    for (const Region& region : target.regions()) {
       const size_t nr_before = copy.schemes.size();
       uint32_t number = 0;
       for (const Scheme& scheme : context.schemes) {

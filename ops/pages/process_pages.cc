@@ -42,7 +42,7 @@ constexpr uint64_t kIsHuge = 1 << 6;
 const unsigned long kPagemapScan = _IOWR('f', 16, ScanArg);
 
 // Looking at so much between two spans costs less than another system call.
-const uint64_t kGap = 64 * kPageSize;
+uint64_t max_gap() { return 64 * kPageSize; }
 // Pages whose entries are read at once.
 constexpr uint64_t kInfoChunk = 1 << 16;
 
@@ -76,7 +76,7 @@ Result<ProcessPages> ProcessPages::open(const Process& process, Kpageflags& fram
 
 RangeList ProcessPages::find(PageState state, std::span<const AddrRange> spans) {
   RangeList found;
-  const RangeList reads = join(spans, kGap);
+  const RangeList reads = join(spans, max_gap());
   for (const AddrRange& read : reads) {
     if (method_ == Method::best && scan(state, read, found)) continue;
     method_ = Method::entries;
@@ -130,7 +130,7 @@ std::vector<PagemapEntry> ProcessPages::entries(AddrRange range) {
 std::vector<ProcessPages::Page> ProcessPages::present_pages(std::span<const AddrRange> spans) {
   std::vector<Page> pages;
   auto span = spans.begin();
-  for (const AddrRange& read : join(spans, kGap)) {
+  for (const AddrRange& read : join(spans, max_gap())) {
     const auto read_entries = entries(read);
     for (; span != spans.end() && span->end <= read.end; ++span) {
       for (uint64_t addr = span->start; addr < span->end; addr += kPageSize) {

@@ -24,8 +24,9 @@ constexpr unsigned index_at(uint64_t addr, unsigned shift) {
 }
 
 // What a block of pages covers, and where that with the page at `addr` begins.
-const uint64_t kBlockSize = SWEEP_ENTRIES * kPageSize;
-uint64_t block_of(uint64_t addr) { return align_down(addr, kBlockSize); }
+// (Functions: clang 14 takes kPageSize for 0 in the initial value of a constant of this file.)
+uint64_t block_size() { return SWEEP_ENTRIES * kPageSize; }
+uint64_t block_of(uint64_t addr) { return align_down(addr, block_size()); }
 
 // Takes a part of a middle table apart. Those of its lowest tables follow it in `copied`.
 class Directory {
@@ -273,7 +274,7 @@ EntrySet PteSweeper::take_sampled(Swept& swept, const LeafBlock& block) {
   for (unsigned leaf = block.resident.next_set(0); leaf < EntrySet::kSize;
        leaf = block.resident.next_set(leaf + 1)) {
     const uint64_t end = std::min(block.addr_of(leaf + 1), block.addr_of(leaf) + kHugePageSize);
-    for (uint64_t addr = block.addr_of(leaf); addr < end; addr += kBlockSize)
+    for (uint64_t addr = block.addr_of(leaf); addr < end; addr += block_size())
       if (swept.sampled.erase(addr) != 0) taken.set(leaf);
   }
   return taken;

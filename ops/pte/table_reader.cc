@@ -13,7 +13,6 @@
 namespace damonfs {
 namespace {
 
-const uint64_t kTableSpan = SWEEP_ENTRIES * kPageSize;
 constexpr int kMaxTries = 4;  // at a table that changes while it is copied
 
 }  // namespace
@@ -60,7 +59,7 @@ Result<CopiedTables> TableReader::read(int fd, AddrRange range, uint32_t max_tab
   copied.next = shared.next;
   copied.dead = shared.dead != 0;
   if (!copied.dead && copied.next <= range.start) {
-    copied.next = std::min((range.start | (kTableSpan - 1)) + 1, range.end);
+    copied.next = std::min((range.start | (SWEEP_ENTRIES * kPageSize - 1)) + 1, range.end);
     unread_ = {range.start, copied.next};
   }
   return copied;

@@ -1,6 +1,6 @@
-// Who may include whom: between rooms fs -> reclaim -> core <- ops and fs -> services -> ops,
-// within a room by the floors below; and no loops. Core knows neither FUSE nor the wall clock nor
-// procfs; ops, reclaim and services know no FUSE.
+// Who may include whom: between rooms fs -> reclaim -> core <- ops, fs -> services -> ops and
+// fs -> recording -> core, within a room by the floors below; and no loops. Core knows neither FUSE
+// nor the wall clock nor procfs; ops, reclaim, services and recording know no FUSE.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gmock/gmock.h>
@@ -30,7 +30,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"ops", {"ops", "core"}},
     {"reclaim", {"reclaim", "core"}},
     {"services", {"services", "ops", "core"}},
-    {"fs", {"fs", "reclaim", "services", "core"}},
+    {"recording", {"recording", "core"}},
+    {"fs", {"fs", "reclaim", "services", "recording", "core"}},
 };
 
 // The folders of each room, floor by floor from the top. A file may include those of its own folder
@@ -50,8 +51,10 @@ const std::map<std::string, Floors> kFloors = {
       {"ops/base"}}},
     {"reclaim", {{"reclaim"}}},
     {"services", {{"services"}}},
+    {"recording", {{"recording"}}},
     {"fs",
      {{"fs"},
+      {"fs/record"},
       {"fs/exec", "fs/cli"},
       {"fs/simulate", "fs/daemon"},
       {"fs/config", "fs/fuse", "fs/damonfs"},
@@ -62,8 +65,15 @@ const std::map<std::string, Floors> kFloors = {
 // The files of fs that may include ops: those that make machines and probe for backends; watch, a
 // client, reads what is mapped of what it watches; wss measures by itself.
 const std::set<std::string> kMayIncludeOps = {
-    "fs/main.cc",         "fs/doctor.cc",     "fs/daemon/daemon.cc",   "fs/simulate/simulation.h",
-    "fs/client/watch.cc", "fs/client/wss.cc", "fs/client/watchable.h", "fs/status.cc",
+    "fs/main.cc",
+    "fs/doctor.cc",
+    "fs/daemon/daemon.cc",
+    "fs/simulate/simulation.h",
+    "fs/client/watch.cc",
+    "fs/client/wss.cc",
+    "fs/client/watchable.h",
+    "fs/status.cc",
+    "fs/record/target_memory.cc",
 };
 
 std::string folder_of(const std::string& file) { return file.substr(0, file.rfind('/')); }
@@ -299,6 +309,7 @@ TEST_F(ArrowCheckerTest, AllowsTheArrows) {
   write("core/a.cc", "#include \"core/a.h\"\n#include <vector>\n#include <spdlog/spdlog.h>\n");
   write("ops/a.cc", "#include \"ops/a.h\"\n#include \"core/a.h\"\n");
   write("reclaim/a.cc", "#include \"reclaim/a.h\"\n#include \"core/a.h\"\n");
+  write("recording/a.cc", "#include \"recording/a.h\"\n#include \"core/a.h\"\n");
   write("services/a.cc",
         "#include \"services/a.h\"\n#include \"ops/a.h\"\n#include \"core/a.h\"\n");
   write("fs/a.cc",
@@ -311,10 +322,11 @@ TEST_F(ArrowCheckerTest, AllowsTheArrows) {
 
 TEST_F(ArrowCheckerTest, FindsEveryArrowThatIsMissing) {
   const std::map<std::string, std::vector<std::string>> forbidden = {
-      {"core", {"ops", "reclaim", "services", "fs", "tests"}},
-      {"ops", {"reclaim", "services", "fs", "tests"}},
-      {"reclaim", {"ops", "services", "fs", "tests"}},
-      {"services", {"reclaim", "fs", "tests"}},
+      {"core", {"ops", "reclaim", "services", "recording", "fs", "tests"}},
+      {"ops", {"reclaim", "services", "recording", "fs", "tests"}},
+      {"reclaim", {"ops", "services", "recording", "fs", "tests"}},
+      {"services", {"reclaim", "recording", "fs", "tests"}},
+      {"recording", {"ops", "reclaim", "services", "fs", "tests"}},
       {"fs", {"ops", "tests"}},
   };
   for (const auto& [room, others] : forbidden) {
@@ -329,12 +341,13 @@ TEST_F(ArrowCheckerTest, FindsEveryArrowThatIsMissing) {
 }
 
 TEST_F(ArrowCheckerTest, FindsFuseOutsideOfFs) {
-  for (const char* room : {"core", "ops", "reclaim", "services"}) {
+  for (const char* room : {"core", "ops", "reclaim", "recording", "services"}) {
     write(std::string(room) + "/a.cc", "#include <fuse3/fuse_lowlevel.h>\n");
   }
   EXPECT_THAT(broken(), ElementsAre("core/a.cc:1: knows FUSE: fuse3/fuse_lowlevel.h",
                                     "ops/a.cc:1: knows FUSE: fuse3/fuse_lowlevel.h",
                                     "reclaim/a.cc:1: knows FUSE: fuse3/fuse_lowlevel.h",
+                                    "recording/a.cc:1: knows FUSE: fuse3/fuse_lowlevel.h",
                                     "services/a.cc:1: knows FUSE: fuse3/fuse_lowlevel.h"));
 }
 

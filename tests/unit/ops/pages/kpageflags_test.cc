@@ -12,7 +12,7 @@ namespace {
 
 using namespace frame_flags;
 
-const uint64_t kHugePage = 512 * kPageSize;
+const uint64_t kHugePage = PageSize::of_kernel() * 512;
 
 class KpageflagsTest : public testing::Test {
  protected:

@@ -1,0 +1,194 @@
+#include "fs/record/target_memory.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "ops/pages/resident.h"
+#include "ops/procfs/process.h"
+#include "ops/synthetic/pattern.h"
+#include "services/escape.h"
+#include "services/memory_names.h"
+
+namespace damonfs {
+
+namespace {
+
+// How often memory is looked at: not more often than kEvery, and so that looking takes less than a
+// hundredth of the time.
+constexpr double kEvery = 10;
+constexpr double kShare = 100;
+// Larger mappings are reserved, hardly used: counting their pages would take too long.
+constexpr uint64_t kMaxCounted = uint64_t{1} << 38;
+
+double seconds_now() {
+  const auto time = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration<double>(time).count();
+}
+
+// Appends `mapping`, joined to the last one where they are one piece of memory.
+void append_joined(std::vector<RecordedMapping>& list, RecordedMapping mapping) {
+  if (!list.empty()) {
+    RecordedMapping& last = list.back();
+    const bool goes_on =
+        mapping.key.empty() || mapping.offset == last.offset + (last.range.end - last.range.start);
+    if (last.range.end == mapping.range.start && last.name == mapping.name &&
+        last.key == mapping.key && goes_on) {
+      last.range.end = mapping.range.end;
+      last.resident += mapping.resident;
+      return;
+    }
+  }
+  list.push_back(std::move(mapping));
+}
+
+// A process of this machine.
+class ProcessMemory final : public TargetMemory {
+ public:
+  ProcessMemory(uint32_t id, std::shared_ptr<Process> process)
+      : process_(std::move(process)), names_(process_->pid()) {
+    target_.id = id;
+    target_.pid = process_->pid();
+    target_.identity = process_->identity();
+  }
+  [[nodiscard]] const RecordedTarget& target() const override { return target_; }
+  [[nodiscard]] bool same() const override { return process_->exists(); }
+  std::vector<RecordedMapping> mappings(const KdamondRegions::OfTarget&,
+                                        FrameBuilder& names) override {
+    // What was known stays when it cannot be read any more.
+    (void)names_.update();
+    target_.comm = escape_text(names_.comm());
+    auto counter = ResidentCounter::open(*process_);
+    std::vector<RecordedMapping> list;
+    for (const NamedMapping& mapping : names_.mappings()) {
+      RecordedMapping recorded;
+      recorded.range = mapping.range;
+      recorded.name =
+          names.add_name({escape_text(mapping.name), std::string(word_of(mapping.kind))});
+      const uint64_t size = mapping.range.size();
+      if (!mapping.readable && !mapping.writable && !mapping.executable) {
+        recorded.resident = 0;  // reserved
+      } else if (!counter || size > kMaxCounted) {
+        recorded.resident = size;
+      } else {
+        recorded.resident = counter->count(mapping.range);
+      }
+      if (mapping.counted_once()) {
+        recorded.key = fmt::format("{:x}:{}", mapping.file.device, mapping.file.inode);
+        recorded.offset = mapping.offset;
+      }
+      append_joined(list, std::move(recorded));
+    }
+    return list;
+  }
+
+ private:
+  RecordedTarget target_;
+  std::shared_ptr<Process> process_;
+  MemoryNames names_;
+};
+
+// What nobody has names for: one name for all that is watched.
+class NamelessMemory final : public TargetMemory {
+ public:
+  NamelessMemory(RecordedTarget target, RecordedName name)
+      : target_(std::move(target)), name_(std::move(name)) {}
+  [[nodiscard]] const RecordedTarget& target() const override { return target_; }
+  std::vector<RecordedMapping> mappings(const KdamondRegions::OfTarget& regions,
+                                        FrameBuilder& names) override {
+    std::vector<RecordedMapping> list;
+    const uint32_t name = names.add_name(name_);
+    for (const KdamondRegions::OfRegion& region : regions.regions) {
+      append_joined(list, {region.range, name, region.range.size(), {}, 0});
+    }
+    return list;
+  }
+
+ private:
+  RecordedTarget target_;
+  RecordedName name_;
+};
+
+// A process that a pattern describes.
+class PatternMemory final : public TargetMemory {
+ public:
+  PatternMemory(RecordedTarget target, const PatternProcess& process)
+      : target_(std::move(target)), process_(process) {}
+  [[nodiscard]] const RecordedTarget& target() const override { return target_; }
+  std::vector<RecordedMapping> mappings(const KdamondRegions::OfTarget&,
+                                        FrameBuilder& names) override {
+    std::vector<RecordedMapping> list;
+    for (const PatternMapping& mapping : process_.mappings) {
+      const uint32_t name = names.add_name({mapping.name, mapping.file ? "file" : "anon"});
+      list.push_back({mapping.range, name, mapping.range.size(), {}, 0});
+    }
+    return list;
+  }
+
+ private:
+  RecordedTarget target_;
+  const PatternProcess& process_;  // of the pattern that TargetMemories holds
+};
+
+}  // namespace
+
+struct TargetMemories::Described {
+  Pattern pattern;
+};
+
+TargetMemories::TargetMemories() = default;
+TargetMemories::~TargetMemories() = default;
+TargetMemories::TargetMemories(TargetMemories&&) noexcept = default;
+TargetMemories& TargetMemories::operator=(TargetMemories&&) noexcept = default;
+
+Result<TargetMemories> TargetMemories::make(const std::string& pattern) {
+  TargetMemories memories;
+  if (pattern.empty()) return memories;
+  auto loaded = load_pattern(pattern);
+  if (!loaded) return tl::unexpected(loaded.error());
+  memories.pattern_ = std::make_shared<const Described>(Described{*std::move(loaded)});
+  memories.described_ = true;
+  return memories;
+}
+
+std::unique_ptr<TargetMemory> TargetMemories::open(const KdamondRegions::OfTarget& regions) {
+  RecordedTarget target;
+  target.id = ++last_id_;
+  target.pid = regions.pid;
+  if (physical_) {
+    return std::make_unique<NamelessMemory>(target, RecordedName{"physical memory", "other"});
+  }
+  if (described_) {
+    const PatternProcess* process = pattern_ ? pattern_->pattern.find(regions.pid) : nullptr;
+    if (process != nullptr) return std::make_unique<PatternMemory>(target, *process);
+    return std::make_unique<NamelessMemory>(target, RecordedName{"described memory", "other"});
+  }
+  auto process = Process::open(regions.pid, Paths{});
+  if (process) return std::make_unique<ProcessMemory>(target.id, *std::move(process));
+  return std::make_unique<NamelessMemory>(target, RecordedName{"memory", "other"});
+}
+
+uint32_t TargetMemories::update(const KdamondRegions::OfTarget& regions, double now_s,
+                                FrameBuilder& builder) {
+  Entry& entry = entries_[regions.pid >= 0 ? regions.pid : -1 - int64_t{regions.number}];
+  if (entry.memory && !entry.memory->same()) {
+    // Regions of one that has ended are told for a moment still, or another one has its number.
+    if (!Process::open(regions.pid, Paths{})) return entry.memory->target().id;
+    entry.memory.reset();
+  }
+  if (!entry.memory) {
+    entry.memory = open(regions);
+    entry.next_s = 0;
+  }
+  const AddrRange watched{regions.regions.front().range.start, regions.regions.back().range.end};
+  if (now_s >= entry.next_s || watched != entry.watched) {
+    const double began = seconds_now();
+    auto mappings = entry.memory->mappings(regions, builder);
+    entry.watched = watched;
+    entry.next_s = now_s + std::max(kEvery, kShare * (seconds_now() - began));
+    builder.set_mappings(entry.memory->target(), std::move(mappings));
+  }
+  return entry.memory->target().id;
+}
+
+}  // namespace damonfs

@@ -1,0 +1,67 @@
+// What the memory of recorded targets is called, and how much of it is there.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+#include "fs/client/regions_file.h"
+#include "recording/frame.h"
+#include "recording/frame_builder.h"
+
+namespace damonfs {
+
+// One target's memory. Owned by TargetMemories.
+class TargetMemory {
+ public:
+  virtual ~TargetMemory() = default;
+
+  [[nodiscard]] virtual const RecordedTarget& target() const = 0;
+  // Whether it still is the process that it was when it was first seen.
+  [[nodiscard]] virtual bool same() const { return true; }
+  // Its mappings now, as `regions` are watched; names are added to `names`.
+  virtual std::vector<RecordedMapping> mappings(const KdamondRegions::OfTarget& regions,
+                                                FrameBuilder& names) = 0;
+};
+
+// The memory of all targets of a record. Owned by one thread.
+class TargetMemories {
+ public:
+  // `pattern`: the file that describes what is watched; empty: real processes. EINVAL for a pattern
+  // that is none.
+  static Result<TargetMemories> make(const std::string& pattern);
+  ~TargetMemories();
+  TargetMemories(TargetMemories&&) noexcept;
+  TargetMemories& operator=(TargetMemories&&) noexcept;
+
+  // For regions of no process but of physical memory: one name for all.
+  void set_physical(bool physical) { physical_ = physical; }
+  // Whether processes are only described, also where nobody says how.
+  void set_described(bool described) { described_ = described; }
+
+  // The number of the target that `regions` are of. Tells `builder` what its memory is, when that
+  // was not looked at for a while; `now_s`: CLOCK_MONOTONIC.
+  uint32_t update(const KdamondRegions::OfTarget& regions, double now_s, FrameBuilder& builder);
+
+ private:
+  struct Entry {
+    std::unique_ptr<TargetMemory> memory;
+    double next_s = 0;  // when to look again
+    AddrRange watched;  // from the first region to the last, when it was looked at
+  };
+  struct Described;  // a pattern
+  TargetMemories();
+  std::unique_ptr<TargetMemory> open(const KdamondRegions::OfTarget& regions);
+
+  std::shared_ptr<const Described> pattern_;
+  bool physical_ = false;
+  bool described_ = false;
+  uint32_t last_id_ = 0;
+  std::map<int64_t, Entry> entries_;  // by pid; where there is none, by the number, negative
+};
+
+}  // namespace damonfs
