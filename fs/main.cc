@@ -112,6 +112,22 @@ CLI::Option* add_time(CLI::App& app, const std::string& name, double& seconds,
                   [&seconds](uint64_t given) { seconds = static_cast<double>(given) * 1e-9; });
 }
 
+void add_metrics(CLI::App& mount, MountOptions& options) {
+  auto* file = mount
+                   .add_option("--metrics-file", options.metrics_file,
+                               "Write metrics there in the OpenMetrics format, for node_exporter's "
+                               "textfile collector")
+                   ->type_name("FILE");
+  add_time(mount, "--metrics-period", options.metrics_period_ns,
+           "Between two writes of that file (default: 15s)")
+      ->needs(file);
+  mount
+      .add_option("--metrics-listen", options.metrics_listen,
+                  "Serve metrics to Prometheus at http://ADDRESS/metrics; HOST is 127.0.0.1 unless "
+                  "given")
+      ->type_name("[HOST:]PORT");
+}
+
 void add_sweep(CLI::App& app, double& percent) {
   app.add_option("--sweep", percent,
                  "Percent of one processor that each context may spend on sweeps, which find what "
@@ -171,6 +187,7 @@ void add_mount(CLI::App& app, MountOptions& options, bool& keep) {
                   "Start the daemon again when it is killed: mount, tree and what runs stay");
   mount->add_flag("--lock-memory", options.lock_memory,
                   "Keep the daemon itself from being paged out");
+  add_metrics(*mount, options);
 }
 
 void add_simulate(CLI::App& app, SimulateOptions& options) {

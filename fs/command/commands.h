@@ -31,9 +31,12 @@ struct MountOptions {
   bool foreground = false;           // stay; else the command returns once the tree is usable
   std::optional<uint64_t> seed;      // of everything random; none: another each time
   std::string log_level = "info";
-  std::string log_file;      // empty: stderr in the foreground, else syslog
-  mode_t mode = 0700;        // of the root directory
-  bool lock_memory = false;  // keep the daemon from being paged out
+  std::string log_file;                         // empty: stderr in the foreground, else syslog
+  mode_t mode = 0700;                           // of the root directory
+  bool lock_memory = false;                     // keep the daemon from being paged out
+  std::string metrics_file;                     // OpenMetrics, for node_exporter; empty: none
+  std::string metrics_listen;                   // "[HOST:]PORT" for Prometheus; empty: nowhere
+  uint64_t metrics_period_ns = 15'000'000'000;  // between two writes of metrics_file
 };
 
 // damonfs simulate
