@@ -278,6 +278,19 @@ void add_watch(CLI::App& app, WatchOptions& options) {
       ->check(whole_number(0, kMaxCharacters));
 }
 
+void add_top(CLI::App& app, TopOptions& options) {
+  auto* top = app.add_subcommand(
+      "top", "Show on a full screen which memory of services and processes is hot, warm and cold");
+  add_target_options(*top, options.targets, "The processes to show");
+  top->add_option("--mount", options.mount, "Show what the daemon watches that serves there")
+      ->type_name("MOUNTPOINT");
+  top->add_option("--backend", options.backend, "Of a daemon of our own")
+      ->transform(kBackend)
+      ->capture_default_str();
+  add_time(*top, "--interval", options.interval_ns, "Between two pictures (default: 1s)");
+  top->add_flag("--no-color", options.no_color, "No colours; also when NO_COLOR is set");
+}
+
 void add_wss(CLI::App& app, WssOptions& options) {
   auto* wss = app.add_subcommand(
       "wss",
@@ -431,6 +444,7 @@ int run(std::span<char*> words) {
   WssOptions wss;
   RecordOptions record;
   ReportOptions report;
+  TopOptions top;
   add_mount(app, mount, keep);
   add_simulate(app, simulate);
   add_dump(app, dump);
@@ -441,6 +455,7 @@ int run(std::span<char*> words) {
   add_wss(app, wss);
   add_record(app, record);
   add_report(app, report);
+  add_top(app, top);
   add_exec(app, exec);
   add_attach(app, attach);
 
@@ -475,6 +490,7 @@ int run(std::span<char*> words) {
   if (app.got_subcommand("wss")) return run_wss(wss);
   if (app.got_subcommand("record")) return run_record(record);
   if (app.got_subcommand("report")) return run_report(report);
+  if (app.got_subcommand("top")) return run_top(top);
   if (app.got_subcommand("watch")) return run_watch(watch);
   return refuse(unknown_command(app, ""));
 }

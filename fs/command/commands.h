@@ -112,6 +112,15 @@ struct WatchOptions {
   int rows = 0;   // of the picture; 0: the terminal's
 };
 
+// damonfs top
+struct TopOptions {
+  TargetOptions targets;              // what to watch; none: what the daemon at `mount` watches
+  std::string mount;                  // where a daemon serves already; empty: start one
+  std::string backend = "auto";       // of a daemon that is started
+  uint64_t interval_ns = 1000000000;  // between two pictures
+  bool no_color = false;
+};
+
 // damonfs wss
 struct WssOptions {
   int pid = 0;                             // process to measure, 0: `command`
@@ -162,6 +171,7 @@ int run_exec(const ExecOptions& options);
 int run_attach(const AttachOptions& options);
 int run_detach();
 int run_watch(const WatchOptions& options);
+int run_top(const TopOptions& options);
 int run_wss(const WssOptions& options);
 int run_record(const RecordOptions& options);
 int run_report(const ReportOptions& options);

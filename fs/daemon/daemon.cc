@@ -42,8 +42,8 @@
 #include "fs/modules/module_files.h"
 #include "fs/tracing/trace_pipe.h"
 #include "ops/procfs/free_memory.h"
-#include "services/process_memory.h"
 #include "ops/real_machine.h"
+#include "services/process_memory.h"
 
 namespace damonfs {
 

@@ -169,9 +169,9 @@ class ServingLoop {
 Result<void> MetricsServer::start(MetricsSocket socket, TextFn text) {
   wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_.valid()) return fail(errno, "no descriptor for the metrics: {}", strerror(errno));
-  auto thread = start_thread("damonfs-metrics",
-                             [serving = ServingLoop(std::move(socket), std::move(text), wake_.get())](
-                                 const std::stop_token& stop) mutable { serving.run(stop); });
+  auto thread = start_thread(
+      "damonfs-metrics", [serving = ServingLoop(std::move(socket), std::move(text), wake_.get())](
+                             const std::stop_token& stop) mutable { serving.run(stop); });
   if (!thread) return tl::unexpected(thread.error());
   thread_ = *std::move(thread);
   return {};

@@ -55,7 +55,7 @@ const std::map<std::string, Floors> kFloors = {
     {"fs",
      {{"fs"},
       {"fs/record"},
-      {"fs/exec", "fs/cli"},
+      {"fs/exec", "fs/cli", "fs/top"},
       {"fs/simulate", "fs/daemon"},
       {"fs/metrics"},
       {"fs/config", "fs/fuse", "fs/damonfs"},
@@ -78,6 +78,7 @@ const std::set<std::string> kMayIncludeOps = {
     "fs/record/target_memory.cc",
     "fs/metrics/collector.h",
     "fs/metrics/collector.cc",
+    "fs/top/top_source.h",
 };
 
 std::string folder_of(const std::string& file) { return file.substr(0, file.rfind('/')); }
