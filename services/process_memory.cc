@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "core/base/read_whole.h"
 #include "ops/procfs/process.h"
@@ -47,8 +48,12 @@ Result<ProcessUsage> usage_of(const TargetHandle& handle) {
   if (!text) return tl::unexpected(text.error());
   const auto stat = parse_process_stat(*text);
   if (!stat) return fail(EINVAL, "cannot understand the stat of process {}", (*process)->pid());
+  // Not of stat, where kernels differ in what they escape.
+  auto comm = read_file(**process, "comm");
+  if (!comm) return tl::unexpected(comm.error());
+  if (comm->ends_with('\n')) comm->pop_back();
   ProcessUsage usage;
-  usage.comm = stat->comm;
+  usage.comm = *std::move(comm);
   usage.major_faults = stat->major_faults;
   const auto lines = read_file(**process, "status");
   if (!lines) return tl::unexpected(lines.error());

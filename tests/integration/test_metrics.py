@@ -380,7 +380,8 @@ def test_the_configuration_of_the_daemon_set_runs(directory):
     (directory / "config").write_text(config["data"]["damonfs.yaml"])
     mounted = Mount(directory, "--config", str(directory / "config"), pattern=PATTERN)
     try:
-        assert (mounted.path / "module/damon_stat/parameters/enabled").read_text() == "Y\n"
+        enabled = mounted.path / "module/damon_stat/parameters/enabled"
+        wait_until(lambda: enabled.read_text() == "Y\n", "for damon_stat")
         assert mounted.end() == 0
     finally:
         mounted.close()
