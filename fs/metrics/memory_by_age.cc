@@ -136,10 +136,10 @@ class Sums {
       }
     }
   }
-  [[nodiscard]] std::vector<MemoryByAge> rounded() const {
-    std::vector<MemoryByAge> memories;
+  [[nodiscard]] std::vector<AgedMemory> rounded() const {
+    std::vector<AgedMemory> memories;
     for (const Sum& sum : sums_) {
-      MemoryByAge& memory = memories.emplace_back();
+      AgedMemory& memory = memories.emplace_back();
       for (size_t age = 0; age < kNrAges; ++age) {
         for (size_t kind = 0; kind < kNrKinds; ++kind) {
           memory.bytes[age][kind] = static_cast<uint64_t>(sum.bytes[age][kind] + 0.5);
@@ -186,23 +186,23 @@ class Sums {
 
 }  // namespace
 
-uint64_t MemoryByAge::of_age(size_t age) const {
+uint64_t AgedMemory::of_age(size_t age) const {
   uint64_t sum = 0;
   for (const uint64_t part : bytes[age]) sum += part;
   return sum;
 }
 
-uint64_t MemoryByAge::of_kind(size_t kind) const {
+uint64_t AgedMemory::of_kind(size_t kind) const {
   uint64_t sum = 0;
   for (const auto& kinds : bytes) sum += kinds[kind];
   return sum;
 }
 
-MemoryByAge memory_by_age(std::span<const AgedProcess> processes) {
+AgedMemory memory_by_age(std::span<const AgedProcess> processes) {
   return memory_by_group(processes, 1).front();
 }
 
-std::vector<MemoryByAge> memory_by_group(std::span<const AgedProcess> processes, size_t nr_groups) {
+std::vector<AgedMemory> memory_by_group(std::span<const AgedProcess> processes, size_t nr_groups) {
   Sums sums(nr_groups);
   for (const AgedProcess& process : processes) sums.add_process(process);
   sums.count_shared();

@@ -33,7 +33,7 @@ struct AgedProcess {
 };
 
 // Bytes by age and kind. A plain value.
-struct MemoryByAge {
+struct AgedMemory {
   std::array<std::array<uint64_t, kNrKinds>, kNrAges> bytes{};
   uint64_t accessed = 0;  // of all kinds, in the last aggregation interval
 
@@ -48,11 +48,11 @@ struct MemoryByAge {
 // So accessed bytes are as monitored, the sum of a kind is its resident size, and only how idle
 // memory spreads over ages is an estimate. Without usage nothing is scaled. Files and shared memory
 // that several processes map count once, as accessed last by any of them.
-[[nodiscard]] MemoryByAge memory_by_age(std::span<const AgedProcess> processes);
+[[nodiscard]] AgedMemory memory_by_age(std::span<const AgedProcess> processes);
 
 // The same in `nr_groups` sums, as AgedProcess::groups have it. What has no group goes into the
 // first. Memory that is mapped in several groups counts in each.
-[[nodiscard]] std::vector<MemoryByAge> memory_by_group(std::span<const AgedProcess> processes,
-                                                       size_t nr_groups);
+[[nodiscard]] std::vector<AgedMemory> memory_by_group(std::span<const AgedProcess> processes,
+                                                      size_t nr_groups);
 
 }  // namespace damonfs

@@ -23,7 +23,7 @@ inline constexpr size_t kMaxSchemes = 32;
 // What a running context of a service is. A plain value.
 struct ServiceContext {
   uint64_t nr_processes = 0;
-  MemoryByAge memory;
+  AgedMemory memory;
   ContextSummary summary;
 };
 

@@ -58,7 +58,7 @@ Classed classed(const TopProcess& process, const MonitoringAttrs& attrs, double 
   return result;
 }
 
-void add(TopRow& row, const MemoryByAge& memory) {
+void add(TopRow& row, const AgedMemory& memory) {
   row.hot += memory.of_age(kHot);
   row.warm += memory.of_age(kWarm);
   row.cold += memory.of_age(kCold);
@@ -91,7 +91,7 @@ class MappingNames {
 // Rows by their keys; those of the same key are one.
 class Rows {
  public:
-  void add_memory(const std::string& key, const std::string& name, const MemoryByAge& memory) {
+  void add_memory(const std::string& key, const std::string& name, const AgedMemory& memory) {
     TopRow& row = rows_[key];
     row.key = key;
     row.name = name;

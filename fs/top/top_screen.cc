@@ -84,9 +84,9 @@ TopLine row_line(const TopModel& model, size_t index, const Columns& columns,
   const TopRow& row = model.rows()[index];
   const bool chosen = index == model.chosen();
   const auto style = [chosen](TopStyle other) { return chosen ? TopStyle::chosen : other; };
-  TopLine line = {{column(short_size(row.hot)), style(TopStyle::hot)}};
-  if (columns.warm) line.push_back({column(short_size(row.warm)), style(TopStyle::warm)});
-  if (columns.cold) line.push_back({column(short_size(row.cold)), style(TopStyle::cold)});
+  TopLine line = {{column(compact_size(row.hot)), style(TopStyle::hot)}};
+  if (columns.warm) line.push_back({column(compact_size(row.warm)), style(TopStyle::warm)});
+  if (columns.cold) line.push_back({column(compact_size(row.cold)), style(TopStyle::cold)});
   std::string rest = "  ";
   if (columns.spark > 0) rest += spark_text(model.spark(row), columns.spark, terminal) + "  ";
   line.push_back({rest + shown(row.name, terminal), style(TopStyle::plain)});
@@ -110,11 +110,11 @@ TopLine sums_line(const TopModel& model) {
     cold += row.cold;
   }
   return {{"hot "},
-          {short_size(hot), TopStyle::hot},
+          {compact_size(hot), TopStyle::hot},
           {" warm "},
-          {short_size(warm), TopStyle::warm},
+          {compact_size(warm), TopStyle::warm},
           {" cold "},
-          {short_size(cold), TopStyle::cold},
+          {compact_size(cold), TopStyle::cold},
           {fmt::format("  {} by {}, sorted by {}", model.rows().size(), name_of(model.group()),
                        name_of(model.sort()))}};
 }
@@ -200,7 +200,7 @@ std::vector<TopLine> zoom_lines(const TopModel& model, const TopTerminal& termin
 
 }  // namespace
 
-std::string short_size(uint64_t bytes) {
+std::string compact_size(uint64_t bytes) {
   constexpr std::string_view kUnits = " KMGTPE";
   auto value = static_cast<double>(bytes);
   size_t unit = 0;

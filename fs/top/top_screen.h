@@ -36,6 +36,6 @@ struct TopTerminal {
 [[nodiscard]] size_t page_rows(const TopTerminal& terminal);
 
 // "0", "512", "9.9K", "123M", "1.5G": five characters at most.
-[[nodiscard]] std::string short_size(uint64_t bytes);
+[[nodiscard]] std::string compact_size(uint64_t bytes);
 
 }  // namespace damonfs

@@ -25,7 +25,7 @@ ProcessUsage resident(uint64_t anon, uint64_t file, uint64_t shmem) {
   return {.comm = "x", .anon = anon * kMiB, .file = file * kMiB, .shmem = shmem * kMiB};
 }
 
-TEST(MemoryByAge, StepsOfIdleTime) {
+TEST(AgedMemory, StepsOfIdleTime) {
   EXPECT_EQ(age_name(idle_step(0)), "0s");
   EXPECT_EQ(age_name(idle_step(999'999)), "0s");
   EXPECT_EQ(age_name(idle_step(1'000'000)), "1s");
@@ -36,12 +36,12 @@ TEST(MemoryByAge, StepsOfIdleTime) {
   EXPECT_EQ(age_name(kUnknownAge), "unknown");
 }
 
-TEST(MemoryByAge, OnlyWhatIsMappedCounts) {
+TEST(AgedMemory, OnlyWhatIsMappedCounts) {
   const std::vector<AgedRange> ranges = {aged(0, 10, 0, true), aged(10, 30, 3)};
   const std::vector<ProcessMapping> mappings = {mapped(5, 12, PageKind::anon),
                                                 mapped(20, 22, PageKind::file, 1)};
   const AgedProcess process{ranges, false, &mappings, {}, std::nullopt};
-  const MemoryByAge memory = memory_by_age({&process, 1});
+  const AgedMemory memory = memory_by_age({&process, 1});
   EXPECT_EQ(memory.bytes[0][kAnon], 5 * kMiB);
   EXPECT_EQ(memory.bytes[3][kAnon], 2 * kMiB);
   EXPECT_EQ(memory.bytes[3][kFile], 2 * kMiB);
@@ -50,28 +50,28 @@ TEST(MemoryByAge, OnlyWhatIsMappedCounts) {
   EXPECT_EQ(memory.of_age(3), 4 * kMiB);
 }
 
-TEST(MemoryByAge, IdleMemoryIsScaledToWhatIsResident) {
+TEST(AgedMemory, IdleMemoryIsScaledToWhatIsResident) {
   // 4 MiB are accessed; of 1,000 MiB that are not, 50 are resident.
   const std::vector<AgedRange> ranges = {aged(0, 4, 0, true), aged(4, 504, 1), aged(504, 1004, 4)};
   const std::vector<ProcessMapping> mappings = {mapped(0, 1004, PageKind::anon)};
   const AgedProcess process{ranges, false, &mappings, {}, resident(54, 0, 0)};
-  const MemoryByAge memory = memory_by_age({&process, 1});
+  const AgedMemory memory = memory_by_age({&process, 1});
   EXPECT_EQ(memory.bytes[0][kAnon], 4 * kMiB);
   EXPECT_EQ(memory.bytes[1][kAnon], 25 * kMiB);
   EXPECT_EQ(memory.bytes[4][kAnon], 25 * kMiB);
   EXPECT_EQ(memory.of_kind(kAnon), 54 * kMiB);
 }
 
-TEST(MemoryByAge, NoMoreIsAccessedThanIsResident) {
+TEST(AgedMemory, NoMoreIsAccessedThanIsResident) {
   const std::vector<AgedRange> ranges = {aged(0, 8, 0, true), aged(8, 16, 2)};
   const std::vector<ProcessMapping> mappings = {mapped(0, 16, PageKind::anon)};
   const AgedProcess process{ranges, false, &mappings, {}, resident(2, 0, 0)};
-  const MemoryByAge memory = memory_by_age({&process, 1});
+  const AgedMemory memory = memory_by_age({&process, 1});
   EXPECT_EQ(memory.accessed, 2 * kMiB);
   EXPECT_EQ(memory.bytes[2][kAnon], 0U);
 }
 
-TEST(MemoryByAge, SharedMemoryCountsOnceAsAccessedLast) {
+TEST(AgedMemory, SharedMemoryCountsOnceAsAccessedLast) {
   const std::vector<ProcessMapping> mappings = {mapped(0, 8, PageKind::shmem, 5, 2)};
   const std::vector<ProcessMapping> elsewhere = {mapped(100, 110, PageKind::shmem, 5, 0)};
   const std::vector<AgedRange> ranges = {aged(0, 8, 3)};
@@ -80,7 +80,7 @@ TEST(MemoryByAge, SharedMemoryCountsOnceAsAccessedLast) {
                                          aged(106, 110, 5)};
   const AgedProcess processes[] = {{ranges, false, &mappings, {}, std::nullopt},
                                    {others, false, &elsewhere, {}, std::nullopt}};
-  const MemoryByAge memory = memory_by_age(processes);
+  const AgedMemory memory = memory_by_age(processes);
   EXPECT_EQ(memory.bytes[0][kShmem], 2 * kMiB);
   EXPECT_EQ(memory.bytes[3][kShmem], 6 * kMiB);  // 2 to 4, 6 to 10
   EXPECT_EQ(memory.bytes[5][kShmem], 2 * kMiB);  // 0 to 2
@@ -88,7 +88,7 @@ TEST(MemoryByAge, SharedMemoryCountsOnceAsAccessedLast) {
   EXPECT_EQ(memory.accessed, 2 * kMiB);
 }
 
-TEST(MemoryByAge, TheSameNumbersOfOtherFilesAreOthers) {
+TEST(AgedMemory, TheSameNumbersOfOtherFilesAreOthers) {
   const std::vector<ProcessMapping> one = {mapped(0, 8, PageKind::file, 5)};
   const std::vector<ProcessMapping> other = {mapped(0, 8, PageKind::file, 6)};
   const std::vector<AgedRange> ranges = {aged(0, 8, 1)};
@@ -97,18 +97,18 @@ TEST(MemoryByAge, TheSameNumbersOfOtherFilesAreOthers) {
   EXPECT_EQ(memory_by_age(processes).bytes[1][kFile], 16 * kMiB);
 }
 
-TEST(MemoryByAge, WhatIsNotKnownIsNotTakenForCold) {
+TEST(AgedMemory, WhatIsNotKnownIsNotTakenForCold) {
   const std::vector<AgedRange> ranges = {aged(0, 8, kUnknownAge)};
   const std::vector<ProcessMapping> mappings = {mapped(0, 8, PageKind::file, 5)};
   const AgedProcess process{ranges, false, &mappings, {}, std::nullopt};
   EXPECT_EQ(memory_by_age({&process, 1}).bytes[kUnknownAge][kFile], 8 * kMiB);
 }
 
-TEST(MemoryByAge, PhysicalMemoryAndUnreadableProcesses) {
+TEST(AgedMemory, PhysicalMemoryAndUnreadableProcesses) {
   const std::vector<AgedRange> ranges = {aged(0, 1, 0, true), aged(1, 4, 2)};
   const AgedProcess processes[] = {{ranges, true, nullptr, {}, std::nullopt},
                                    {ranges, false, nullptr, {}, std::nullopt}};
-  const MemoryByAge memory = memory_by_age(processes);
+  const AgedMemory memory = memory_by_age(processes);
   EXPECT_EQ(memory.bytes[2][kPhysicalKind], 3 * kMiB);
   EXPECT_EQ(memory.bytes[2][kUnknownKind], 3 * kMiB);
   EXPECT_EQ(memory.accessed, 2 * kMiB);

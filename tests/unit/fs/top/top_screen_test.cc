@@ -27,13 +27,13 @@ TopModel model_of(TopInput input) {
 }
 
 TEST(TopScreen, Sizes) {
-  EXPECT_EQ(short_size(0), "0");
-  EXPECT_EQ(short_size(1023), "1023");
-  EXPECT_EQ(short_size(1024), "1.0K");
-  EXPECT_EQ(short_size(10189), "10K");
-  EXPECT_EQ(short_size(1023 * kTopMiB), "1023M");
-  EXPECT_EQ(short_size(1024 * kTopMiB), "1.0G");
-  EXPECT_EQ(short_size(~uint64_t{0}), "16E");
+  EXPECT_EQ(compact_size(0), "0");
+  EXPECT_EQ(compact_size(1023), "1023");
+  EXPECT_EQ(compact_size(1024), "1.0K");
+  EXPECT_EQ(compact_size(10189), "10K");
+  EXPECT_EQ(compact_size(1023 * kTopMiB), "1023M");
+  EXPECT_EQ(compact_size(1024 * kTopMiB), "1.0G");
+  EXPECT_EQ(compact_size(~uint64_t{0}), "16E");
 }
 
 TEST(TopScreen, Eighty) {
