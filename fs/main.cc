@@ -112,6 +112,22 @@ CLI::Option* add_time(CLI::App& app, const std::string& name, double& seconds,
                   [&seconds](uint64_t given) { seconds = static_cast<double>(given) * 1e-9; });
 }
 
+void add_metrics(CLI::App& mount, MountOptions& options) {
+  auto* file = mount
+                   .add_option("--metrics-file", options.metrics_file,
+                               "Write metrics there in the OpenMetrics format, for node_exporter's "
+                               "textfile collector")
+                   ->type_name("FILE");
+  add_time(mount, "--metrics-period", options.metrics_period_ns,
+           "Between two writes of that file (default: 15s)")
+      ->needs(file);
+  mount
+      .add_option("--metrics-listen", options.metrics_listen,
+                  "Serve metrics to Prometheus at http://ADDRESS/metrics; HOST is 127.0.0.1 unless "
+                  "given")
+      ->type_name("[HOST:]PORT");
+}
+
 void add_sweep(CLI::App& app, double& percent) {
   app.add_option("--sweep", percent,
                  "Percent of one processor that each context may spend on sweeps, which find what "
@@ -171,6 +187,7 @@ void add_mount(CLI::App& app, MountOptions& options, bool& keep) {
                   "Start the daemon again when it is killed: mount, tree and what runs stay");
   mount->add_flag("--lock-memory", options.lock_memory,
                   "Keep the daemon itself from being paged out");
+  add_metrics(*mount, options);
 }
 
 void add_simulate(CLI::App& app, SimulateOptions& options) {
@@ -263,6 +280,19 @@ void add_watch(CLI::App& app, WatchOptions& options) {
       ->check(whole_number(0, kMaxCharacters));
   watch->add_option("--rows", options.rows, "Rows of the picture (default: the terminal's)")
       ->check(whole_number(0, kMaxCharacters));
+}
+
+void add_top(CLI::App& app, TopOptions& options) {
+  auto* top = app.add_subcommand(
+      "top", "Show on a full screen which memory of services and processes is hot, warm and cold");
+  add_target_options(*top, options.targets, "The processes to show");
+  top->add_option("--mount", options.mount, "Show what the daemon watches that serves there")
+      ->type_name("MOUNTPOINT");
+  top->add_option("--backend", options.backend, "Of a daemon of our own")
+      ->transform(kBackend)
+      ->capture_default_str();
+  add_time(*top, "--interval", options.interval_ns, "Between two pictures (default: 1s)");
+  top->add_flag("--no-color", options.no_color, "No colours; also when NO_COLOR is set");
 }
 
 void add_wss(CLI::App& app, WssOptions& options) {
@@ -418,6 +448,7 @@ int run(std::span<char*> words) {
   WssOptions wss;
   RecordOptions record;
   ReportOptions report;
+  TopOptions top;
   add_mount(app, mount, keep);
   add_simulate(app, simulate);
   add_dump(app, dump);
@@ -428,6 +459,7 @@ int run(std::span<char*> words) {
   add_wss(app, wss);
   add_record(app, record);
   add_report(app, report);
+  add_top(app, top);
   add_exec(app, exec);
   add_attach(app, attach);
 
@@ -462,6 +494,7 @@ int run(std::span<char*> words) {
   if (app.got_subcommand("wss")) return run_wss(wss);
   if (app.got_subcommand("record")) return run_record(record);
   if (app.got_subcommand("report")) return run_report(report);
+  if (app.got_subcommand("top")) return run_top(top);
   if (app.got_subcommand("watch")) return run_watch(watch);
   return refuse(unknown_command(app, ""));
 }

@@ -12,11 +12,12 @@ packages=(
     build-essential cmake ninja-build ccache pkg-config
     clang libclang-rt-dev lld llvm bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev
     libfuse3-dev fuse3 libspdlog-dev libfmt-dev libboost-dev libexpected-dev
-    libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libsystemd-dev libzstd-dev
+    libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libsystemd-dev libzstd-dev prometheus-cpp-dev libncurses-dev
     python3
 )
 [ "${1-}" = --demo ] || packages+=(
     libgtest-dev libgmock-dev libbenchmark-dev python3-pytest python3-pytest-rerunfailures python3-venv
+    python3-prometheus-client python3-yaml python3-jsonschema tmux
     attr util-linux procps file linux-perf gnuplot-nox  # the last three for damo
     redis-tools  # has the program redis-server, too, and starts no service
     zstd chromium chromium-driver  # to read records, and to look at their pages

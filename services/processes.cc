@@ -67,6 +67,7 @@ std::optional<ProcessStat> parse_process_stat(std::string_view text) {
   stat.parent = static_cast<pid_t>(field[4]);
   stat.group = static_cast<pid_t>(field[5]);
   stat.session = static_cast<pid_t>(field[6]);
+  stat.major_faults = static_cast<uint64_t>(field[12]);
   stat.start = static_cast<uint64_t>(field[kStart]);
   stat.has_memory = (field[9] & kKernelThread) == 0 && state != 'Z' && state != 'X';
   return stat;

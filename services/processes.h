@@ -20,8 +20,9 @@ struct ProcessStat {
   pid_t group = 0;     // process group: the pid of its first process, which may have ended
   pid_t session = 0;   // the same of the session
   uint64_t start = 0;  // clock ticks since boot; with the pid it tells a process from all others
-  std::string comm;    // raw bytes
-  bool has_memory = true;  // neither a thread of the kernel nor ended
+  uint64_t major_faults = 0;  // pages that it waited for, from swap or a disk
+  std::string comm;           // raw bytes
+  bool has_memory = true;     // neither a thread of the kernel nor ended
 };
 
 // From text of the format of proc_pid_stat(5); nothing for another text.

@@ -126,4 +126,8 @@ std::string to_string(const Selector& selector) {
   return text;
 }
 
+std::string service_name(const Selector& selector) {
+  return selector.name.empty() ? to_string(selector) : selector.name;
+}
+
 }  // namespace damonfs

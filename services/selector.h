@@ -45,4 +45,8 @@ struct Selector {
 // The words that parse_selector() takes.
 [[nodiscard]] std::string to_string(const Selector& selector);
 
+// What a service of these processes is called, raw bytes: the name of the unit, the cgroup or the
+// processes; "tree PID", "pids PID...".
+[[nodiscard]] std::string service_name(const Selector& selector);
+
 }  // namespace damonfs

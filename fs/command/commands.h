@@ -31,9 +31,12 @@ struct MountOptions {
   bool foreground = false;           // stay; else the command returns once the tree is usable
   std::optional<uint64_t> seed;      // of everything random; none: another each time
   std::string log_level = "info";
-  std::string log_file;      // empty: stderr in the foreground, else syslog
-  mode_t mode = 0700;        // of the root directory
-  bool lock_memory = false;  // keep the daemon from being paged out
+  std::string log_file;                         // empty: stderr in the foreground, else syslog
+  mode_t mode = 0700;                           // of the root directory
+  bool lock_memory = false;                     // keep the daemon from being paged out
+  std::string metrics_file;                     // OpenMetrics, for node_exporter; empty: none
+  std::string metrics_listen;                   // "[HOST:]PORT" for Prometheus; empty: nowhere
+  uint64_t metrics_period_ns = 15'000'000'000;  // between two writes of metrics_file
 };
 
 // damonfs simulate
@@ -111,6 +114,15 @@ struct WatchOptions {
   int rows = 0;   // of the picture; 0: the terminal's
 };
 
+// damonfs top
+struct TopOptions {
+  TargetOptions targets;              // what to watch; none: what the daemon at `mount` watches
+  std::string mount;                  // where a daemon serves already; empty: start one
+  std::string backend = "auto";       // of a daemon that is started
+  uint64_t interval_ns = 1000000000;  // between two pictures
+  bool no_color = false;
+};
+
 // damonfs wss
 struct WssOptions {
   int pid = 0;                             // process to measure, 0: `command`
@@ -161,6 +173,7 @@ int run_exec(const ExecOptions& options);
 int run_attach(const AttachOptions& options);
 int run_detach();
 int run_watch(const WatchOptions& options);
+int run_top(const TopOptions& options);
 int run_wss(const WssOptions& options);
 int run_record(const RecordOptions& options);
 int run_report(const ReportOptions& options);

@@ -14,6 +14,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <memory>
@@ -37,10 +38,12 @@
 #include "fs/damon/pinned_targets.h"
 #include "fs/damonfs/damonfs_directory.h"
 #include "fs/fuse/session.h"
+#include "fs/metrics/exporter.h"
 #include "fs/modules/module_files.h"
 #include "fs/tracing/trace_pipe.h"
 #include "ops/procfs/free_memory.h"
 #include "ops/real_machine.h"
+#include "services/process_memory.h"
 
 namespace damonfs {
 
@@ -228,6 +231,7 @@ class Serving {
   ServedMachine made_;
   std::shared_ptr<TracePipe> trace_ = std::make_shared<TracePipe>();
   std::unique_ptr<Tree> tree_ = std::make_unique<Tree>();
+  std::optional<MetricsExporter> metrics_;
   std::unique_ptr<KeptRequests> requests_;  // null: nothing is kept
   std::unique_ptr<StateKeeper> state_;
   std::unique_ptr<Session> session_;
@@ -266,6 +270,10 @@ Result<void> Serving::make_tree() {
   add_tracing(*tree_, trace_);
   add_damonfs_directory(*tree_, machine);
   add_pinned_targets(*tree_);
+  metrics_.emplace(MetricsOptions{options_.metrics_file, options_.metrics_listen,
+                                  std::chrono::nanoseconds(options_.metrics_period_ns)},
+                   MetricsSource{tree_.get(), machine.backend, machine.dry_run, procfs_reader()});
+  if (auto listening = metrics_->listen(); !listening) return listening;
   if (left_) return restore(*tree_, left_->files, left_->contexts);
   return {};
 }
@@ -340,6 +348,7 @@ Result<void> Serving::begin(Legacy legacy, StopSignals& signals, int life) {
                            .hangup_ends = hangup_ends});
   }
   if (ready && life >= 0) ready = end_with(life);
+  if (ready) ready = metrics_->start();
   if (ready) {
     ready = watchdog_.start([path = session_->mount_point()] { return is_served(path); });
   }

@@ -159,6 +159,16 @@ std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> module_kdamonds(Tr
   return found;
 }
 
+std::optional<StatReport> running_stat_report(Tree& tree) {
+  for (const auto& [name, module] : tree.root().child("module")->children()) {
+    const auto parameters = module->child("parameters");
+    if (&parameters->type() != &kStat) continue;
+    const auto& stat = static_cast<const StatFiles*>(parameters->object().get())->module;
+    if (stat.running()) return stat.report();
+  }
+  return std::nullopt;
+}
+
 void add_modules(Tree& tree, const Machine& machine) {
   const std::lock_guard lock(tree.mutex());
   Directory& modules = tree.root().add_child("module", kPlainDirectory, nullptr);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +41,9 @@ using StatFiles = ModuleFiles<StatParams, StatReport>;
 // the tree's lock.
 [[nodiscard]] std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> module_kdamonds(
     Tree& tree);
+
+// What damon_stat has found so far; nothing while it is off. Under the tree's lock.
+[[nodiscard]] std::optional<StatReport> running_stat_report(Tree& tree);
 
 // Makes module/damon_reclaim, damon_lru_sort and damon_stat below the tree's root, all off. Those
 // that still run when the tree goes are stopped. `machine` may go.

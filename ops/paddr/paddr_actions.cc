@@ -157,12 +157,12 @@ uint64_t PaddrActions::applied(Action action, const Folio& folio,
       return all ? folio.size() : 0;
     case Action::pageout:
       // In a dry run nothing else shows that the kernel would spare a shared page.
-      return all && !(shared && options_.dry_run) ? kPageSize : 0;
+      return all && !(shared && options_.dry_run) ? uint64_t{kPageSize} : 0;
     case Action::lru_deprio:
       // The kernel takes the advice for a shared page, and does nothing.
-      return all && !shared ? kPageSize : 0;
+      return all && !shared ? uint64_t{kPageSize} : 0;
     default:  // of one mapping, whichever
-      return all ? kPageSize : 0;
+      return all ? uint64_t{kPageSize} : 0;
   }
 }
 

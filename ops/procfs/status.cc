@@ -43,7 +43,8 @@ std::optional<ProcessStatus> parse_status(std::string_view text) {
                        .nspid = numbers_of(text, "NSpid:"),
                        .anon = bytes_of(text, "RssAnon:"),
                        .swap = bytes_of(text, "VmSwap:"),
-                       .file = bytes_of(text, "RssFile:") + bytes_of(text, "RssShmem:")};
+                       .file = bytes_of(text, "RssFile:") + bytes_of(text, "RssShmem:"),
+                       .shmem = bytes_of(text, "RssShmem:")};
 }
 
 std::optional<ProcessStatus> read_status(const std::string& directory) {

@@ -21,6 +21,7 @@ struct ProcessStatus {
   uint64_t anon = 0;
   uint64_t swap = 0;
   uint64_t file = 0;
+  uint64_t shmem = 0;  // of `file`, shared memory and tmpfs
 };
 
 // Nothing for a text without Tgid.

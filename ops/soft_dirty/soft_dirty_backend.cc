@@ -109,7 +109,7 @@ void SoftDirtyBackend::check(std::span<Sample> samples) {
 void SoftDirtyBackend::look(std::span<Sample> samples) {
   const std::span<const PagemapEntry> entries = pagemap_.read(samples);
   for (size_t i = 0; i < samples.size(); ++i) {
-    samples[i].leaf_sz = entries[i].present() ? kPageSize : 0;
+    samples[i].leaf_sz = entries[i].present() ? uint64_t{kPageSize} : 0;
     samples[i].accessed = entries[i].present() && entries[i].soft_dirty();
   }
 }

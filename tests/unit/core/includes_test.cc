@@ -55,15 +55,17 @@ const std::map<std::string, Floors> kFloors = {
     {"fs",
      {{"fs"},
       {"fs/record"},
-      {"fs/exec", "fs/cli"},
+      {"fs/exec", "fs/cli", "fs/top"},
       {"fs/simulate", "fs/daemon"},
+      {"fs/metrics"},
       {"fs/config", "fs/fuse", "fs/damonfs"},
       {"fs/damon", "fs/modules", "fs/tracing", "fs/client", "fs/mount"},
       {"fs/tree", "fs/command"}}},
 };
 
 // The files of fs that may include ops: those that make machines and probe for backends; watch, a
-// client, reads what is mapped of what it watches; wss measures by itself.
+// client, reads what is mapped of what it watches; wss measures by itself; metrics tell what kind
+// of memory processes have.
 const std::set<std::string> kMayIncludeOps = {
     "fs/main.cc",
     "fs/doctor.cc",
@@ -74,6 +76,9 @@ const std::set<std::string> kMayIncludeOps = {
     "fs/client/watchable.h",
     "fs/status.cc",
     "fs/record/target_memory.cc",
+    "fs/metrics/collector.h",
+    "fs/metrics/collector.cc",
+    "fs/top/top_source.h",
 };
 
 std::string folder_of(const std::string& file) { return file.substr(0, file.rfind('/')); }

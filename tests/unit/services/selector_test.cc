@@ -60,5 +60,13 @@ TEST(Selector, RefusesWhatMeansNothing) {
   EXPECT_FALSE(pids_selector({1, 0}));
 }
 
+TEST(ServiceName, IsWhatUsersCallIt) {
+  EXPECT_EQ(service_name(*unit_selector("nginx")), "nginx.service");
+  EXPECT_EQ(service_name(*cgroup_selector("/a/b")), "/a/b");
+  EXPECT_EQ(service_name(*comm_selector("a\nb")), "a\nb");
+  EXPECT_EQ(service_name(*tree_selector(17)), "tree 17");
+  EXPECT_EQ(service_name(*pids_selector({1, 2})), "pids 1 2");
+}
+
 }  // namespace
 }  // namespace damonfs

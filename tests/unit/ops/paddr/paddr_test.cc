@@ -34,7 +34,7 @@ class RecordingBits final : public PaddrBackend {
   static void find_accessed(std::span<FrameSample> samples, uint64_t frame) {
     for (FrameSample& sample : samples) {
       sample.accessed = sample.frame == frame;
-      sample.leaf_sz = sample.frame == frame ? kPageSize : 0;
+      sample.leaf_sz = sample.frame == frame ? uint64_t{kPageSize} : 0;
     }
   }
   std::vector<uint64_t>& asked_;

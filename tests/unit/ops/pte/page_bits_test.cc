@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint64_t kPresent = 1;
 constexpr uint64_t kAccessed = 1 << 5;
-constexpr uint64_t kHuge = 1 << 7;
+constexpr uint64_t kHugeBit = 1 << 7;
 constexpr uint64_t kProtNone = 1 << 8;
 constexpr uint64_t kSpecial = 1 << 9;
 constexpr uint64_t kAddr = uint64_t{5} << 30;
@@ -100,9 +100,9 @@ TEST(LeafBlockTest, OnArm64AGroupIsYoungIfAnyOfItIs) {
 
 TEST(LeafBlockTest, AHugeLeafThatIsBeingChangedIsUnknown) {
   LeafBlock block{.addr = kAddr, .shift = 21};
-  add_huge_leaf(kX86Tables.format, kX86Layout, block, 0, kPresent | kHuge);
-  add_huge_leaf(kX86Tables.format, kX86Layout, block, 1, kPresent | kHuge | kAccessed);
-  add_huge_leaf(kX86Tables.format, kX86Layout, block, 2, kHuge);
+  add_huge_leaf(kX86Tables.format, kX86Layout, block, 0, kPresent | kHugeBit);
+  add_huge_leaf(kX86Tables.format, kX86Layout, block, 1, kPresent | kHugeBit | kAccessed);
+  add_huge_leaf(kX86Tables.format, kX86Layout, block, 2, kHugeBit);
   EXPECT_EQ(block.resident, set_of({0, 1, 2}));
   EXPECT_EQ(block.young, set_of({1}));
   EXPECT_EQ(block.unknown, set_of({2}));
@@ -110,7 +110,7 @@ TEST(LeafBlockTest, AHugeLeafThatIsBeingChangedIsUnknown) {
 
 TEST(LeafBlockTest, ALeafOfAGibibyteCannotBeMadeOld) {
   LeafBlock block{.addr = kAddr, .shift = 30};
-  add_huge_leaf(kX86Tables.format, kX86Layout, block, 0, kPresent | kHuge | kAccessed);
+  add_huge_leaf(kX86Tables.format, kX86Layout, block, 0, kPresent | kHugeBit | kAccessed);
   EXPECT_EQ(block.unknown, set_of({0}));
 }
 

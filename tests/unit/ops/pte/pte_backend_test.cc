@@ -91,7 +91,7 @@ TEST_F(PteBackendTest, AddressesWithoutAPageAreNotAccessed) {
   bits_->check(samples);
   for (size_t i = 0; i < samples.size(); ++i) {
     EXPECT_EQ(samples[i].accessed, i == 4) << i;
-    EXPECT_EQ(samples[i].leaf_sz, i == 3 || i == 4 ? kPageSize : 0) << i;
+    EXPECT_EQ(samples[i].leaf_sz, i == 3 || i == 4 ? uint64_t{kPageSize} : 0) << i;
   }
 }
 
