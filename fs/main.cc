@@ -260,8 +260,8 @@ void add_watch(CLI::App& app, WatchOptions& options) {
   auto* watch = app.add_subcommand("watch",
                                    "Show the heat of a process's memory over time: of PID, or of a "
                                    "command that is run: -- COMMAND [ARGUMENT...]");
-  watch->add_option("pid", options.pid, "The process; or, behind --, a command to run")
-      ->check(pid_of(*watch));
+  add_target_options(*watch, options.targets, "The process; or, behind --, a command to run",
+                     pid_of(*watch));
   watch->add_option("--mount", options.mount, "Use the daemon that serves there")
       ->type_name("MOUNTPOINT");
   watch->add_option("--backend", options.backend, "Of a daemon of our own")
@@ -296,8 +296,13 @@ void add_wss(CLI::App& app, WssOptions& options) {
       "wss",
       "Measure the working set of a process, exact to the page: of PID, or of a command that is "
       "run: -- COMMAND [ARGUMENT...]");
-  wss->add_option("pid", options.pid, "The process; or, behind --, a command to run")
-      ->check(pid_of(*wss));
+  add_target_options(*wss, options.targets, "The process; or, behind --, a command to run",
+                     pid_of(*wss));
+  wss->add_option("--by", options.by,
+                  "Also by name: each mapping, file (all of one name), process, thread or symbol "
+                  "(functions of code)")
+      ->type_name("WHAT")
+      ->check(CLI::IsMember({"mapping", "file", "process", "thread", "symbol"}));
   add_time(*wss, "--for", options.for_ns, "How long, as in 10min (default: 1min)");
   add_time(*wss, "--interval", options.interval_ns,
            "Between two sweeps (default: 1s, longer where that costs too much)");

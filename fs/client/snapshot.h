@@ -29,7 +29,9 @@ struct Snapshot {
   double elapsed = 0;  // seconds since watching began
   MonitoringAttrs attrs;
   std::vector<RegionView> regions;
-  RangeList mapped;  // what the process has mapped; empty when that is not known
+  RangeList mapped;                // what the process has mapped; empty when that is not known
+  std::vector<std::string> names;  // lines of a table of its memory by name, where that is known
+  std::string hottest;             // the name of what is accessed most, raw; empty: not known
 };
 
 // A snapshot in numbers. Bytes; the hottest is the longest run of neighbouring regions with the
