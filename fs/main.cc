@@ -325,7 +325,7 @@ void add_record(CLI::App& app, RecordOptions& options) {
       "record",
       "Write what monitoring finds to a file, for `damonfs report`: of processes, or of a command "
       "that is run: -- COMMAND [ARGUMENT...]");
-  add_target_options(*record, options.targets, "The process to record");
+  add_target_options(*record, options.targets, "The process to record", pid_of(*record));
   record->add_option("-o,--output", options.output, "The file; -: standard output")
       ->type_name("FILE")
       ->capture_default_str();
