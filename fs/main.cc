@@ -281,7 +281,7 @@ void add_watch(CLI::App& app, WatchOptions& options) {
 void add_top(CLI::App& app, TopOptions& options) {
   auto* top = app.add_subcommand(
       "top", "Show on a full screen which memory of services and processes is hot, warm and cold");
-  add_target_options(*top, options.targets, "The processes to show");
+  add_target_options(*top, options.targets, "The processes to show", pid_of(*top));
   top->add_option("--mount", options.mount, "Show what the daemon watches that serves there")
       ->type_name("MOUNTPOINT");
   top->add_option("--backend", options.backend, "Of a daemon of our own")
