@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cerrno>
+#include <unordered_map>
 #include <vector>
 
 #include "core/access_rate.h"
@@ -77,7 +78,59 @@ TargetList::iterator drop_target(Context& running, TargetList::iterator target) 
   return running.remove_target(target);
 }
 
+// The one of `targets` that is of the same process as `handle`; null for none.
+Target* find_same(TargetList& targets, const TargetHandle& handle) {
+  for (Target& target : targets) {
+    if (target.handle && target.handle->same_as(handle)) return &target;
+  }
+  return nullptr;
+}
+
+// Has the targets be those of `handles`, in that order. Returns whether there are new ones.
+bool pair_by_process(Context& running, std::span<const std::shared_ptr<TargetHandle>> handles) {
+  TargetList before;
+  before.swap(running.targets);
+  // A process that is followed keeps its handle, as a rule.
+  std::unordered_map<const TargetHandle*, Target*> by_handle;
+  for (Target& target : before) by_handle.emplace(target.handle.get(), &target);
+  bool any_new = false;
+  for (const auto& handle : handles) {
+    const auto found = by_handle.find(handle.get());
+    Target* own = found != by_handle.end() ? found->second : find_same(before, *handle);
+    if (own == nullptr) {
+      running.add_target(handle);
+      any_new = true;
+      continue;
+    }
+    by_handle.erase(own->handle.get());
+    own->handle = handle;
+    before.erase(before.iterator_to(*own));
+    running.targets.push_back(*own);
+  }
+  while (!before.empty()) {
+    Target& target = before.front();
+    before.pop_front();
+    running.targets.push_back(target);
+    drop_target(running, running.targets.iterator_to(target));
+  }
+  return any_new;
+}
+
+bool commit_followed_targets(Context& running, const Context& wanted) {
+  std::vector<std::shared_ptr<TargetHandle>> handles;
+  for (const Target& target : wanted.targets) handles.push_back(target.handle);
+  const bool any_new = pair_by_process(running, handles);
+  auto own = running.targets.begin();
+  for (const Target& target : wanted.targets) {
+    if (target.nr_regions() > 0) own->set_regions(ranges_of(target), running.min_region_sz);
+    ++own;
+  }
+  return any_new;
+}
+
 bool commit_targets(Context& running, const Context& wanted) {
+  running.follows = wanted.follows;
+  if (wanted.follows) return commit_followed_targets(running, wanted);
   bool look_again = false;
   auto own = running.targets.begin();
   for (const Target& target : wanted.targets) {
@@ -134,6 +187,11 @@ void commit_probes(Context& running, const Context& wanted) {
 }
 
 }  // namespace
+
+void commit_followed(Context& running, std::span<const std::shared_ptr<TargetHandle>> handles) {
+  running.follows = true;
+  if (pair_by_process(running, handles)) running.operations->init(running);
+}
 
 void commit_quota(Quota& running, const QuotaParams& wanted) { running.params = wanted; }
 

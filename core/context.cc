@@ -39,7 +39,7 @@ size_t Context::nr_regions() const {
 }
 
 bool Context::has_valid_target() const {
-  if (ops_id == OpsId::paddr) return true;
+  if (ops_id == OpsId::paddr || follows) return true;
   return std::any_of(targets.begin(), targets.end(),
                      [this](const Target& target) { return operations->target_valid(target); });
 }

@@ -34,7 +34,7 @@ struct Context {
   SchemeList::iterator remove_scheme(SchemeList::iterator scheme);
   [[nodiscard]] size_t nr_regions() const;
   // Whether there is something to watch: a target that is valid, or physical memory, which is
-  // always there, even without targets.
+  // always there, even without targets; or targets may come.
   [[nodiscard]] bool has_valid_target() const;
 
   // Sampling intervals that fit into `us` microseconds, the unit of every deadline; a sampling
@@ -67,6 +67,9 @@ struct Context {
   uint64_t addr_unit = 1;              // bytes a unit of address stands for
   uint64_t min_region_sz = kPageSize;  // in units of address
   bool pause = false;
+  // Targets are processes that come and go by themselves: commits pair them by process, and the
+  // kdamond goes on when there is none.
+  bool follows = false;
   uint64_t sweep_bp = 0;       // of one processor, for sweeps (core/sweep_guide.h); 0: none
   uint64_t aggr_samples = 20;  // samples an aggregation, as the user set it; tuning keeps it
 

@@ -260,8 +260,8 @@ void add_watch(CLI::App& app, WatchOptions& options) {
   auto* watch = app.add_subcommand("watch",
                                    "Show the heat of a process's memory over time: of PID, or of a "
                                    "command that is run: -- COMMAND [ARGUMENT...]");
-  watch->add_option("pid", options.pid, "The process; or, behind --, a command to run")
-      ->check(pid_of(*watch));
+  add_target_options(*watch, options.targets, "The process; or, behind --, a command to run",
+                     pid_of(*watch));
   watch->add_option("--mount", options.mount, "Use the daemon that serves there")
       ->type_name("MOUNTPOINT");
   watch->add_option("--backend", options.backend, "Of a daemon of our own")
@@ -285,7 +285,7 @@ void add_watch(CLI::App& app, WatchOptions& options) {
 void add_top(CLI::App& app, TopOptions& options) {
   auto* top = app.add_subcommand(
       "top", "Show on a full screen which memory of services and processes is hot, warm and cold");
-  add_target_options(*top, options.targets, "The processes to show");
+  add_target_options(*top, options.targets, "The processes to show", pid_of(*top));
   top->add_option("--mount", options.mount, "Show what the daemon watches that serves there")
       ->type_name("MOUNTPOINT");
   top->add_option("--backend", options.backend, "Of a daemon of our own")
@@ -300,8 +300,13 @@ void add_wss(CLI::App& app, WssOptions& options) {
       "wss",
       "Measure the working set of a process, exact to the page: of PID, or of a command that is "
       "run: -- COMMAND [ARGUMENT...]");
-  wss->add_option("pid", options.pid, "The process; or, behind --, a command to run")
-      ->check(pid_of(*wss));
+  add_target_options(*wss, options.targets, "The process; or, behind --, a command to run",
+                     pid_of(*wss));
+  wss->add_option("--by", options.by,
+                  "Also by name: each mapping, file (all of one name), process, thread or symbol "
+                  "(functions of code)")
+      ->type_name("WHAT")
+      ->check(CLI::IsMember({"mapping", "file", "process", "thread", "symbol"}));
   add_time(*wss, "--for", options.for_ns, "How long, as in 10min (default: 1min)");
   add_time(*wss, "--interval", options.interval_ns,
            "Between two sweeps (default: 1s, longer where that costs too much)");
@@ -324,7 +329,7 @@ void add_record(CLI::App& app, RecordOptions& options) {
       "record",
       "Write what monitoring finds to a file, for `damonfs report`: of processes, or of a command "
       "that is run: -- COMMAND [ARGUMENT...]");
-  add_target_options(*record, options.targets, "The process to record");
+  add_target_options(*record, options.targets, "The process to record", pid_of(*record));
   record->add_option("-o,--output", options.output, "The file; -: standard output")
       ->type_name("FILE")
       ->capture_default_str();

@@ -95,6 +95,25 @@ void IdleAges::visit(unsigned number,
   }
 }
 
+void IdleAges::visit_pages(
+    const std::function<void(AddrRange range, std::optional<unsigned> ago)>& fn) const {
+  for (const auto& [addr, block] : blocks_) {
+    for (size_t first = 0; first < block.size();) {
+      const uint8_t page = block[first];
+      size_t end = first + 1;
+      while (end < block.size() && block[end] == page) ++end;
+      const AddrRange range{addr + first * kPageSize, addr + end * kPageSize};
+      first = end;
+      if (page == kAbsent) continue;
+      if (page == kUnknown) {
+        fn(range, std::nullopt);
+      } else {
+        fn(range, page == kFirst ? kNever : static_cast<unsigned>(starts_.size() - page));
+      }
+    }
+  }
+}
+
 IdleAges::Sums IdleAges::sums() const {
   std::array<uint64_t, kMaxSweeps> pages{};
   for (const auto& [addr, block] : blocks_)

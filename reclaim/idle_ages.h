@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -39,6 +40,13 @@ class IdleAges {
   // which is the first.
   void visit(unsigned number,
              const std::function<void(uint64_t addr, const BlockShare&)>& fn) const;
+
+  // Calls `fn` with each run of neighbouring pages that were last accessed in the same sweep:
+  // `ago` is 1 for the last sweep, 2 for the one before, ..., kNever for none but the first;
+  // nothing for pages that are unknown.
+  static constexpr unsigned kNever = UINT32_MAX;
+  void visit_pages(
+      const std::function<void(AddrRange range, std::optional<unsigned> ago)>& fn) const;
 
   // The sums over all blocks. A value.
   struct Sums {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/base/arithmetic.h"
 
@@ -178,6 +179,19 @@ std::optional<uint64_t> WorkingSet::idle_for(uint64_t seconds) const {
   const auto number = sweeps_in(seconds);
   if (!number) return std::nullopt;
   return idle_in(*number, ages_.sums());
+}
+
+void WorkingSet::visit_pages(const VisitFn& fn) const {
+  std::vector<std::pair<unsigned, uint64_t>> windows;  // sweeps and seconds
+  for (const uint64_t seconds : kWindows) {
+    if (const auto number = sweeps_in(seconds)) windows.emplace_back(*number, seconds);
+  }
+  ages_.visit_pages([&](AddrRange range, std::optional<unsigned> ago) {
+    if (!ago) return fn(range, std::nullopt);
+    const auto window = std::find_if(windows.begin(), windows.end(),
+                                     [&](const auto& each) { return *ago <= each.first; });
+    fn(range, window == windows.end() ? 0 : window->second);
+  });
 }
 
 WorkingSetReport WorkingSet::report() const {

@@ -65,6 +65,12 @@ class WorkingSet {
   [[nodiscard]] uint64_t next_ns() const { return last_ns_ + interval_ns_; }
 
   [[nodiscard]] WorkingSetReport report() const;
+
+  // The shortest of the report's windows that pages were accessed in, in seconds; 0 for none of
+  // them; nothing where that is unknown. Calls `fn` for runs of pages alike, of those that were
+  // swept: where pages were sampled, the share report().sampled_share of all.
+  using VisitFn = std::function<void(AddrRange range, std::optional<uint64_t> seconds)>;
+  void visit_pages(const VisitFn& fn) const;
   // What was not accessed for `seconds`, in bytes; nothing when that was not measured.
   [[nodiscard]] std::optional<uint64_t> idle_for(uint64_t seconds) const;
 

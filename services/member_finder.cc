@@ -38,10 +38,59 @@ bool descends(const ProcessStat& process, const std::map<pid_t, uint64_t>& membe
   return false;
 }
 
+// Which of the children in `forks` (child to parent) descend from a member, also when those in
+// between have ended.
+std::set<pid_t> forked_by(const std::map<pid_t, uint64_t>& members,
+                          const std::map<pid_t, pid_t>& forks) {
+  std::set<pid_t> forked;
+  for (bool grown = true; grown;) {
+    grown = false;
+    for (const auto& [child, parent] : forks) {
+      const bool of_tree = members.contains(parent) || forked.contains(parent);
+      if (of_tree && forked.insert(child).second) grown = true;
+    }
+  }
+  return forked;
+}
+
 }  // namespace
 
 MemberFinder::MemberFinder(Selector selector, Paths paths)
     : selector_(std::move(selector)), paths_(std::move(paths)) {}
+
+bool MemberFinder::is_known(pid_t pid) const {
+  if (selector_.kind != Selector::Kind::tree) return starts_.contains(pid);
+  const auto member = tree_.lower_bound({pid, 0});
+  return forks_.contains(pid) || (member != tree_.end() && member->pid == pid);
+}
+
+bool MemberFinder::note(const ProcessEvent& event) {
+  switch (event.kind) {
+    case ProcessEvent::Kind::fork:
+      if (!is_known(event.parent)) {
+        forget(event.process);
+        return false;
+      }
+      note_fork(event.parent, event.process);
+      return true;
+    case ProcessEvent::Kind::exec:
+    case ProcessEvent::Kind::renamed:
+      return selector_.kind == Selector::Kind::comm;
+    case ProcessEvent::Kind::exited: {
+      const bool known = is_known(event.process);
+      forget(event.process);
+      return known;
+    }
+    case ProcessEvent::Kind::lost:
+      return true;
+  }
+  return true;
+}
+
+bool MemberFinder::alive(const Member& member) const {
+  const auto stat = read_process_stat(paths_, member.pid);
+  return stat && stat->has_memory && stat->start == member.start;
+}
 
 void MemberFinder::note_fork(pid_t parent, pid_t child) {
   if (selector_.kind == Selector::Kind::tree) forks_[child] = parent;
@@ -98,7 +147,9 @@ void MemberFinder::find_tree(Members& members) {
   for (const Member& member : tree_) known.emplace(member.pid, member.start);
   if (!looked_) {
     const auto found = table.find(root);
-    if (found != table.end()) known.emplace(root, found->second.start);
+    const bool meant =
+        found != table.end() && (selector_.start == 0 || selector_.start == found->second.start);
+    if (meant) known.emplace(root, found->second.start);
   }
   std::vector<const ProcessStat*> others;
   for (const auto& [pid, stat] : table) {
@@ -106,20 +157,16 @@ void MemberFinder::find_tree(Members& members) {
     if (member != known.end() && member->second != stat.start) known.erase(member);
     if (!known.contains(pid)) others.push_back(&stat);
   }
+  const std::set<pid_t> forked = forked_by(known, std::exchange(forks_, {}));
   // Parents are older than their children, but not by number, nor always by their start.
   for (bool grown = true; grown;) {
     grown = false;
     std::erase_if(others, [&](const ProcessStat* process) {
-      const auto fork = forks_.find(process->pid);
-      const bool forked = fork != forks_.end() && known.contains(fork->second);
-      if (!forked && !descends(*process, known)) return false;
+      if (!forked.contains(process->pid) && !descends(*process, known)) return false;
       known.emplace(process->pid, process->start);
       return grown = true;
     });
   }
-  // One that was forked and has ended between two looks may be the parent of another one; more than
-  // one such generation is found by its session.
-  forks_.clear();
   std::set<pid_t> named;  // numbers that still stand for a group or session
   for (const auto& [pid, stat] : table) named.insert({stat.group, stat.session});
   tree_.clear();
@@ -141,6 +188,8 @@ void MemberFinder::find_comm(Members& members) {
     const auto stat = read_process_stat(paths_, pid);
     if (stat && stat->has_memory) members.processes.push_back({pid, stat->start});
   }
+  starts_.clear();
+  for (const Member& member : members.processes) starts_.emplace(member.pid, member.start);
   if (members.processes.empty()) {
     members.none = fmt::format("no process is called {}", escape_text(name));
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ops/procfs/paths.h"
+#include "services/process_events.h"
 #include "services/processes.h"
 #include "services/selector.h"
 
@@ -53,10 +54,20 @@ class MemberFinder {
   // The kernel has told that `child` was forked by `parent` (both processes): it belongs to a tree
   // when its parent does, also when it gets another parent before it is looked for.
   void note_fork(pid_t parent, pid_t child);
+  // Takes notice of news of the kernel. Whether the next look may find other processes for it.
+  bool note(const ProcessEvent& event);
+  // Whether the kernel's news tell of all that can change what is found. They do not tell when a
+  // process is moved into another cgroup.
+  [[nodiscard]] bool told_by_events() const {
+    return selector_.kind == Selector::Kind::tree || selector_.kind == Selector::Kind::comm;
+  }
+  // Whether it is there now, by a look at it.
+  [[nodiscard]] bool alive(const Member& member) const;
   // The process that had the number `pid` has ended: the number stands for another one from now on.
   void forget(pid_t pid) { starts_.erase(pid); }
 
  private:
+  [[nodiscard]] bool is_known(pid_t pid) const;
   void find_of_cgroups(const std::vector<std::string>& directories, Members& members);
   void find_unit_members(Members& members);
   void find_cgroup_members(Members& members);
@@ -67,7 +78,7 @@ class MemberFinder {
   Selector selector_;
   Paths paths_;
   std::vector<std::string> unit_directories_;  // found last, so as not to look for them each time
-  std::map<pid_t, uint64_t> starts_;           // of processes that were listed last
+  std::map<pid_t, uint64_t> starts_;           // of processes that were found last
   std::set<Member> tree_;                      // known members of a tree, also zombies
   std::map<pid_t, pid_t> forks_;               // child to parent, since the last look
   bool looked_ = false;

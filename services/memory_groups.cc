@@ -7,12 +7,15 @@
 #include <numeric>
 #include <utility>
 
+#include "core/base/arithmetic.h"
+#include "core/base/page_size.h"
 #include "services/escape.h"
 
 namespace damonfs {
 namespace {
 
-constexpr std::array<std::string_view, 4> kGroupWords = {"mapping", "file", "process", "thread"};
+constexpr std::array<std::string_view, 5> kGroupWords = {"mapping", "file", "process", "thread",
+                                                         "symbol"};
 
 // Calls fn(part, bytes) for what each of `parts` counts of one file: every byte goes to the hottest
 // part it is in, of equal ones to the first that was added.
@@ -53,7 +56,8 @@ void count_once(const std::vector<Part>& parts, const Fn& fn) {
 Result<GroupBy> parse_group_by(std::string_view word) {
   const auto found = std::find(kGroupWords.begin(), kGroupWords.end(), word);
   if (found == kGroupWords.end()) {
-    return fail(EINVAL, "\"{}\": mapping, file, process or thread is wanted", escape_text(word));
+    return fail(EINVAL, "\"{}\": mapping, file, process, thread or symbol is wanted",
+                escape_text(word));
   }
   return static_cast<GroupBy>(found - kGroupWords.begin());
 }
@@ -64,13 +68,15 @@ uint64_t MemoryGroup::total() const {
   return std::accumulate(bytes.begin(), bytes.end(), uint64_t{0});
 }
 
-size_t MemoryGroups::group_of(const MemoryNames& process, const NamedMapping& mapping) {
+size_t MemoryGroups::group_of(const MemoryNames& process, const NamedMapping& mapping,
+                              const std::string& symbol) {
   const bool once = mapping.counted_once();
   const bool of_thread = by_ == GroupBy::thread && mapping.thread != 0;
   MemoryGroup group;
   Key key;
-  if (by_ == GroupBy::file || of_thread) {
+  if (by_ == GroupBy::file || by_ == GroupBy::symbol || of_thread) {
     group.name = mapping.thread != 0 && !of_thread ? "[thread stacks]" : mapping.name;
+    if (!symbol.empty()) group.name += ':' + symbol;
     group.kind = mapping.kind;
     group.pid = of_thread ? process.pid() : 0;
     key = {group.name, group.pid, 0, 0};
@@ -96,15 +102,37 @@ size_t MemoryGroups::group_of(const MemoryNames& process, const NamedMapping& ma
   return at->second;
 }
 
+const FileSymbols* MemoryGroups::symbols_of(const MemoryNames& process,
+                                            const NamedMapping& mapping) {
+  if (by_ != GroupBy::symbol || !mapping.executable || mapping.kind != MemoryKind::file) {
+    return nullptr;
+  }
+  const auto [at, added] = symbols_.try_emplace(mapping.file);
+  if (added) {
+    if (auto opened = FileSymbols::open(process.file_of(mapping))) at->second = *std::move(opened);
+  }
+  return at->second.get();
+}
+
+void MemoryGroups::add_part(const NamedMapping& mapping, AddrRange part, size_t heat,
+                            size_t group) {
+  if (!mapping.counted_once()) {
+    groups_[group].bytes[heat] += part.size();
+    return;
+  }
+  const uint64_t offset = mapping.offset + (part.start - mapping.range.start);
+  shared_[mapping.file].push_back({offset, offset + part.size(), heat, group});
+}
+
 void MemoryGroups::add(const MemoryNames& process, AddrRange range, size_t heat) {
   process.for_each_in(range, [&](const NamedMapping& mapping, AddrRange part) {
-    const size_t group = group_of(process, mapping);
-    if (!mapping.counted_once()) {
-      groups_[group].bytes[heat] += part.size();
-      return;
+    const FileSymbols* symbols = symbols_of(process, mapping);
+    if (symbols == nullptr) return add_part(mapping, part, heat, group_of(process, mapping, {}));
+    for (AddrRange page{part.start, 0}; page.start < part.end; page.start = page.end) {
+      page.end = std::min(part.end, align_down(page.start, kPageSize) + kPageSize);
+      const std::string name = symbols->at(mapping.offset + (page.start - mapping.range.start));
+      add_part(mapping, page, heat, group_of(process, mapping, name.empty() ? "?" : name));
     }
-    const uint64_t offset = mapping.offset + (part.start - mapping.range.start);
-    shared_[mapping.file].push_back({offset, offset + part.size(), heat, group});
   });
 }
 

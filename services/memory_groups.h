@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -15,6 +15,7 @@
 
 #include "core/base/result.h"
 #include "services/memory_names.h"
+#include "services/symbols.h"
 
 namespace damonfs {
 
@@ -24,6 +25,7 @@ enum class GroupBy : uint8_t {
   file,     // all of the same name, in all processes: a file, [heap], [anon:NAME], ...
   process,  // all memory of a process; what is shared goes to the first that has it hottest
   thread,   // stacks by thread, everything else by process
+  symbol,   // code by function: each page by the function at its begin; everything else by file
 };
 [[nodiscard]] Result<GroupBy> parse_group_by(std::string_view word);
 [[nodiscard]] std::string_view word_of(GroupBy by);
@@ -66,13 +68,18 @@ class MemoryGroups {
     size_t heat;
     size_t group;
   };
-  size_t group_of(const MemoryNames& process, const NamedMapping& mapping);
+  size_t group_of(const MemoryNames& process, const NamedMapping& mapping,
+                  const std::string& symbol);
+  void add_part(const NamedMapping& mapping, AddrRange part, size_t heat, size_t group);
+  // The symbols of a mapping's file; null where there are none.
+  const FileSymbols* symbols_of(const MemoryNames& process, const NamedMapping& mapping);
 
   GroupBy by_;
   std::map<Key, size_t> index_;
   std::vector<MemoryGroup> groups_;
   std::vector<std::map<pid_t, bool>> processes_;  // of each group
   std::map<MemoryIdentity, std::vector<Part>> shared_;
+  std::map<MemoryIdentity, std::unique_ptr<FileSymbols>> symbols_;
 };
 
 }  // namespace damonfs

@@ -232,6 +232,10 @@ void MemoryNames::find_stacks() {
   }
 }
 
+std::string MemoryNames::file_of(const NamedMapping& mapping) const {
+  return fmt::format("{}/map_files/{:x}-{:x}", directory_, mapping.range.start, mapping.range.end);
+}
+
 size_t MemoryNames::first_from(uint64_t address) const {
   const auto found = std::upper_bound(
       mappings_.begin(), mappings_.end(), address,

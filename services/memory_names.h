@@ -4,13 +4,14 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <memory>
-#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/base/result.h"
@@ -84,6 +85,10 @@ class MemoryNames {
   // and mapping do. ESRCH when the process has gone, EACCES or EPERM when its memory is not to be
   // read; what was known stays then. Cost: one read a 4 KiB of maps, and one a thread.
   Result<void> update();
+
+  // Where the file of `mapping` can be opened, also one that is deleted or in another mount
+  // namespace: a link in procfs. That takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
+  [[nodiscard]] std::string file_of(const NamedMapping& mapping) const;
 
   [[nodiscard]] const std::vector<NamedMapping>& mappings() const { return mappings_; }
   // The mapping at `address`; null for none.

@@ -28,6 +28,23 @@ Result<pid_t> parse_pid(std::string_view word) {
   return pid;
 }
 
+// "PID" or "PID started TICKS".
+Result<Selector> parse_tree(std::string_view words) {
+  constexpr std::string_view kStarted = " started ";
+  const size_t at = words.find(kStarted);
+  const auto pid = parse_pid(words.substr(0, at));
+  if (!pid) return tl::unexpected(pid.error());
+  auto selector = tree_selector(*pid);
+  if (!selector || at == std::string_view::npos) return selector;
+  const std::string_view ticks = words.substr(at + kStarted.size());
+  const char* end = ticks.data() + ticks.size();
+  const auto parsed = std::from_chars(ticks.data(), end, selector->start);
+  if (parsed.ec != std::errc() || parsed.ptr != end || selector->start == 0) {
+    return fail(EINVAL, "\"{}\" is no time in clock ticks", escape_text(ticks));
+  }
+  return selector;
+}
+
 Result<std::vector<pid_t>> parse_pids(std::string_view words) {
   std::vector<pid_t> pids;
   while (!words.empty()) {
@@ -54,7 +71,7 @@ Result<Selector> unit_selector(std::string_view unit) {
   }
   const bool whole = std::ranges::any_of(
       kUnitSuffixes, [&](std::string_view suffix) { return unit.ends_with(suffix); });
-  return Selector{Selector::Kind::unit, std::string(unit) + (whole ? "" : ".service"), {}};
+  return Selector{Selector::Kind::unit, std::string(unit) + (whole ? "" : ".service"), {}, 0};
 }
 
 Result<Selector> cgroup_selector(std::string_view path) {
@@ -71,18 +88,18 @@ Result<Selector> cgroup_selector(std::string_view path) {
     }
     at = end;
   }
-  return Selector{Selector::Kind::cgroup, std::move(name), {}};
+  return Selector{Selector::Kind::cgroup, std::move(name), {}, 0};
 }
 
 Result<Selector> tree_selector(pid_t pid) {
   if (pid <= 0) return fail(EINVAL, "{} is no pid", pid);
-  return Selector{Selector::Kind::tree, {}, {pid}};
+  return Selector{Selector::Kind::tree, {}, {pid}, 0};
 }
 
 Result<Selector> comm_selector(std::string_view comm) {
   if (comm.empty()) return fail(EINVAL, "the name of a process is wanted, as ps -o comm shows it");
   if (comm.find('\0') != std::string_view::npos) return fail(EINVAL, "a name has no NUL");
-  return Selector{Selector::Kind::comm, std::string(comm), {}};
+  return Selector{Selector::Kind::comm, std::string(comm), {}, 0};
 }
 
 Result<Selector> pids_selector(std::vector<pid_t> pids) {
@@ -94,7 +111,7 @@ Result<Selector> pids_selector(std::vector<pid_t> pids) {
   for (const pid_t pid : pids) {
     if (std::ranges::find(each, pid) == each.end()) each.push_back(pid);
   }
-  return Selector{Selector::Kind::pids, {}, std::move(each)};
+  return Selector{Selector::Kind::pids, {}, std::move(each), 0};
 }
 
 Result<Selector> parse_selector(std::string_view text) {
@@ -108,7 +125,7 @@ Result<Selector> parse_selector(std::string_view text) {
                 escape_text(text));
   }
   const auto kind = static_cast<Selector::Kind>(found - kKindWords.begin());
-  if (kind == Selector::Kind::tree) return parse_pid(rest).and_then(tree_selector);
+  if (kind == Selector::Kind::tree) return parse_tree(rest);
   if (kind == Selector::Kind::pids) {
     return parse_pids(rest).and_then(
         [](std::vector<pid_t> pids) { return pids_selector(std::move(pids)); });
@@ -123,6 +140,7 @@ std::string to_string(const Selector& selector) {
   std::string text(kKindWords[static_cast<size_t>(selector.kind)]);
   if (!selector.name.empty()) text += ' ' + escape_text(selector.name);
   for (const pid_t pid : selector.pids) text += ' ' + std::to_string(pid);
+  if (selector.start != 0) text += " started " + std::to_string(selector.start);
   return text;
 }
 

@@ -24,6 +24,9 @@ struct Selector {
   Kind kind = Kind::pids;
   std::string name;         // of unit, cgroup and comm: raw bytes
   std::vector<pid_t> pids;  // of tree: one; of pids: one or more; else none
+  // Of tree: when that process has started, in clock ticks since boot; 0: the one that has the
+  // number when it is looked for first.
+  uint64_t start = 0;
 
   friend bool operator==(const Selector&, const Selector&) = default;
 };
@@ -37,9 +40,9 @@ struct Selector {
 [[nodiscard]] Result<Selector> comm_selector(std::string_view comm);
 [[nodiscard]] Result<Selector> pids_selector(std::vector<pid_t> pids);
 
-// From words as the file `follow` has them: "unit NAME", "cgroup PATH", "tree PID", "comm NAME",
-// "pids PID...". A name is the rest of the line, escaped as by escape_text(). One trailing newline
-// does not count. EINVAL and what is wrong.
+// From words as the file `follow` has them: "unit NAME", "cgroup PATH", "tree PID" or
+// "tree PID started TICKS", "comm NAME", "pids PID...". A name is the rest of the line, escaped as
+// by escape_text(). One trailing newline does not count. EINVAL and what is wrong.
 [[nodiscard]] Result<Selector> parse_selector(std::string_view text);
 
 // The words that parse_selector() takes.

@@ -42,6 +42,8 @@ struct Snapshot {
   uint64_t passes = 0;         // of sweeps, that have begun; 0: there are no sweeps
   double row = 0;              // seconds for which the counts are the largest; 0: one aggregation
   RangeList mapped;            // what the process has mapped; empty when that is not known
+  std::vector<std::string> names;  // lines of a table of its memory by name, where that is known
+  std::string hottest;             // the name of what is accessed most, raw; empty: not known
 };
 
 // A snapshot in numbers. Bytes; the hottest is the longest run of neighbouring regions with the

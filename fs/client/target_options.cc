@@ -1,34 +1,17 @@
 #include "fs/client/target_options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <utility>
 
 namespace damonfs {
-namespace {
-
-// Takes words that are no pid for what they may be meant as.
-const CLI::Validator kPid(
-    [](const std::string& word) -> std::string {
-      int pid = 0;
-      const char* end = word.data() + word.size();
-      const auto parsed = std::from_chars(word.data(), end, pid);
-      if (parsed.ec == std::errc() && parsed.ptr == end && pid > 0) return {};
-      return fmt::format(
-          "'{0}' is not a pid; to run a command put -- before it; to watch a running one --comm "
-          "{0}",
-          word);
-    },
-    "PID", "pid");
-
-}  // namespace
-
-void add_target_options(CLI::App& app, TargetOptions& options, const std::string& what) {
-  app.add_option("pid", options.pids, what + "; several may be given")
+void add_target_options(CLI::App& app, TargetOptions& options, const std::string& what,
+                        const CLI::Validator& is_pid) {
+  app.add_option("pid", options.pids, what + "; several pids may be given")
       ->type_name("PID")
-      ->transform(kPid);
+      ->check(is_pid);
   app.add_option("--unit", options.unit,
                  "The processes of a unit of systemd, as redis-server.service")
       ->type_name("UNIT");
@@ -37,7 +20,7 @@ void add_target_options(CLI::App& app, TargetOptions& options, const std::string
       ->type_name("PATH");
   app.add_option("--tree", options.tree, "A process and all its descendants")
       ->type_name("PID")
-      ->transform(kPid);
+      ->check(is_pid);
   app.add_option("--comm", options.comm, "All processes of this name")->type_name("NAME");
 }
 

@@ -11,14 +11,16 @@
 
 namespace CLI {
 class App;
-}
+class Validator;
+}  // namespace CLI
 
 namespace damonfs {
 
 // Adds to `app` the words PID... and the options --unit, --cgroup, --tree and --comm, of which one
-// may be given. `what` the processes are to the command, as in "The process to watch". `app` and
-// `options` outlive parsing.
-void add_target_options(CLI::App& app, TargetOptions& options, const std::string& what);
+// may be given. `what` the processes are to the command, as in "The process to watch". `is_pid`
+// refuses words that are no pid. `app` and `options` outlive parsing.
+void add_target_options(CLI::App& app, TargetOptions& options, const std::string& what,
+                        const CLI::Validator& is_pid);
 
 // What was asked for. EINVAL when it is none or more than one, or not valid: one sentence for the
 // user.

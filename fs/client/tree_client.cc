@@ -7,7 +7,9 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <optional>
 #include <span>
+#include <sstream>
 #include <utility>
 
 #include "core/base/page_size.h"
@@ -41,8 +43,7 @@ Result<void> write_all(const TreeDirectory& directory, std::span<const Setting> 
   return {};
 }
 
-Result<void> set_up_monitoring(const TreeDirectory& context, int pid,
-                               const MonitoringAttrs& attrs) {
+Result<void> set_up_monitoring(const TreeDirectory& context, const MonitoringAttrs& attrs) {
   const std::string intervals = "monitoring_attrs/intervals/";
   const std::string nr_regions = "monitoring_attrs/nr_regions/";
   const std::array settings = {
@@ -52,8 +53,6 @@ Result<void> set_up_monitoring(const TreeDirectory& context, int pid,
       Setting{intervals + "update_us", std::to_string(attrs.update_us)},
       Setting{nr_regions + "min", std::to_string(attrs.min_nr_regions)},
       Setting{nr_regions + "max", std::to_string(attrs.max_nr_regions)},
-      Setting{"targets/nr_targets", "1"},
-      Setting{"targets/0/pid_target", std::to_string(pid)},
   };
   return write_all(context, settings);
 }
@@ -67,6 +66,44 @@ Result<void> set_up_goal(const TreeDirectory& context, const IntervalsGoal& goal
       Setting{directory + "max_sample_us", std::to_string(goal.max_sample_us)},
   };
   return write_all(context, settings);
+}
+
+// Files of kdamond 0 beside the ABI.
+std::string own_kdamond(const std::string& mount) { return mount + "/damonfs/kdamonds/0"; }
+
+Result<void> set_up_targets(const TreeDirectory& context, const WatchedProcesses& processes,
+                            const std::string& mount) {
+  if (!processes.follow.empty()) {
+    const auto own = TreeDirectory::open(own_kdamond(mount) + "/contexts/0");
+    if (!own) {
+      return fail(ENOTSUP, "the tree at {} is not one of damonfs, and cannot follow processes",
+                  mount);
+    }
+    return own->write("follow", processes.follow);
+  }
+  std::vector<Setting> settings = {{"targets/nr_targets", std::to_string(processes.pids.size())}};
+  for (size_t i = 0; i < processes.pids.size(); ++i) {
+    settings.push_back(
+        {fmt::format("targets/{}/pid_target", i), std::to_string(processes.pids[i])});
+  }
+  return write_all(context, settings);
+}
+
+// A line of the file `regions`; nothing for a comment or the names of columns.
+struct RegionLine {
+  size_t target = 0;
+  int pid = 0;
+  RegionView region;
+};
+std::optional<RegionLine> parse_region_line(const std::string& line) {
+  std::istringstream words(line);
+  RegionLine parsed;
+  RegionView& region = parsed.region;
+  if (!(words >> parsed.target >> parsed.pid >> region.range.start >> region.range.end >>
+        region.nr_accesses >> region.age)) {
+    return std::nullopt;
+  }
+  return parsed;
 }
 
 // A scheme that does nothing to every region there is.
@@ -142,7 +179,17 @@ Result<void> TreeDirectory::write(const std::string& name, std::string_view text
   return fail(code, "cannot write {} to {}/{}: {}", text, path_, name, strerror(code));
 }
 
-Result<TreeWatch> TreeWatch::start(const std::string& mount, int pid,
+TreeWatch::TreeWatch(TreeDirectory kdamonds, std::string mount, WatchedProcesses processes,
+                     const MonitoringAttrs& attrs)
+    : kdamonds_(std::move(kdamonds)),
+      mount_(std::move(mount)),
+      status_(mount_ + "/damonfs/status.json"),
+      processes_(std::move(processes)),
+      attrs_(attrs) {
+  if (::access(status_.c_str(), R_OK) != 0) status_.clear();
+}
+
+Result<TreeWatch> TreeWatch::start(const std::string& mount, const WatchedProcesses& processes,
                                    const MonitoringAttrs& attrs) {
   const Deadline bound = deadline();
   auto kdamonds = TreeDirectory::open(mount + "/kernel/mm/damon/admin/kdamonds");
@@ -158,9 +205,7 @@ Result<TreeWatch> TreeWatch::start(const std::string& mount, int pid,
   }
   if (auto made = kdamonds->write("nr_kdamonds", "1"); !made) return tl::unexpected(made.error());
   // From here on the destructor clears up.
-  std::string status = mount + "/damonfs/status.json";
-  if (::access(status.c_str(), R_OK) != 0) status.clear();
-  TreeWatch watch(*std::move(kdamonds), std::move(status), pid, attrs);
+  TreeWatch watch(*std::move(kdamonds), mount, processes, attrs);
   if (auto on = watch.switch_on(); !on) return tl::unexpected(on.error());
   return watch;
 }
@@ -169,7 +214,8 @@ Result<void> TreeWatch::switch_on() {
   if (auto made = kdamonds_.write("0/contexts/nr_contexts", "1"); !made) return made;
   auto context = kdamonds_.directory("0/contexts/0");
   if (!context) return tl::unexpected(context.error());
-  if (auto done = set_up_monitoring(*context, pid_, attrs_); !done) return done;
+  if (auto done = set_up_monitoring(*context, attrs_); !done) return done;
+  if (auto done = set_up_targets(*context, processes_, mount_); !done) return done;
   if (attrs_.intervals_goal.aggrs != 0) {
     auto done = set_up_goal(*context, attrs_.intervals_goal);
     if (!done && done.error().code != ENOENT) return done;
@@ -195,7 +241,7 @@ Result<Snapshot> TreeWatch::snapshot() {
   const auto text = read_whole(status_);
   if (!text) return tl::unexpected(text.error());
   auto snapshot = snapshot_of_status(*text, "kernel/mm/damon/admin/kdamonds/0");
-  if (snapshot) snapshot->pid = pid_;
+  if (snapshot) snapshot->pid = processes_.pids.front();
   return snapshot;
 }
 
@@ -215,7 +261,7 @@ Result<Snapshot> TreeWatch::read_tried_regions() {
     return tl::unexpected(done.error());
   }
   Snapshot snapshot;
-  snapshot.pid = pid_;
+  snapshot.pid = processes_.pids.front();
   snapshot.attrs = attrs_;
   auto tried = kdamonds_.directory("0/contexts/0/schemes/0/tried_regions");
   if (!tried) return tl::unexpected(tried.error());
@@ -229,6 +275,36 @@ Result<Snapshot> TreeWatch::read_tried_regions() {
       return tl::unexpected(region.error());
     }
   }
+}
+
+Result<std::vector<Snapshot>> TreeWatch::snapshots() const {
+  const Deadline bound = deadline();
+  const auto text = read_whole(own_kdamond(mount_) + "/regions");
+  if (!text) return tl::unexpected(text.error());
+  std::istringstream lines(*text);
+  std::vector<Snapshot> snapshots;
+  std::optional<size_t> last;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("# ") && line.find(" state=off") != std::string::npos) {
+      return fail(ECANCELED, "the kdamond has ended");
+    }
+    const auto parsed = parse_region_line(line);
+    if (!parsed) continue;
+    if (last != parsed->target) {
+      Snapshot& snapshot = snapshots.emplace_back();
+      snapshot.pid = parsed->pid;
+      snapshot.attrs = attrs_;
+      last = parsed->target;
+    }
+    snapshots.back().regions.push_back(parsed->region);
+  }
+  return snapshots;
+}
+
+std::string TreeWatch::follow_state() const {
+  const auto own = TreeDirectory::open(own_kdamond(mount_) + "/contexts/0");
+  if (!own) return {};
+  return own->read("follow_state").value_or(std::string());
 }
 
 bool TreeWatch::running() const {

@@ -2,8 +2,11 @@
 // nothing but reads and writes of a mounted tree. Works on damonfs and on the kernel's own tree.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/attrs.h"
 #include "core/base/fd.h"
@@ -38,40 +41,55 @@ class TreeDirectory {
   std::string path_;  // for messages
 };
 
-// Monitoring of one process through a tree: makes a kdamond there. What it has found is read from
+// What a TreeWatch watches. A value: processes by their numbers; or, where the tree is that of
+// damonfs, what its file `follow` is to say.
+struct WatchedProcesses {
+  std::vector<int> pids;
+  std::string follow;  // empty: `pids`
+};
+
+// Monitoring of processes through a tree: makes a kdamond there. What it has found is read from
 // damonfs/status.json; where there is none (the kernel's tree) the kdamond has one scheme that does
 // nothing to all regions, so that what it "tried" is the snapshot. Owned and used by one thread. A
 // daemon that does not answer ends the process, after half a minute, with a sentence on stderr.
 // While it exists the tree has one kdamond, its own; after it none.
 class TreeWatch {
  public:
-  // Starts watching `pid` in the tree that is mounted at `mount` (its kernel/mm/damon/admin). The
-  // goal of intervals is left out where the tree knows none (kernels before 6.15). EBUSY
-  // when the tree has kdamonds already: to change their number would reset them. The error of a
-  // refused file otherwise.
-  static Result<TreeWatch> start(const std::string& mount, int pid, const MonitoringAttrs& attrs);
+  // Starts watching `processes` in the tree that is mounted at `mount` (its kernel/mm/damon/admin).
+  // The goal of intervals is left out where the tree knows none (kernels before 6.15). EBUSY when
+  // the tree has kdamonds already: to change their number would reset them. The error of a refused
+  // file otherwise.
+  static Result<TreeWatch> start(const std::string& mount, const WatchedProcesses& processes,
+                                 const MonitoringAttrs& attrs);
   ~TreeWatch();
   TreeWatch(TreeWatch&&) = default;
   TreeWatch& operator=(TreeWatch&&) = delete;
 
-  // The regions now, and the intervals as tuned; in the kernel's tree waits for the end of the
-  // running aggregation. EBUSY when the kdamond is held up by other work, EINTR on a signal,
-  // ECANCELED or EINVAL when monitoring has ended by itself.
+  // The regions of the one process now, and the intervals as tuned; in the kernel's tree waits for
+  // the end of the running aggregation. EBUSY when the kdamond is held up by other work, EINTR on a
+  // signal, ECANCELED or EINVAL when monitoring has ended by itself.
   [[nodiscard]] Result<Snapshot> snapshot();
+
+  // The regions of each process now, by damonfs/kdamonds/0/regions: a tree of damonfs is needed.
+  // ECANCELED when monitoring has ended by itself.
+  [[nodiscard]] Result<std::vector<Snapshot>> snapshots() const;
+  // Why nothing is followed now, by damonfs/kdamonds/0/contexts/0/follow_state.
+  [[nodiscard]] std::string follow_state() const;
 
   // Whether the kdamond still runs: it ends by itself when its process does.
   [[nodiscard]] bool running() const;
 
  private:
-  TreeWatch(TreeDirectory kdamonds, std::string status, int pid, const MonitoringAttrs& attrs)
-      : kdamonds_(std::move(kdamonds)), status_(std::move(status)), pid_(pid), attrs_(attrs) {}
+  TreeWatch(TreeDirectory kdamonds, std::string mount, WatchedProcesses processes,
+            const MonitoringAttrs& attrs);
   [[nodiscard]] Result<void> switch_on();
   [[nodiscard]] Result<Snapshot> read_tried_regions();
   void read_tuned_intervals();
 
   TreeDirectory kdamonds_;  // closed once moved from
-  std::string status_;      // path of status.json; empty: there is none
-  int pid_;
+  std::string mount_;
+  std::string status_;  // path of status.json; empty: there is none
+  WatchedProcesses processes_;
   MonitoringAttrs attrs_;  // as tuned, in the kernel's tree
 };
 

@@ -4,6 +4,7 @@
 #include <langinfo.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <clocale>
@@ -15,10 +16,13 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 
 #include "core/base/read_whole.h"
+#include "fs/client/named_snapshot.h"
 #include "fs/client/private_daemon.h"
 #include "fs/client/row_peak.h"
+#include "fs/client/target_options.h"
 #include "fs/client/tree_client.h"
 #include "fs/client/tuning_state.h"
 #include "fs/client/watch_attrs.h"
@@ -35,6 +39,12 @@
 namespace damonfs {
 
 namespace {
+
+constexpr uint64_t kGroupRegions = 10000;  // at most, of several processes
+constexpr size_t kNamesReadARow = 64;      // processes whose names are read anew for a row
+constexpr size_t kNameRows = 8;            // of the table of one process
+
+bool is_one_process(const TargetOptions& targets) { return targets.pids.size() == 1; }
 
 bool is_synthetic(const WatchOptions& options) { return options.backend.starts_with("synthetic"); }
 
@@ -77,6 +87,16 @@ bool wants_colour(const WatchOptions& options) {
   return !options.no_color && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
 }
 
+std::unique_ptr<GroupView> make_group_view(const WatchOptions& options) {
+  if (options.json) return make_json_group_view(stdout);
+  DrawOptions draw;
+  const auto selector = selector_of(options.targets);
+  draw.title = fmt::format("{}, every {}", selector ? to_string(*selector) : std::string(),
+                           human_time(options.interval));
+  draw.rows = static_cast<size_t>(options.rows);
+  return make_table_view(stdout, draw);
+}
+
 std::unique_ptr<WatchView> make_view(const WatchOptions& options, int pid) {
   if (options.json) return make_json_view(stdout);
   DrawOptions draw;
@@ -104,6 +124,12 @@ class Watching {
  private:
   // Why watching ended.
   enum class End { signal, target, seconds, unread, failure };
+  // A service or several processes, as against one.
+  [[nodiscard]] bool is_group() const { return group_view_ != nullptr; }
+  // What is to be watched; ESRCH when there is none of it.
+  Result<WatchedProcesses> find_group();
+  std::optional<End> show_one();
+  std::optional<End> show_group();
 
   Result<void> start();
   [[nodiscard]] Result<void> check_mount() const;
@@ -116,6 +142,8 @@ class Watching {
   Result<void> look();
   // The row, with what only a watcher on the same machine knows.
   Snapshot take_row();
+  // Says what its memory is called.
+  void name(Snapshot& snapshot);
   std::optional<End> wait_until(double time) const;
   // After a snapshot that failed: because the target has ended, or for another reason.
   End end_after(const Error& error) const;
@@ -124,6 +152,7 @@ class Watching {
 
   const WatchOptions& options_;
   EndSignals signals_;
+  bool described_ = false;  // processes are: the machine knows nothing of them
   std::optional<PrivateDaemon> daemon_;
   std::optional<Child> command_;
   std::shared_ptr<Process> process_;  // the one that is watched; null if it is only described
@@ -131,6 +160,8 @@ class Watching {
   std::string mount_;  // where the daemon serves
   std::optional<TreeWatch> tree_;
   std::unique_ptr<WatchView> view_;
+  std::unique_ptr<GroupView> group_view_;  // in place of view_ for several processes
+  SnapshotNames names_;
   TuningState tuning_;
   RowPeak row_;
   double started_ = 0;    // monotonic, seconds
@@ -141,7 +172,7 @@ class Watching {
 // Of a pid this comes first: what is wrong with it needs no daemon.
 Result<void> Watching::hold_target(pid_t pid) {
   pid_ = pid == 0 ? 1 : pid;  // 1: of a pattern's nameless process
-  if (is_synthetic(options_) || serves_pattern(options_.mount)) return {};
+  if (described_) return {};
   auto process = open_watchable(pid_);
   if (!process) return tl::unexpected(process.error());
   process_ = *std::move(process);
@@ -191,24 +222,62 @@ std::string Watching::last_reason() const {
   return lines->substr(lines->rfind('\t') + 1);
 }
 
+Result<WatchedProcesses> Watching::find_group() {
+  const auto selector = selector_of(options_.targets);
+  if (!selector) return tl::unexpected(selector.error());
+  if (described_ && selector->kind == Selector::Kind::pids) {
+    return WatchedProcesses{{selector->pids.begin(), selector->pids.end()}, {}};
+  }
+  MemberFinder finder(*selector);
+  const auto members = find_targets(finder);
+  if (!members) return tl::unexpected(members.error());
+  if (members->left_out > 0) {
+    tell("damonfs watch",
+         fmt::format("{} processes are watched, the oldest ones; {} younger ones are left out",
+                     members->processes.size(), members->left_out));
+  }
+  if (selector->kind != Selector::Kind::pids) return WatchedProcesses{{}, to_string(*selector)};
+  for (const pid_t pid : selector->pids) {
+    if (std::ranges::find(members->processes, pid, &Member::pid) == members->processes.end()) {
+      return fail(ESRCH, "there is no process {} that has memory", pid);
+    }
+  }
+  return WatchedProcesses{{selector->pids.begin(), selector->pids.end()}, {}};
+}
+
 Result<void> Watching::start() {
   auto may = options_.mount.empty() ? check_may_mount() : check_mount();
   if (!may) return may;
-  if (options_.command.empty()) {
-    if (auto held = hold_target(options_.pid); !held) return held;
+  described_ = is_synthetic(options_) || serves_pattern(options_.mount);
+  const bool group = options_.targets.any() && !is_one_process(options_.targets);
+  WatchedProcesses watched;
+  if (group) {
+    auto found = find_group();
+    if (!found) return tl::unexpected(found.error());
+    watched = *std::move(found);
+  } else if (options_.command.empty()) {
+    const auto& pids = options_.targets.pids;
+    if (auto held = hold_target(pids.empty() ? 0 : pids.front()); !held) return held;
   }
   if (auto daemon = start_daemon(); !daemon) return daemon;
   if (!options_.command.empty()) {
     if (auto command = start_command(); !command) return command;
   }
-  auto tree = TreeWatch::start(mount_, pid_, watch_attrs(options_));
+  MonitoringAttrs attrs = watch_attrs(options_);
+  if (group) attrs.max_nr_regions = std::max(attrs.max_nr_regions, kGroupRegions);
+  if (!group) watched.pids = {pid_};
+  auto tree = TreeWatch::start(mount_, watched, attrs);
   if (!tree) {
     const std::string reason = daemon_ ? last_reason() : std::string();
     return fail(tree.error().code, "{}{}{}", tree.error().message, reason.empty() ? "" : ": ",
                 reason);
   }
   tree_.emplace(*std::move(tree));
-  view_ = make_view(options_, pid_);
+  if (group) {
+    group_view_ = make_group_view(options_);
+  } else {
+    view_ = make_view(options_, pid_);
+  }
   started_ = monotonic();
   return {};
 }
@@ -263,6 +332,39 @@ Snapshot Watching::take_row() {
   return row;
 }
 
+void Watching::name(Snapshot& snapshot) {
+  if (!process_ || options_.json) return;
+  const std::span one(&snapshot, 1);
+  names_.update(one, 1);
+  const auto sums = names_.sums(one, GroupBy::file);
+  if (!sums.empty() && accessed_bytes(sums.front()) > 0) snapshot.hottest = sums.front().name;
+  snapshot.names = name_table(sums, kNameRows);
+}
+
+std::optional<Watching::End> Watching::show_one() {
+  if (row_.empty()) return std::nullopt;
+  Snapshot row = take_row();
+  name(row);
+  return view_->show(row) ? std::nullopt : std::optional(End::unread);
+}
+
+std::optional<Watching::End> Watching::show_group() {
+  auto processes = tree_->snapshots();
+  if (!processes && processes.error().code == ECANCELED) return End::target;
+  if (!processes) return end_after(processes.error());
+  GroupSnapshot snapshot;
+  snapshot.processes = *std::move(processes);
+  snapshot.time = now();
+  snapshot.monotonic = monotonic();
+  snapshot.elapsed = snapshot.monotonic - started_;
+  if (snapshot.processes.empty()) snapshot.none = tree_->follow_state();
+  if (!described_) {
+    names_.update(snapshot.processes, kNamesReadARow);
+    snapshot.by_name = names_.sums(snapshot.processes, GroupBy::file);
+  }
+  return group_view_->show(snapshot) ? std::nullopt : std::optional(End::unread);
+}
+
 Watching::End Watching::watch() {
   const double deadline = options_.seconds > 0 ? started_ + options_.seconds : HUGE_VAL;
   double next = started_ + std::min(options_.interval,
@@ -270,10 +372,12 @@ Watching::End Watching::watch() {
   row_began_ = started_;
   next_look_ = next;
   while (true) {
-    if (const auto end = wait_until(std::min(next, next_look_))) return *end;
-    if (auto looked = look(); !looked) return end_after(looked.error());
+    if (const auto end = wait_until(is_group() ? next : std::min(next, next_look_))) return *end;
+    if (!is_group()) {
+      if (auto looked = look(); !looked) return end_after(looked.error());
+    }
     if (monotonic() < next) continue;
-    if (!row_.empty() && !view_->show(take_row())) return End::unread;
+    if (const auto end = is_group() ? show_group() : show_one()) return *end;
     if (monotonic() >= deadline) return End::seconds;
     // Snapshots that could not be taken in time are left out, not caught up on.
     while (next <= monotonic()) next += options_.interval;
@@ -297,13 +401,13 @@ int Watching::finish_command(End end) {
 
 int Watching::finish(End end) {
   const double lasted = monotonic() - started_;
-  if (end != End::unread && !view_->finish()) end = End::unread;
+  if (end != End::unread && view_ && !view_->finish()) end = End::unread;
   int status = 0;
   if (command_) {
     status = finish_command(end);
   } else if (end == End::target) {
-    tell("damonfs watch",
-         fmt::format("process {} has ended after {} of watching", pid_, human_time(lasted)));
+    const std::string who = is_group() ? "all processes have" : fmt::format("process {} has", pid_);
+    tell("damonfs watch", fmt::format("{} ended after {} of watching", who, human_time(lasted)));
   }
   if (end == End::signal) return 128 + EndSignals::received();
   return end == End::failure || end == End::unread ? 1 : status;
@@ -325,11 +429,18 @@ int Watching::run() {
 }  // namespace
 
 Result<void> check_watch_options(const WatchOptions& options) {
-  if (options.pid != 0 && !options.command.empty()) {
+  if (options.targets.any() && !options.command.empty()) {
     return fail(EINVAL, "either a process or a command can be watched, not both");
   }
-  if (options.pid == 0 && options.command.empty() && !is_synthetic(options)) {
-    return fail(EINVAL, "which process? Give its pid, or a command behind --");
+  if (!options.targets.any() && options.command.empty() && !is_synthetic(options)) {
+    return fail(EINVAL,
+                "which process? Give its pid, --unit, --cgroup, --tree or --comm, or a command "
+                "behind --");
+  }
+  if (options.targets.any()) {
+    if (const auto selector = selector_of(options.targets); !selector) {
+      return tl::unexpected(selector.error());
+    }
   }
   if (!options.mount.empty() && !options.backend.empty() && options.backend != "auto") {
     return fail(EINVAL, "--backend is for a daemon of our own; the one at {} has chosen",

@@ -18,6 +18,9 @@ namespace {
 constexpr size_t kLabelWidth = 10;
 constexpr size_t kTailWidth = 12;
 constexpr size_t kMinMapWidth = 8;
+// Of the name of what is accessed most, behind that, where there is room.
+constexpr size_t kHottestWidth = 16;
+constexpr size_t kWidthForNames = 72;
 
 struct Screen {
   size_t width = 80;
@@ -42,17 +45,25 @@ Palette palette_of(const DrawOptions& options) {
   return options.utf8 ? Palette::bars : Palette::ascii;
 }
 
-size_t map_width(const DrawOptions& options, const Screen& screen) {
-  const size_t width = options.width ? options.width : screen.width;
+bool has_room_for_names(const DrawOptions& options, const Screen& screen) {
+  return (options.width ? options.width : screen.width) >= kWidthForNames;
+}
+
+size_t map_width(const DrawOptions& options, const Screen& screen, bool named) {
+  size_t width = options.width ? options.width : screen.width;
+  if (named) width -= kHottestWidth + 1;
   return std::max(width, kLabelWidth + kTailWidth + kMinMapWidth) - kLabelWidth - kTailWidth;
 }
 
 std::string row_of(const Snapshot& snapshot, const ColumnLayout& layout, Palette palette) {
   const uint64_t accessed = sums_of(snapshot).accessed;
   const bool early = accessed == 0 && snapshot.trust != Trust::settled;
-  return fmt::format("{:6.1f} s |{}| {}", snapshot.elapsed,
-                     paint(cells_of(snapshot, layout), palette),
-                     early ? "too early" : human_size(accessed));
+  std::string row = fmt::format("{:6.1f} s |{}| {:<10}", snapshot.elapsed,
+                                paint(cells_of(snapshot, layout), palette),
+                                early ? "too early" : human_size(accessed));
+  if (!snapshot.hottest.empty()) row += ' ' + short_name(snapshot.hottest, kHottestWidth);
+  while (row.ends_with(' ')) row.pop_back();
+  return row;
 }
 
 std::vector<std::string> heading(const ColumnLayout& layout, const DrawOptions& options,
@@ -83,14 +94,18 @@ class ScrollingView final : public WatchView {
  public:
   ScrollingView(std::FILE* out, DrawOptions options) : out_(out), options_(std::move(options)) {}
 
-  bool show(const Snapshot& snapshot) override {
+  bool show(const Snapshot& given) override {
+    const Screen screen = screen_of(out_);
+    Snapshot snapshot = given;
+    if (!has_room_for_names(options_, screen)) snapshot.hottest.clear();
+    const bool named = has_room_for_names(options_, screen) && !snapshot.names.empty();
     std::string text;
     if (!last_) text += options_.title + '\n';
     const RangeList shown = shown_ranges(snapshot);
     if (!last_ || !layout_.covers(shown)) {
       // What was there before stays where it only grew, and goes where the process became another.
       ranges_ = all_of(shown, touching(ranges_, shown));
-      layout_ = ColumnLayout(ranges_, map_width(options_, screen_of(out_)));
+      layout_ = ColumnLayout(ranges_, map_width(options_, screen, named));
       for (const std::string& line : heading(layout_, options_, snapshot.attrs))
         text += line + '\n';
     }
@@ -103,6 +118,7 @@ class ScrollingView final : public WatchView {
     if (!last_) return true;
     std::string text;
     for (const std::string& line : summary(*last_)) text += line + '\n';
+    for (const std::string& line : last_->names) text += line + '\n';
     return print(out_, text);
   }
 
@@ -121,10 +137,15 @@ class LiveView final : public WatchView {
   bool show(const Snapshot& snapshot) override {
     snapshots_.push_back(snapshot);
     const Screen screen = screen_of(out_);
+    const bool named = has_room_for_names(options_, screen) && !snapshot.names.empty();
+    if (!named) snapshots_.back().hottest.clear();
     std::vector<std::string> below = summary(snapshot);
+    const size_t nr_names = screen.rows >= 30 ? snapshot.names.size() : 0;
+    below.insert(below.end(), snapshot.names.begin(),
+                 snapshot.names.begin() + static_cast<ptrdiff_t>(nr_names));
     RangeList ranges;
     for (const Snapshot& shown : snapshots_) ranges = all_of(ranges, shown_ranges(shown));
-    const ColumnLayout layout(ranges, map_width(options_, screen));
+    const ColumnLayout layout(ranges, map_width(options_, screen, named));
     std::vector<std::string> lines = {options_.title};
     for (std::string& line : heading(layout, options_, snapshot.attrs)) {
       lines.push_back(std::move(line));
@@ -160,7 +181,55 @@ class LiveView final : public WatchView {
   size_t nr_lines_ = 0;  // of the last drawing
 };
 
+class JsonGroupView final : public GroupView {
+ public:
+  explicit JsonGroupView(std::FILE* out) : out_(out) {}
+  bool show(const GroupSnapshot& snapshot) override {
+    return print(out_, to_json(snapshot) + '\n');
+  }
+
+ private:
+  std::FILE* out_;
+};
+
+class TableView final : public GroupView {
+ public:
+  TableView(std::FILE* out, DrawOptions options) : out_(out), options_(std::move(options)) {}
+  bool show(const GroupSnapshot& snapshot) override {
+    std::string text = std::exchange(options_.title, {});
+    if (!text.empty()) text += '\n';
+    if (snapshot.processes.empty()) {
+      text += fmt::format("{:6.1f} s  {}\n", snapshot.elapsed, snapshot.none);
+      return print(out_, text);
+    }
+    uint64_t accessed = 0;
+    uint64_t size = 0;
+    for (const MemoryGroup& group : snapshot.by_name) {
+      accessed += accessed_bytes(group);
+      size += group.total();
+    }
+    const size_t number = snapshot.processes.size();
+    text += fmt::format("{:6.1f} s  {} process{}: {} accessed of {}\n", snapshot.elapsed, number,
+                        number == 1 ? "" : "es", human_size(accessed), human_size(size));
+    const size_t rows = options_.rows != 0 ? options_.rows : 10;
+    for (const std::string& line : name_table(snapshot.by_name, rows)) text += line + '\n';
+    return print(out_, text);
+  }
+
+ private:
+  std::FILE* out_;
+  DrawOptions options_;
+};
+
 }  // namespace
+
+std::unique_ptr<GroupView> make_json_group_view(std::FILE* out) {
+  return std::make_unique<JsonGroupView>(out);
+}
+
+std::unique_ptr<GroupView> make_table_view(std::FILE* out, DrawOptions options) {
+  return std::make_unique<TableView>(out, std::move(options));
+}
 
 std::unique_ptr<WatchView> make_json_view(std::FILE* out) {
   return std::make_unique<JsonView>(out);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "fs/client/heatmap.h"
+#include "fs/client/named_snapshot.h"
 #include "fs/client/snapshot.h"
 
 namespace damonfs {
@@ -30,6 +31,19 @@ struct DrawOptions {
   size_t width = 0;  // characters in a line
   size_t rows = 0;   // snapshots in the live map
 };
+
+// A view of several processes. Owned and used by one thread.
+class GroupView {
+ public:
+  virtual ~GroupView() = default;
+  // Shows one more snapshot. False when nobody reads any more.
+  virtual bool show(const GroupSnapshot& snapshot) = 0;
+};
+
+// One JSON object a snapshot, each on its line.
+std::unique_ptr<GroupView> make_json_group_view(std::FILE* out);
+// For each snapshot a line of sums and a table by name, `options.rows` of it (0: ten).
+std::unique_ptr<GroupView> make_table_view(std::FILE* out, DrawOptions options);
 
 // One JSON object a snapshot (to_json()), each on its line.
 std::unique_ptr<WatchView> make_json_view(std::FILE* out);

@@ -14,19 +14,19 @@ namespace damonfs {
 namespace {
 
 // What the kernel says of a process in its `stat`.
-struct ProcessStat {
+struct StateAndFlags {
   char state = 0;
   unsigned flags = 0;
 };
 
-Result<ProcessStat> stat_of(const Process& process) {
+Result<StateAndFlags> stat_of(const Process& process) {
   const auto file = process.open_file("stat", O_RDONLY);
   if (!file) return tl::unexpected(file.error());
   const auto text = read_whole(*file);
   if (!text) return tl::unexpected(text.error());
   // Behind the name, which may hold anything: state, five numbers, flags.
   const size_t name_end = text->rfind(')');
-  ProcessStat stat;
+  StateAndFlags stat;
   if (name_end == std::string::npos ||
       std::sscanf(&(*text)[name_end + 1], " %c %*d %*d %*d %*d %*d %u", &stat.state, &stat.flags) !=
           2) {

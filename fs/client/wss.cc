@@ -12,9 +12,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "core/base/arithmetic.h"
 #include "core/base/read_whole.h"
 #include "core/target.h"
+#include "fs/client/target_options.h"
 #include "fs/client/watchable.h"
 #include "fs/client/wss_view.h"
 #include "fs/command/child.h"
@@ -24,6 +28,8 @@
 #include "ops/base/steady_clock.h"
 #include "ops/procfs/process.h"
 #include "ops/pte/pte_backend.h"
+#include "services/member_finder.h"
+#include "services/memory_names.h"
 
 namespace damonfs {
 namespace {
@@ -31,6 +37,7 @@ namespace {
 constexpr uint64_t kSecond = 1000000000;
 constexpr uint64_t kDefaultLength = 60 * kSecond;
 constexpr uint64_t kMinInterval = kSecond / 100;
+constexpr uint64_t kSlack = kSecond / 20;  // sweeps that are due within are done together
 double process_cpu_seconds() {
   timespec time{};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
@@ -59,7 +66,27 @@ class Measuring {
   // Why measuring ended.
   enum class End { time, signal, target, failure };
 
+  // One process that is measured.
+  struct Measured {
+    Measured(RegionPool& pool, std::shared_ptr<Process> held)
+        : process(std::move(held)), target(pool, process), names(process->pid()) {}
+    std::shared_ptr<Process> process;
+    Target target;
+    std::optional<WorkingSet> set;
+    MemoryNames names;
+    std::string status;  // of procfs, as last read
+  };
+
   Result<void> start();
+  Result<void> add(pid_t pid, double share_of_cpu);
+  Result<void> add_group();
+  // Adds processes of a service that are new.
+  void add_newcomers();
+  // Sweeps all; what ends measuring, if anything does.
+  std::optional<End> sweep();
+  [[nodiscard]] bool is_group() const { return finder_.has_value(); }
+  [[nodiscard]] WssNames names() const;
+  [[nodiscard]] WssResult group_result() const;
   End measure();
   // Waits until `ns` of the clock; why it should not wait on.
   std::optional<End> wait_until(uint64_t ns);
@@ -74,12 +101,10 @@ class Measuring {
   SteadyClock clock_;
   std::unique_ptr<PteBackend> backend_;
   std::optional<Child> command_;
-  std::shared_ptr<Process> process_;
+  std::optional<MemberFinder> finder_;  // of a service or several processes
   RegionPool pool_;
-  std::optional<Target> target_;
-  std::optional<WorkingSet> set_;
+  std::vector<std::unique_ptr<Measured>> processes_;  // in order of their pids
   std::string name_;
-  std::string status_;  // of procfs, as last read
   uint64_t measured_from_ = 0;
   double cpu_from_ = 0;
   double cpu_percent_ = 0;
@@ -89,7 +114,8 @@ Result<void> Measuring::start() {
   auto backend = PteBackend::create(Paths{});
   if (!backend) return tl::unexpected(backend.error());
   backend_ = std::move(*backend);
-  int pid = options_.pid;
+  if (options_.targets.any() && options_.targets.pids.size() != 1) return add_group();
+  int pid = options_.targets.any() ? options_.targets.pids.front() : 0;
   if (!options_.command.empty()) {
     // Our standard output is for the figures alone.
     auto command = Child::start(options_.command, {.out = STDERR_FILENO, .err = STDERR_FILENO});
@@ -97,36 +123,97 @@ Result<void> Measuring::start() {
     command_.emplace(*std::move(command));
     pid = command_->pid();
   }
+  if (auto added = add(pid, 1); !added) return added;
+  name_ = read_file(*processes_.front()->process, "comm").value_or("?\n");
+  if (!name_.empty()) name_.pop_back();
+  return {};
+}
+
+Result<void> Measuring::add(pid_t pid, double share_of_cpu) {
   auto process = open_watchable(pid);
   if (!process) return tl::unexpected(process.error());
-  process_ = *std::move(process);
-  name_ = read_file(*process_, "comm").value_or("?\n");
-  if (!name_.empty()) name_.pop_back();
-  target_.emplace(pool_, process_);
-  set_.emplace(*backend_->sweeper(), *target_, clock_,
-               WorkingSetOptions{options_.interval_ns, options_.max_cpu / 100});
+  auto measured = std::make_unique<Measured>(pool_, *std::move(process));
+  measured->set.emplace(
+      *backend_->sweeper(), measured->target, clock_,
+      WorkingSetOptions{options_.interval_ns, options_.max_cpu / 100 * share_of_cpu});
+  processes_.push_back(std::move(measured));
   return {};
+}
+
+Result<void> Measuring::add_group() {
+  const auto selector = selector_of(options_.targets);
+  if (!selector) return tl::unexpected(selector.error());
+  finder_.emplace(*selector);
+  const auto members = find_targets(*finder_);
+  if (!members) return tl::unexpected(members.error());
+  if (members->left_out > 0) {
+    tell("damonfs wss",
+         fmt::format("{} processes are measured, the oldest ones; {} younger ones are left out",
+                     members->processes.size(), members->left_out));
+  }
+  Result<void> why;
+  for (const Member& member : members->processes) {
+    auto added = add(member.pid, 1.0 / static_cast<double>(members->processes.size()));
+    if (!added) why = std::move(added);
+  }
+  return processes_.empty() ? why : Result<void>();
+}
+
+void Measuring::add_newcomers() {
+  if (!is_group()) return;
+  const Members members = finder_->find();
+  for (const Member& member : members.processes) {
+    const bool known = std::any_of(processes_.begin(), processes_.end(), [&](const auto& each) {
+      return each->process->pid() == member.pid;
+    });
+    // One that has gone again is no fault.
+    if (!known) (void)add(member.pid, 1.0 / static_cast<double>(members.processes.size()));
+  }
 }
 
 std::optional<Measuring::End> Measuring::wait_until(uint64_t ns) {
   const uint64_t now = clock_.now_ns();
   const double seconds = ns > now ? static_cast<double>(ns - now) * 1e-9 : 0;
-  const auto readable = wait_readable({signals_.fd(), process_->pidfd()}, seconds);
+  const int target = is_group() ? -1 : processes_.front()->process->pidfd();
+  const auto readable = wait_readable({signals_.fd(), target}, seconds);
   if (!readable) return std::nullopt;
   return *readable == 0 ? End::signal : End::target;
 }
 
-Measuring::End Measuring::measure() {
-  if (options_.csv) fmt::print("{}\n", wss_csv_header());
-  for (;;) {
-    const auto swept = set_->sweep([] { return EndSignals::received() != 0; });
+std::optional<Measuring::End> Measuring::sweep() {
+  for (size_t i = 0; i < processes_.size();) {
+    Measured& measured = *processes_[i];
+    // Processes of a service have come at different times.
+    if (is_group() && measured.set->next_ns() > clock_.now_ns() + kSlack) {
+      ++i;
+      continue;
+    }
+    const auto swept = measured.set->sweep([] { return EndSignals::received() != 0; });
+    if (!swept && swept.error().code == ESRCH && is_group()) {
+      finder_->forget(measured.process->pid());
+      processes_.erase(processes_.begin() + static_cast<ptrdiff_t>(i));
+      continue;
+    }
     if (!swept && swept.error().code == ESRCH) return End::target;
     if (!swept) {
       tell("damonfs wss", swept.error().message);
       return End::failure;
     }
     if (!*swept) return End::signal;
-    if (auto status = read_file(*process_, "status")) status_ = std::move(*status);
+    if (auto status = read_file(*measured.process, "status")) measured.status = *std::move(status);
+    // While the process is there: of one that ends what was read last is known.
+    if (is_group() || !options_.by.empty()) (void)measured.names.update();
+    ++i;
+  }
+  return std::nullopt;
+}
+
+Measuring::End Measuring::measure() {
+  if (options_.csv) fmt::print("{}\n", wss_csv_header());
+  for (;;) {
+    if (const auto ended = sweep()) return *ended;
+    add_newcomers();
+    if (processes_.empty()) return End::target;
     const uint64_t now = clock_.now_ns();
     if (measured_from_ == 0) {
       measured_from_ = now;
@@ -138,19 +225,92 @@ Measuring::End Measuring::measure() {
     }
     // The last sweep may come a little late, so that it still counts.
     const uint64_t end = measured_from_ + options_.for_ns;
-    const uint64_t next = set_->next_ns();
+    uint64_t next = UINT64_MAX;
+    for (const auto& measured : processes_) next = std::min(next, measured->set->next_ns());
     if (now >= end || next > end + end / 100) return End::time;
     if (const auto ended = wait_until(next)) return *ended;
   }
 }
 
 WssResult Measuring::result() const {
-  return {.pid = process_->pid(),
-          .name = name_,
-          .rss = kib_of(status_, "VmRSS") * 1024,
-          .pinned = kib_of(status_, "VmPin") * 1024,
-          .cpu_percent = cpu_percent_,
-          .report = set_->report()};
+  if (is_group()) return group_result();
+  const Measured& only = *processes_.front();
+  WssResult result;
+  result.pid = only.process->pid();
+  result.name = name_;
+  result.rss = kib_of(only.status, "VmRSS") * 1024;
+  result.pinned = kib_of(only.status, "VmPin") * 1024;
+  result.cpu_percent = cpu_percent_;
+  result.report = only.set->report();
+  if (!options_.by.empty()) result.names = names();
+  return result;
+}
+
+WssNames Measuring::names() const {
+  WssNames names;
+  for (const auto& measured : processes_) {
+    for (const auto& window : measured->set->report().windows) {
+      if (std::ranges::find(names.seconds, window.seconds) == names.seconds.end()) {
+        names.seconds.push_back(window.seconds);
+      }
+    }
+  }
+  std::sort(names.seconds.begin(), names.seconds.end());
+  MemoryGroups groups(parse_group_by(options_.by).value_or(GroupBy::file));
+  uint64_t resident = 0;
+  uint64_t swept = 0;
+  for (const auto& measured : processes_) {
+    resident += measured->set->report().resident;
+    measured->set->visit_pages([&](AddrRange range, std::optional<uint64_t> seconds) {
+      swept += range.size();
+      const auto window = std::ranges::find(names.seconds, seconds.value_or(0));
+      const auto accessed = static_cast<size_t>(window - names.seconds.begin());
+      groups.add(measured->names, range,
+                 !seconds        ? names.unknown_class()
+                 : *seconds == 0 ? names.idle_class()
+                                 : accessed);
+    });
+  }
+  names.groups = groups.finish();
+  // Where pages were sampled, those stand for all.
+  if (swept == 0 || swept >= resident) return names;
+  for (MemoryGroup& group : names.groups) {
+    for (uint64_t& bytes : group.bytes) bytes = mult_frac(bytes, resident, swept);
+  }
+  return names;
+}
+
+WssResult Measuring::group_result() const {
+  WssResult result;
+  result.follow = to_string(finder_->selector());
+  result.nr_processes = processes_.size();
+  result.cpu_percent = cpu_percent_;
+  WssNames found = names();
+  WorkingSetReport& report = result.report;
+  for (const auto& measured : processes_) {
+    const WorkingSetReport own = measured->set->report();
+    report.nr_sweeps = std::max(report.nr_sweeps, own.nr_sweeps);
+    report.measured_ns = std::max(report.measured_ns, own.measured_ns);
+    report.sampled_share = std::min(report.sampled_share, own.sampled_share);
+    report.cost += own.cost;
+    result.pinned += kib_of(measured->status, "VmPin") * 1024;
+  }
+  for (size_t i = 0; i < found.seconds.size(); ++i) {
+    report.windows.push_back({found.seconds[i], 0, 0});
+  }
+  uint64_t idle = 0;
+  for (const MemoryGroup& group : found.groups) {
+    report.resident += group.total();
+    report.unknown += group.bytes[found.unknown_class()];
+    idle += group.bytes[found.idle_class()];
+    for (size_t i = 0; i < found.seconds.size(); ++i) {
+      report.windows[i].bytes += WssNames::within(group, i);
+    }
+  }
+  if (!found.seconds.empty()) report.idle.push_back({found.seconds.back(), idle});
+  result.rss = report.resident;
+  if (!options_.by.empty()) result.names = std::move(found);
+  return result;
 }
 
 bool Measuring::print_row() const {
@@ -166,7 +326,9 @@ bool Measuring::print(End end) {
       tell("damonfs wss", "no scheme: measuring was cut short");
       return true;
     }
-    const auto idle = set_->idle_for(*options_.emit_scheme_ns / kSecond);
+    const auto idle = is_group()
+                          ? std::nullopt
+                          : processes_.front()->set->idle_for(*options_.emit_scheme_ns / kSecond);
     fmt::print("{}", wss_scheme(found, *options_.emit_scheme_ns, idle));
   } else if (options_.json) {
     fmt::print("{}\n", wss_json(found));
@@ -177,11 +339,15 @@ bool Measuring::print(End end) {
 }
 
 int Measuring::finish(End end) {
-  const bool printed = set_->report().nr_sweeps == 0 || print(end);
-  if (end == End::target)
-    tell("damonfs wss", command_
-                            ? fmt::format("the command has ended with status {}", command_->wait())
-                            : fmt::format("process {} has ended", process_->pid()));
+  const bool nothing = processes_.empty() || processes_.front()->set->report().nr_sweeps == 0;
+  const bool printed = nothing || print(end);
+  if (end == End::target && command_) {
+    tell("damonfs wss", fmt::format("the command has ended with status {}", command_->wait()));
+  } else if (end == End::target) {
+    tell("damonfs wss",
+         is_group() ? "all processes have ended"
+                    : fmt::format("process {} has ended", processes_.front()->process->pid()));
+  }
   const int status = command_ && end == End::target ? command_->wait() : 0;
   if (command_ && !command_->ended()) command_->stop(kCommandSeconds);
   if (end == End::signal) return 128 + EndSignals::received();
@@ -203,10 +369,15 @@ int Measuring::run() {
 }  // namespace
 
 Result<void> check_wss_options(const WssOptions& options) {
-  if (options.pid != 0 && !options.command.empty())
+  if (options.targets.any() && !options.command.empty())
     return fail(EINVAL, "either a process or a command can be measured, not both");
-  if (options.pid == 0 && options.command.empty())
-    return fail(EINVAL, "which process? Give its pid, or a command behind --");
+  if (!options.targets.any() && options.command.empty())
+    return fail(EINVAL,
+                "which process? Give its pid, --unit, --cgroup, --tree or --comm, or a command "
+                "behind --");
+  if (options.targets.any())
+    if (const auto selector = selector_of(options.targets); !selector)
+      return tl::unexpected(selector.error());
   if (options.interval_ns != 0 && options.interval_ns < kMinInterval)
     return fail(EINVAL, "--interval must be 10 ms at the least");
   if (!(options.max_cpu > 0) || options.max_cpu > 100)

@@ -100,7 +100,7 @@ struct TargetOptions {
 
 // damonfs watch
 struct WatchOptions {
-  int pid = 0;                       // process to watch, 0: `command`
+  TargetOptions targets;             // processes to watch; none: `command`
   std::vector<std::string> command;  // program to start and watch, with its arguments
   std::string mount;                 // where a daemon serves already; empty: start one
   std::string backend = "auto";      // of a daemon that is started
@@ -125,7 +125,7 @@ struct TopOptions {
 
 // damonfs wss
 struct WssOptions {
-  int pid = 0;                             // process to measure, 0: `command`
+  TargetOptions targets;                   // processes to measure; none: `command`
   std::vector<std::string> command;        // program to start and measure, with its arguments
   uint64_t for_ns = 0;                     // how long; 0: a minute, or the age of emit_scheme_ns
   uint64_t interval_ns = 0;                // between two sweeps; 0: as fast as max_cpu allows
@@ -133,6 +133,7 @@ struct WssOptions {
   bool json = false;                       // one JSON object, in place of a table
   bool csv = false;                        // a row a sweep
   std::optional<uint64_t> emit_scheme_ns;  // the YAML of a scheme for what is idle that long
+  std::string by;                          // a word of parse_group_by(); empty: sums only
 };
 
 // damonfs record

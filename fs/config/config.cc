@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -28,19 +29,12 @@ constexpr std::string_view kProtect = "protect";
 constexpr std::string_view kPidTarget = "pid_target";
 constexpr std::string_view kProcess = "process";
 constexpr std::string_view kAdmin = "kernel/mm/damon/admin/";
-constexpr std::string_view kSweep = "sweep";
+// Files that a context has beside the ABI, and where.
+constexpr std::string_view kBesideNames[] = {"follow", "follow_max", "sweep"};
+constexpr std::string_view kBeside = "damonfs/";
 
 std::string below(const std::string& directory, std::string_view name) {
   return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
-}
-
-// Where the file lies that the configuration has at `path`: `sweep` of a context is beside the ABI.
-std::string place_of(const std::string& path) {
-  const std::string_view context = std::string_view(path).substr(0, path.rfind('/'));
-  const std::string_view contexts = context.substr(0, context.rfind('/'));
-  const bool is_sweep =
-      base_name(path) == kSweep && base_name(contexts) == "contexts" && path.starts_with(kAdmin);
-  return is_sweep ? fmt::format("damonfs/{}", path.substr(kAdmin.size())) : path;
 }
 
 std::string message_of(const Error& error) {
@@ -61,6 +55,16 @@ Result<YAML::Node> load(std::string_view text, const std::string& name) {
   } catch (const YAML::ParserException& error) {
     return fail(EINVAL, "{}:{}: {}", name, error.mark.line + 1, error.msg);
   }
+}
+
+// Where the file is that a configuration has at `path`: files beside the ABI stand among those of
+// their context.
+std::string tree_path(const std::string& path) {
+  const std::filesystem::path file(path);
+  const bool beside = path.starts_with(kAdmin) &&
+                      file.parent_path().parent_path().filename() == "contexts" &&
+                      std::ranges::find(kBesideNames, base_name(path)) != std::end(kBesideNames);
+  return beside ? fmt::format("{}{}", kBeside, path.substr(kAdmin.size())) : path;
 }
 
 // One configuration on its way to a writer.
@@ -165,7 +169,7 @@ Result<void> ConfigWalk::visit_numbered(const std::string& path, const YAML::Nod
 
 Result<void> ConfigWalk::write(const std::string& path, const std::string& text,
                                const YAML::Mark& mark) {
-  const auto written = writer_.write(place_of(path), text);
+  const auto written = writer_.write(tree_path(path), text);
   if (written) return {};
   // Of a list that has no place there, the file is not what was written in the configuration.
   if (written.error().code == ENOENT) return fault(mark, "", written.error());

@@ -81,6 +81,8 @@ class TreeDump {
   Result<void> dump_process(const std::string& target, const std::string& pid,
                             YAML::Node& node) const;
   Result<void> dump_sweep(const std::string& path, YAML::Node& node) const;
+  [[nodiscard]] std::string started(const std::string& context, const std::string& follow) const;
+  Result<void> dump_follow(const std::string& path, YAML::Node& node) const;
   Result<YAML::Node> dump_module(const char* name);
 
   const std::string& mount_;
@@ -136,6 +138,38 @@ Result<void> TreeDump::dump_sweep(const std::string& path, YAML::Node& node) con
   return dump_file(directory, "sweep", node);
 }
 
+// What says which process the tree PID of `follow` is of, by what targets of `context` hold; empty
+// where that is not known, and for anything else than a tree.
+std::string TreeDump::started(const std::string& context, const std::string& follow) const {
+  constexpr std::string_view kTree = "tree ";
+  if (!follow.starts_with(kTree)) return {};
+  const std::string pid = follow.substr(kTree.size());
+  for (auto at = pinned_.lower_bound(context + '/'); at != pinned_.end(); ++at) {
+    if (!at->first.starts_with(context + '/')) break;
+    const std::string& identity = at->second.identity;  // "BOOT START"
+    const size_t blank = identity.rfind(' ');
+    if (std::to_string(at->second.pid) != pid || blank == std::string::npos) continue;
+    return " started" + identity.substr(blank);
+  }
+  return {};
+}
+
+// Of a context that follows: what it follows, in place of the targets that it has just now.
+Result<void> TreeDump::dump_follow(const std::string& path, YAML::Node& node) const {
+  const std::string admin = mount_ + kAdminPath;
+  if (std::filesystem::path(path).parent_path().filename() != "contexts") return {};
+  const auto beside = TreeDirectory::open(mount_ + "/damonfs/" + path.substr(admin.size()));
+  if (!beside) return {};  // another tree than ours, or an older version
+  const auto follow = beside->read("follow");
+  const auto max = beside->read("follow_max");
+  // Of pids the targets say which processes these are.
+  if (!follow || !max || follow->empty() || follow->starts_with("pids ")) return {};
+  node.remove("targets");
+  node["follow"] = *follow + started(path.substr(admin.size()), *follow);
+  node["follow_max"] = *max;
+  return {};
+}
+
 // Nothing (a null node) where there is nothing to be set.
 Result<YAML::Node> TreeDump::dump_directory(const std::string& path) {
   const auto listing = list(path);
@@ -162,6 +196,7 @@ Result<YAML::Node> TreeDump::dump_directory(const std::string& path) {
   if (auto dumped = is_context ? dump_sweep(path, node) : Result<void>(); !dumped) {
     return tl::unexpected(dumped.error());
   }
+  if (auto dumped = dump_follow(path, node); !dumped) return tl::unexpected(dumped.error());
   return node;
 }
 

@@ -35,6 +35,7 @@
 #include "fs/daemon/service_manager.h"
 #include "fs/daemon/stop_signals.h"
 #include "fs/damon/admin_directory.h"
+#include "fs/damon/followers.h"
 #include "fs/damon/pinned_targets.h"
 #include "fs/damonfs/damonfs_directory.h"
 #include "fs/fuse/session.h"
@@ -232,6 +233,7 @@ class Serving {
   std::shared_ptr<TracePipe> trace_ = std::make_shared<TracePipe>();
   std::unique_ptr<Tree> tree_ = std::make_unique<Tree>();
   std::optional<MetricsExporter> metrics_;
+  std::unique_ptr<Followers> followers_;    // ends before the tree does
   std::unique_ptr<KeptRequests> requests_;  // null: nothing is kept
   std::unique_ptr<StateKeeper> state_;
   std::unique_ptr<Session> session_;
@@ -268,7 +270,8 @@ Result<void> Serving::make_tree() {
   add_damon_tree(*tree_, machine);
   add_modules(*tree_, machine);
   add_tracing(*tree_, trace_);
-  add_damonfs_directory(*tree_, machine);
+  followers_ = std::make_unique<Followers>(*tree_, Paths{});
+  add_damonfs_directory(*tree_, machine, followers_.get());
   add_pinned_targets(*tree_);
   metrics_.emplace(MetricsOptions{options_.metrics_file, options_.metrics_listen,
                                   std::chrono::nanoseconds(options_.metrics_period_ns)},

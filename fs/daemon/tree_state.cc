@@ -24,7 +24,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kState = "state";
-constexpr std::string_view kEnabled = "enabled";
 constexpr std::string_view kPidTarget = "pid_target";
 
 std::string under(const std::string& directory, std::string_view name) {

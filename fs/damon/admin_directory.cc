@@ -47,6 +47,7 @@ Result<void> store_nr_contexts(const Call& call, std::string_view text) {
   if (kdamond.beside) kdamond.beside->remove_numbered_children();
   const auto add = [&](Directory& parent, std::string name, const auto& context) {
     context->machine = kdamond.machine;
+    context->followers = kdamond.followers;
     if (kdamond.beside) kdamond.beside->add_child(name, *kdamond.context_beside, context);
     add_context(parent, std::move(name), context);
   };
@@ -69,6 +70,7 @@ void add_beside(const Beside& beside, const std::string& name,
   Directory& mirrored = beside.kdamonds->add_child(name, *beside.kdamond, kdamond);
   kdamond->beside = mirrored.add_child("contexts", kPlainDirectory, nullptr).shared_from_this();
   kdamond->context_beside = beside.context;
+  kdamond->followers = beside.followers;
 }
 
 Result<std::string> show_nr_kdamonds(const Call& call) {

@@ -101,6 +101,8 @@ Result<void> add_one_target(Context& context, const SysfsTarget& files) {
   std::shared_ptr<TargetHandle> handle;
   if (context.ops_id != OpsId::paddr) {
     auto process = process_of(files);
+    // It will be noticed that it has gone.
+    if (!process && context.follows) return {};
     if (!process) return tl::unexpected(process.error());
     handle = *std::move(process);
   }
@@ -113,6 +115,11 @@ Result<void> add_one_target(Context& context, const SysfsTarget& files) {
 }
 
 Result<void> add_targets(Context& context, const SysfsContext& files) {
+  context.follows = files.followed != nullptr;
+  if (context.follows && context.ops_id != OpsId::vaddr) {
+    return fail(EINVAL, "targets can follow a service with operations vaddr, not with {}",
+                keyword_of(context.ops_id));
+  }
   if (context.ops_id == OpsId::paddr && files.targets.size() > 1) {
     return fail(EINVAL, "{} targets, but there is only one physical address space",
                 files.targets.size());

@@ -100,6 +100,11 @@ constexpr Attribute kRegionsRows[] = {
 };
 constexpr DirectoryType kRegions = {"regions", kRegionsRows};
 
+// Of a context that follows, only what changes nothing may be written here.
+tl::unexpected<Error> is_followed() {
+  return fail(EBUSY, "the targets follow a service (MOUNT/damonfs/.../follow), which changes them");
+}
+
 Result<std::string> show_pid_target(const Call& call) {
   return show_signed(call.object<SysfsTarget>().pid);
 }
@@ -109,6 +114,9 @@ Result<void> store_pid_target(const Call& call, std::string_view text) {
   const auto pid = parse_int(text);
   if (!pid) return fail(EINVAL, "{}", pid.error().message);
   const auto& context = *static_cast<SysfsContext*>(call.directory.parent()->object().get());
+  if (context.followed) {
+    return *pid == call.object<SysfsTarget>().pid ? Result<void>() : is_followed();
+  }
   name_process(call.object<SysfsTarget>(), *pid, call.writer, *context.machine);
   return {};
 }
@@ -124,8 +132,23 @@ void add_target(Directory& parent, std::string name, const std::shared_ptr<Sysfs
   target.add_child("regions", kRegions, files);
 }
 
+Result<std::string> show_nr_targets(const Call& call) {
+  return show_number(call.object<SysfsContext>().targets.size());
+}
+
+Result<void> store_nr_targets(const Call& call, std::string_view text) {
+  auto& context = call.object<SysfsContext>();
+  const auto count = parse_count(text, INT_MAX);
+  if (!count) return tl::unexpected(count.error());
+  if (context.followed) {
+    const bool same = static_cast<size_t>(*count) == context.targets.size();
+    return same ? Result<void>() : is_followed();
+  }
+  return renumber(call.directory, context.targets, *count, add_target);
+}
+
 constexpr Attribute kTargetsRows[] = {
-    count_row<add_target, &SysfsContext::targets>("nr_targets"),
+    {"nr_targets", 0600, show_nr_targets, store_nr_targets},
 };
 constexpr DirectoryType kTargets = {"targets", kTargetsRows};
 
@@ -158,6 +181,20 @@ constexpr Attribute kContextRows[] = {
 constexpr DirectoryType kContext = {"context", kContextRows};
 
 }  // namespace
+
+void replace_targets(Directory& directory, SysfsContext& files,
+                     std::vector<std::shared_ptr<SysfsTarget>> targets) {
+  size_t same = 0;
+  while (same < targets.size() && same < files.targets.size() &&
+         targets[same] == files.targets.items()[same]) {
+    ++same;
+  }
+  for (size_t i = same; i < files.targets.size(); ++i) directory.remove_child(std::to_string(i));
+  for (size_t i = same; i < targets.size(); ++i) {
+    add_target(directory, std::to_string(i), targets[i]);
+  }
+  files.targets.assign(std::move(targets));
+}
 
 void add_context(Directory& parent, std::string name, const std::shared_ptr<SysfsContext>& files) {
   Directory& context = parent.add_child(std::move(name), kContext, files);

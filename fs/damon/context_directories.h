@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "fs/damon/sysfs_objects.h"
 #include "fs/tree/node.h"
@@ -12,5 +13,10 @@
 namespace damonfs {
 
 void add_context(Directory& parent, std::string name, const std::shared_ptr<SysfsContext>& files);
+
+// Has `directory`, the directory targets of `files`, show `targets`. Those whose number stays the
+// same keep their directories.
+void replace_targets(Directory& directory, SysfsContext& files,
+                     std::vector<std::shared_ptr<SysfsTarget>> targets);
 
 }  // namespace damonfs

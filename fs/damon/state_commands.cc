@@ -6,6 +6,7 @@
 
 #include "core/commit.h"
 #include "fs/damon/context_builder.h"
+#include "fs/damon/followers.h"
 #include "fs/damon/report.h"
 #include "fs/damon/sysfs_kdamond.h"
 #include "fs/damon/tried_regions.h"
@@ -33,8 +34,27 @@ void show_all(const Report& report, SysfsContext& files) {
   report.show_effective_bytes(files);
 }
 
+// Brings targets that follow a service in step.
+void look_for_followed(const Call& call) {
+  const auto files = std::static_pointer_cast<SysfsKdamond>(call.directory.object());
+  const auto context = files->contexts.items()[0];
+  const auto followed = context->followed;
+  if (!followed) return;
+  const FollowPlace place{files, context,
+                          call.directory.child("contexts")->child("0")->child("targets")};
+  const Unlocked unlocked(call.lock);
+  context->followers->look(place, *followed);
+}
+
+// The kdamond was given what the files had a while ago: the follower looks at it again.
+void note_commit(SysfsContext& context) {
+  if (context.followed) context.followed->uncommitted = true;
+}
+
 Result<void> turn_on(const Call& call, SysfsKdamond& files) {
   if (files.running()) return fail(EBUSY, "the kdamond is on already");
+  look_for_followed(call);
+  if (files.contexts.size() != 1) return fail(EINVAL, "the context was removed meanwhile");
   const Machine& machine = *files.machine;
   const SysfsContext wanted = files.contexts[0];
   // What there was of an earlier run is given up even if this one fails.
@@ -59,6 +79,7 @@ Result<void> turn_on(const Call& call, SysfsKdamond& files) {
     return followed;
   }
   files.kdamond = *std::move(started);
+  if (files.contexts.size() == 1) note_commit(files.contexts[0]);
   files.operations = wanted.operations;
   files.committed = std::make_shared<const SysfsContext>(wanted);
   return {};
@@ -84,6 +105,8 @@ Result<void> commit_files(Kdamond& kdamond, const SysfsContext& files, OpsId run
 Result<void> commit(const Call& call, SysfsKdamond& files) {
   const auto kdamond = running_kdamond(files);
   if (!kdamond) return tl::unexpected(kdamond.error());
+  look_for_followed(call);
+  if (files.contexts.size() != 1) return fail(EINVAL, "the context was removed meanwhile");
   const Machine& machine = *files.machine;
   const SysfsContext wanted = files.contexts[0];
   const OpsId running = files.operations;
@@ -96,6 +119,7 @@ Result<void> commit(const Call& call, SysfsKdamond& files) {
     files.operations = wanted.operations;
     files.committed = std::make_shared<const SysfsContext>(wanted);
   }
+  if (files.contexts.size() == 1) note_commit(files.contexts[0]);
   return committed;
 }
 

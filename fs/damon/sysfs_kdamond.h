@@ -18,6 +18,7 @@ struct SysfsKdamond {
   std::shared_ptr<const Machine> machine;
   std::shared_ptr<Directory> beside;  // kdamonds/K/contexts of the mirror; null: there is none
   const DirectoryType* context_beside = nullptr;  // what directories of contexts are there
+  Followers* followers = nullptr;                 // for its contexts; null: nobody follows
   Numbered<SysfsContext> contexts;                // one at most
   // Of the last successful `on`; stays when it has ended. Whoever waits for it holds it, too.
   std::shared_ptr<Kdamond> kdamond;

@@ -6,6 +6,7 @@
 // belong to whoever took them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -25,6 +26,8 @@
 
 namespace damonfs {
 
+class Followers;
+struct Followed;
 struct Machine;
 
 // The process that was named by the last write of a pid_target, held since then: the number may
@@ -138,6 +141,11 @@ struct SysfsContext {
   SysfsSample sample;
   Numbered<SysfsTarget> targets;
   Numbered<SysfsScheme> schemes;
+  // Beside the ABI: what the targets follow (null: nothing), and how many they are at most. While
+  // there is something, only its follower changes which targets there are.
+  std::shared_ptr<Followed> followed;
+  size_t follow_max = 512;         // kMaxMembers of services/member_finder.h
+  Followers* followers = nullptr;  // of the tree; null: nobody follows
 };
 
 }  // namespace damonfs

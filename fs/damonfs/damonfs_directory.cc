@@ -12,6 +12,7 @@
 #include "fs/damon/admin_directory.h"
 #include "fs/damon/sysfs_kdamond.h"
 #include "fs/damon/sysfs_objects.h"
+#include "fs/damonfs/follow_files.h"
 #include "fs/damonfs/kdamond_looks.h"
 #include "fs/damonfs/regions_snapshot.h"
 #include "fs/damonfs/status.h"
@@ -119,6 +120,9 @@ Result<void> store_sweep(const Call& call, std::string_view text) {
 
 constexpr Attribute kContextRows[] = {
     {.name = "sweep", .mode = 0600, .show = show_sweep, .store = store_sweep},
+    {.name = "follow", .mode = 0600, .show = show_follow, .store = store_follow},
+    {.name = "follow_max", .mode = 0600, .show = show_follow_max, .store = store_follow_max},
+    {.name = "follow_state", .mode = 0400, .show = show_follow_state, .store = nullptr},
 };
 constexpr DirectoryType kContext = {"context", kContextRows};
 constexpr DirectoryType kKdamond = {"kdamond", kKdamondRows};
@@ -127,13 +131,13 @@ constexpr DirectoryType kDamonfs = {"damonfs", kRows};
 
 }  // namespace
 
-void add_damonfs_directory(Tree& tree, const Machine& machine) {
+void add_damonfs_directory(Tree& tree, const Machine& machine, Followers* followers) {
   const std::lock_guard lock(tree.mutex());
   Directory& damonfs = tree.root().add_child(
       "damonfs", kDamonfs,
       std::make_shared<DaemonFacts>(DaemonFacts{machine.backend, machine.dry_run}));
   Directory& kdamonds = damonfs.add_child("kdamonds", kPlainDirectory, nullptr);
-  mirror_kdamonds(tree, {kdamonds.shared_from_this(), &kKdamond, &kContext});
+  mirror_kdamonds(tree, {kdamonds.shared_from_this(), &kKdamond, &kContext, followers});
 }
 
 }  // namespace damonfs

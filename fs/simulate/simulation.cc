@@ -33,7 +33,7 @@ class Simulation::Writer final : public TreeWriter {
     const Machine machine = simulation.world_.machine_for(clock_);
     add_damon_tree(tree_, machine);
     add_modules(tree_, machine);
-    add_damonfs_directory(tree_, machine);
+    add_damonfs_directory(tree_, machine, nullptr);
   }
 
   Result<void> write(const std::string& path, std::string_view text) override {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace damonfs {
@@ -34,6 +35,8 @@ class Numbered {
   // Adds one with default values.
   const std::shared_ptr<T>& add() { return items_.emplace_back(std::make_shared<T>()); }
   void clear() { items_.clear(); }
+  // Has these, which are not null, in place of those there were.
+  void assign(std::vector<std::shared_ptr<T>> items) { items_ = std::move(items); }
 
  private:
   std::vector<std::shared_ptr<T>> items_;

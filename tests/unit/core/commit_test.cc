@@ -438,5 +438,42 @@ TEST_F(CommitTest, OperationsOfTheSameKindStay) {
   EXPECT_EQ(running_->operations.get(), own);
 }
 
+// --- Targets that follow
+
+TEST_F(CommitTest, FollowedTargetsPairByProcess) {
+  add_region(running_->add_target(fake_handle(1)), {pages(0, 9), 1, 1});
+  add_region(running_->add_target(fake_handle(2)), {pages(0, 9), 5, 6});
+  add_region(running_->add_target(fake_handle(3)), {pages(0, 9), 7, 8});
+  wanted_->add_target(fake_handle(3));
+  wanted_->add_target(fake_handle(4));
+  wanted_->add_target(fake_handle(2));
+  wanted_->follows = true;
+  ASSERT_TRUE(commit());
+  EXPECT_THAT(running_processes(), ElementsAre(3, 4, 2));
+  EXPECT_THAT(known_of(target_of(*running_, 0)), ElementsAre(Known{pages(0, 9), 7, 8}));
+  EXPECT_THAT(known_of(target_of(*running_, 2)), ElementsAre(Known{pages(0, 9), 5, 6}));
+  EXPECT_TRUE(running_->follows);
+}
+
+TEST_F(CommitTest, FollowedTargetsComeAndGoByThemselves) {
+  const auto stays = fake_handle(2);
+  add_region(running_->add_target(fake_handle(1)), {pages(0, 9), 1, 1});
+  Target& kept = running_->add_target(stays);
+  add_region(kept, {pages(0, 9), 5, 6});
+  Scheme& scheme = running_->add_scheme({});
+  scheme.quota.charge_target_from = &running_->targets.front();
+  commit_followed(*running_, std::vector<std::shared_ptr<TargetHandle>>{stays, fake_handle(7)});
+  EXPECT_THAT(running_processes(), ElementsAre(2, 7));
+  EXPECT_EQ(&kept, &running_->targets.front());
+  EXPECT_EQ(nullptr, scheme.quota.charge_target_from);
+  scheme.quota.charge_target_from = &kept;
+  commit_followed(*running_, std::vector<std::shared_ptr<TargetHandle>>{fake_handle(7), stays});
+  EXPECT_THAT(running_processes(), ElementsAre(7, 2));
+  EXPECT_EQ(&kept, scheme.quota.charge_target_from);
+  commit_followed(*running_, {});
+  EXPECT_TRUE(running_->targets.empty());
+  EXPECT_TRUE(running_->has_valid_target()) << "others may come";
+}
+
 }  // namespace
 }  // namespace damonfs

@@ -14,11 +14,13 @@
 
 #include "core/context.h"
 #include "fs/damon/admin_directory.h"
+#include "fs/damon/followers.h"
 #include "fs/damon/pinned_targets.h"
 #include "fs/damonfs/damonfs_directory.h"
 #include "fs/modules/module_files.h"
 #include "fs/tree/node.h"
 #include "tests/unit/core/fast_clock.h"
+#include "tests/unit/ops/temp_tree.h"
 
 namespace damonfs::test {
 
@@ -105,12 +107,15 @@ class FakeTree {
     machine_.backend = "fake";
     add_damon_tree(tree_, machine_);
     add_modules(tree_, machine_);
-    add_damonfs_directory(tree_, machine_);
+    add_damonfs_directory(tree_, machine_, &followers_);
     add_pinned_targets(tree_);
   }
 
   [[nodiscard]] const Machine& machine() const { return machine_; }
   [[nodiscard]] Tree& tree() { return tree_; }
+  // The folders that stand for procfs and cgroupfs where processes are followed. The start of a
+  // process must be its pid.
+  [[nodiscard]] TempTree& folders() { return proc_; }
   void make_unavailable(OpsId id) { available_.erase(id); }
 
   // A file as open() finds it. Null directory when there is none.
@@ -204,6 +209,8 @@ class FakeTree {
   FastClock clock_;
   Machine machine_;
   Tree tree_;
+  TempTree proc_;  // what is followed is read from there
+  Followers followers_{tree_, proc_.paths()};
 };
 
 }  // namespace damonfs::test

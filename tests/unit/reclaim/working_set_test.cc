@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <random>
 
 #include "core/target.h"
@@ -242,6 +243,29 @@ TEST_F(WorkingSetTest, TheEndOfTheProcessIsTold) {
   ASSERT_FALSE(swept);
   EXPECT_EQ(swept.error().code, ESRCH);
   EXPECT_EQ(set.report().resident, 8 * kMiB) << "as last seen";
+}
+
+TEST_F(WorkingSetTest, PagesAreVisitedByTheShortestWindowTheyWereAccessedIn) {
+  sweeper_.map({0, 8 * kMiB});
+  sweeper_.lock({6 * kMiB, 8 * kMiB});
+  WorkingSet set = measure();
+  run(set, 13, [&](unsigned i) {
+    if (i == 5) sweeper_.touch({0, 2 * kMiB});
+    if (i == 12) sweeper_.touch({kMiB, 3 * kMiB});
+  });
+  std::map<uint64_t, uint64_t> bytes;
+  uint64_t unknown = 0;
+  uint64_t done_to = 0;
+  set.visit_pages([&](AddrRange range, std::optional<uint64_t> seconds) {
+    EXPECT_LE(done_to, range.start);
+    done_to = range.end;
+    (seconds ? bytes[*seconds] : unknown) += range.size();
+  });
+  EXPECT_EQ(2 * kMiB, bytes[1]);
+  EXPECT_EQ(kMiB, bytes[10]);
+  EXPECT_EQ(3 * kMiB, bytes[0]) << "in no window";
+  EXPECT_EQ(2 * kMiB, unknown);
+  EXPECT_EQ(windows_of(set.report()).at(10), bytes[1] + bytes[10]);
 }
 
 }  // namespace

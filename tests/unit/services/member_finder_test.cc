@@ -214,6 +214,12 @@ TEST_F(MemberFinderTest, TreeOfNobody) {
   EXPECT_THAT(found.find().processes, IsEmpty()) << "another one than was named";
 }
 
+TEST_F(MemberFinderTest, TreeOfAProcessThatWasNamedWithItsStart) {
+  run({.pid = 10, .start = 5});
+  EXPECT_THAT(pids_of(finder("tree 10 started 5").find()), ElementsAre(10));
+  EXPECT_THAT(pids_of(finder("tree 10 started 4").find()), IsEmpty()) << "the number passed on";
+}
+
 TEST_F(MemberFinderTest, CommIsTheWholeName) {
   run({.pid = 10, .start = 1, .comm = "web"});
   run({.pid = 11, .start = 2, .comm = "web server"});
@@ -248,6 +254,29 @@ TEST_F(MemberFinderTest, TenThousandProcesses) {
   EXPECT_EQ(kMaxMembers, members.processes.size()) << "of those that are still there";
   EXPECT_EQ(700 - kMaxMembers, members.left_out);
   EXPECT_EQ(100700, members.processes.front().pid);
+}
+
+TEST_F(MemberFinderTest, NewsOfItsOwnProcessesOnlyAskForALook) {
+  using Kind = ProcessEvent::Kind;
+  run({.pid = 10, .start = 10});
+  run({.pid = 11, .parent = 10, .start = 11, .comm = "web"});
+  MemberFinder tree = finder("tree 10");
+  EXPECT_THAT(pids_of(tree.find()), ElementsAre(10, 11));
+  EXPECT_FALSE(tree.note({Kind::fork, 50, 49}));
+  EXPECT_FALSE(tree.note({Kind::exited, 49, 0}));
+  EXPECT_TRUE(tree.note({Kind::fork, 20, 11}));
+  EXPECT_TRUE(tree.note({Kind::fork, 21, 20})) << "a grandchild that nobody has seen";
+  EXPECT_TRUE(tree.note({Kind::exited, 11, 0}));
+  EXPECT_TRUE(tree.note({Kind::lost, 0, 0}));
+  run({.pid = 21, .parent = 1, .start = 21, .session = 21});
+  EXPECT_THAT(pids_of(tree.find()), ElementsAre(10, 11, 21));
+  MemberFinder comm = finder("comm web");
+  EXPECT_THAT(pids_of(comm.find()), ElementsAre(11));
+  EXPECT_TRUE(comm.note({Kind::fork, 30, 11}));
+  EXPECT_TRUE(comm.note({Kind::renamed, 77, 0}));
+  EXPECT_FALSE(comm.note({Kind::fork, 31, 12}));
+  EXPECT_TRUE(comm.told_by_events());
+  EXPECT_FALSE(finder("cgroup /a").told_by_events());
 }
 
 }  // namespace

@@ -210,7 +210,8 @@ TEST_F(MemoryGroupsTest, ByThreadHasItsStackApart) {
 }
 
 TEST(GroupByWord, IsParsed) {
-  for (const GroupBy by : {GroupBy::mapping, GroupBy::file, GroupBy::process, GroupBy::thread}) {
+  for (const GroupBy by :
+       {GroupBy::mapping, GroupBy::file, GroupBy::process, GroupBy::thread, GroupBy::symbol}) {
     EXPECT_EQ(by, parse_group_by(word_of(by)).value());
   }
   EXPECT_THAT(parse_group_by("page").error().message, HasSubstr("page"));

@@ -11,9 +11,10 @@ std::string round_trip(std::string_view text) {
 }
 
 TEST(Selector, WordsComeBack) {
-  for (const char* text : {"unit redis-server.service", "unit user@0.service", "unit system.slice",
-                           "cgroup /", "cgroup /a/b c", "tree 17", "comm redis-server",
-                           "comm two words", "comm a\\nb\\xff", "pids 1 2 3"}) {
+  for (const char* text :
+       {"unit redis-server.service", "unit user@0.service", "unit system.slice", "cgroup /",
+        "cgroup /a/b c", "tree 17", "tree 17 started 4711", "comm redis-server", "comm two words",
+        "comm a\\nb\\xff", "pids 1 2 3"}) {
     EXPECT_EQ(text, round_trip(text));
     EXPECT_EQ(text, round_trip(std::string(text) + "\n"));
   }
@@ -43,6 +44,10 @@ TEST(Selector, RefusesWhatMeansNothing) {
                            "tree -1",
                            "tree 1 2",
                            "tree 1x",
+                           "tree 1 started",
+                           "tree 1 started 0",
+                           "tree 1 started x",
+                           "tree started 1",
                            "comm",
                            "comm ",
                            "comm a\\q",
