@@ -10,7 +10,7 @@ namespace damonfs {
 namespace {
 
 constexpr uint64_t kHugeKey = 1;
-const auto kHugeShift = static_cast<unsigned>(std::countr_zero(kHugePageSize));
+unsigned huge_shift() { return static_cast<unsigned>(std::countr_zero(kHugePageSize)); }
 
 // Bit `leaf` of `from`, as bit 0.
 EntrySet single(const EntrySet& from, unsigned leaf) {
@@ -95,7 +95,7 @@ EntrySet SparedPages::of_files(const LeafBlock& block) const {
 
 EntrySet SparedPages::of_files(uint64_t key) const {
   LeafBlock block{.addr = key & ~kHugeKey, .shift = kPageSize.shift()};
-  if ((key & kHugeKey) != 0) block.shift = kHugeShift;
+  if ((key & kHugeKey) != 0) block.shift = huge_shift();
   return of_files(block);
 }
 

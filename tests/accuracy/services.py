@@ -92,7 +92,7 @@ M = 1 << 20
 """
 
 RESERVED = PRELUDE + """
-m = mmap.mmap(-1, 1 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE)
+m = mmap.mmap(-1, 1 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)
 first = 123 << 30
 touch(m, first, first + 64 * M)
 say(os.getpid(), m, first, first + 64 * M, 1 << 40)

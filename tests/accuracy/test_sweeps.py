@@ -148,7 +148,7 @@ def test_slow_heat(rate, capsys):
 def test_memory_that_is_reserved_and_not_used(capsys):
     """1 TiB reserved, 64 MiB used: what is resident is found as quickly."""
     program = ("import mmap, time\n"
-               "m = mmap.mmap(-1, 1 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE)\n"
+               "m = mmap.mmap(-1, 1 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)\n"
                "at = 123 << 30\n"
                "print('ready', flush=True)\n"
                "while True:\n"
