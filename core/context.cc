@@ -71,9 +71,8 @@ uint64_t Context::last_share_bp() const {
 uint32_t Context::moving_nr_accesses(const Region& region) const {
   const uint64_t share_bp = last_share_bp();
   if (share_bp == 10000) return region.last_nr_accesses;
-  const uint32_t moving =
-      region.nr_accesses +
-      static_cast<uint32_t>(mult_frac(region.last_nr_accesses, share_bp, 10000));
+  const uint32_t moving = region.nr_accesses + static_cast<uint32_t>(mult_frac(
+                                                   region.last_nr_accesses, share_bp, 10000));
   // One access that a sweep has found is rounded off no more than it is at the aggregation's end.
   const uint32_t swept = region.swept == SweptState::accessed ? 1 : 0;
   return std::max(moving, swept);

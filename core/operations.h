@@ -28,8 +28,8 @@ struct Sample {
   uint64_t addr = 0;
   uint64_t leaf_sz =
       0;  // set by check(): bytes that share one accessed bit with addr; 0 where nothing is mapped
-  bool accessed = false;   // set by check()
-  bool unknown = false;    // set by check(): not accessed, for all that can be told, which is nothing
+  bool accessed = false;  // set by check()
+  bool unknown = false;  // set by check(): not accessed, for all that can be told, which is nothing
   uint8_t probes_hit = 0;  // set by apply_probes(): bit p for probe p
 };
 
@@ -66,8 +66,8 @@ class Operations {
   // Opens a sampling interval: from here on accesses to the samples' pages must be noticed.
   virtual void prepare(std::span<Sample> samples) = 0;
 
-  // Closes it: fills `accessed`, `unknown` and `leaf_sz`. Given the same samples in the same order as the last
-  // prepare().
+  // Closes it: fills `accessed`, `unknown` and `leaf_sz`. Given the same samples in the same order
+  // as the last prepare().
   virtual void check(std::span<Sample> samples) = 0;
 
   // Whether it knows how to ask probes. A context on one that does not has none.

@@ -82,7 +82,7 @@ check_spelling() {
 }
 
 check_format() {
-    find core ops reclaim services fs tests -name '*.cc' -o -name '*.h' -o -name '*.c' |
+    find core ops reclaim services recording fs tests -name '*.cc' -o -name '*.h' -o -name '*.c' |
         xargs clang-format --dry-run --Werror
 }
 

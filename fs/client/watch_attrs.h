@@ -9,8 +9,8 @@ namespace damonfs {
 
 // The intervals that the options fix; else the kernel's defaults with a goal, by which the sampling
 // interval is tuned: that one in 25 of the accesses that samples could see are seen. It stays so
-// short that an aggregation takes no longer than a second, or than a row. Of --sample and --aggr the one
-// that is missing is made to fit the other: 20 samples an aggregation.
+// short that an aggregation takes no longer than a second, or than a row. Of --sample and --aggr
+// the one that is missing is made to fit the other: 20 samples an aggregation.
 [[nodiscard]] MonitoringAttrs watch_attrs(const WatchOptions& options);
 
 // EINVAL with a sentence for intervals that cannot be.
