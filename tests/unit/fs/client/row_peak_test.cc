@@ -8,7 +8,7 @@ namespace {
 
 using testing::ElementsAre;
 
-Snapshot snapshot_of(std::vector<RegionView> regions, double elapsed = 0) {
+Snapshot peak_input_of(std::vector<RegionView> regions, double elapsed = 0) {
   Snapshot snapshot;
   snapshot.elapsed = elapsed;
   snapshot.regions = std::move(regions);
@@ -24,7 +24,7 @@ MATCHER_P4(IsRegion, start, end, nr_accesses, age, "") {
 TEST(RowPeak, OneSnapshotStaysAsItIs) {
   RowPeak peak;
   EXPECT_TRUE(peak.empty());
-  peak.add(snapshot_of({{{0, 10}, 3, 7}, {{20, 30}, 0, 1}}));
+  peak.add(peak_input_of({{{0, 10}, 3, 7}, {{20, 30}, 0, 1}}));
   EXPECT_FALSE(peak.empty());
   EXPECT_THAT(peak.take().regions, ElementsAre(IsRegion(0, 10, 3, 7), IsRegion(20, 30, 0, 1)));
   EXPECT_TRUE(peak.empty());
@@ -32,8 +32,8 @@ TEST(RowPeak, OneSnapshotStaysAsItIs) {
 
 TEST(RowPeak, TheLargestCountStaysAtEachAddress) {
   RowPeak peak;
-  peak.add(snapshot_of({{{0, 10}, 0, 1}, {{10, 20}, 9, 1}, {{20, 40}, 2, 1}}, 1));
-  peak.add(snapshot_of({{{0, 15}, 4, 2}, {{15, 40}, 3, 2}}, 2));
+  peak.add(peak_input_of({{{0, 10}, 0, 1}, {{10, 20}, 9, 1}, {{20, 40}, 2, 1}}, 1));
+  peak.add(peak_input_of({{{0, 15}, 4, 2}, {{15, 40}, 3, 2}}, 2));
   const Snapshot row = peak.take();
   EXPECT_EQ(row.elapsed, 2);
   EXPECT_THAT(row.regions,
@@ -42,17 +42,17 @@ TEST(RowPeak, TheLargestCountStaysAtEachAddress) {
 
 TEST(RowPeak, WhatIsNotWatchedAnyMoreIsLeftOut) {
   RowPeak peak;
-  peak.add(snapshot_of({{{0, 10}, 9, 1}, {{50, 60}, 9, 1}}));
-  peak.add(snapshot_of({{{5, 10}, 0, 2}, {{10, 12}, 0, 2}}));
+  peak.add(peak_input_of({{{0, 10}, 9, 1}, {{50, 60}, 9, 1}}));
+  peak.add(peak_input_of({{{5, 10}, 0, 2}, {{10, 12}, 0, 2}}));
   EXPECT_THAT(peak.take().regions, ElementsAre(IsRegion(5, 10, 9, 2), IsRegion(10, 12, 0, 2)));
 }
 
 TEST(RowPeak, BeginsAnewWhereCountsAreOfOtherNumbersOfSamples) {
   RowPeak peak;
-  Snapshot other = snapshot_of({{{0, 10}, 100, 1}});
+  Snapshot other = peak_input_of({{{0, 10}, 100, 1}});
   other.attrs.sample_us = 1000;
   peak.add(other);
-  peak.add(snapshot_of({{{0, 10}, 1, 2}}));
+  peak.add(peak_input_of({{{0, 10}, 1, 2}}));
   EXPECT_THAT(peak.take().regions, ElementsAre(IsRegion(0, 10, 1, 2)));
 }
 

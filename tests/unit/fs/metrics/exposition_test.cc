@@ -76,8 +76,8 @@ TEST(Exposition, NoSeriesTwice) {
     const size_t end = text.find('\n', at);
     const std::string line = text.substr(at, end - at);
     at = end + 1;
-    if (!line.starts_with('#'))
-      EXPECT_TRUE(seen.insert(line.substr(0, line.rfind(' '))).second) << line;
+    if (line.starts_with('#')) continue;
+    EXPECT_TRUE(seen.insert(line.substr(0, line.rfind(' '))).second) << line;
   }
 }
 

@@ -12,7 +12,7 @@ constexpr ClearPlan kBoth{.anon = true, .file = true};
 constexpr ClearPlan kAnon{.anon = true, .file = false};
 constexpr ClearPlan kFile{.anon = false, .file = true};
 
-EntrySet set_of(std::initializer_list<unsigned> leaves) {
+EntrySet leaves_of(std::initializer_list<unsigned> leaves) {
   EntrySet set;
   for (const unsigned leaf : leaves) set.set(leaf);
   return set;
@@ -21,8 +21,8 @@ EntrySet set_of(std::initializer_list<unsigned> leaves) {
 // A table at 2 MiB with five pages, of which these are young.
 LeafBlock table(std::initializer_list<unsigned> young) {
   LeafBlock block{.addr = kTable, .shift = kPageSize.shift()};
-  block.resident = set_of({0, 1, 2, 3, 4});
-  block.young = set_of(young);
+  block.resident = leaves_of({0, 1, 2, 3, 4});
+  block.young = leaves_of(young);
   return block;
 }
 
@@ -50,46 +50,46 @@ class SparedPagesTest : public testing::Test {
 };
 
 TEST_F(SparedPagesTest, AreUnknownUntilTheirKindWasCleared) {
-  const EntrySet whole = set_of({1, 2});
+  const EntrySet whole = leaves_of({1, 2});
   EXPECT_FALSE(spared_.any_whole());
   EXPECT_EQ(sweep({0, 1, 2}, whole).unknown, whole);
   EXPECT_TRUE(spared_.any_whole());
   EXPECT_EQ(sweep({0, 1, 2}, {}).unknown, whole) << "it is remembered";
   clear({0, 1, 2}, kBoth);
-  EXPECT_EQ(noted_, set_of({0})) << "nobody knows when the others were accessed";
-  EXPECT_EQ(sweep({2}, whole).unknown, set_of({1})) << "leaf 2 was accessed since";
+  EXPECT_EQ(noted_, leaves_of({0})) << "nobody knows when the others were accessed";
+  EXPECT_EQ(sweep({2}, whole).unknown, leaves_of({1})) << "leaf 2 was accessed since";
   EXPECT_EQ(sweep({}, whole).unknown, EntrySet{});
 }
 
 TEST_F(SparedPagesTest, TellOfAnAccessOnce) {
-  const EntrySet whole = set_of({1, 2});
+  const EntrySet whole = leaves_of({1, 2});
   sweep({1, 2}, whole);
   clear({1, 2}, kBoth);
   sweep({}, whole);
   EXPECT_EQ(sweep({1}, whole).unknown, EntrySet{});
-  EXPECT_EQ(sweep({1, 2}, whole).unknown, set_of({1})) << "it stays set";
+  EXPECT_EQ(sweep({1, 2}, whole).unknown, leaves_of({1})) << "it stays set";
   clear({1, 2}, kBoth);
   EXPECT_EQ(noted_, EntrySet{}) << "both were told";
   sweep({}, whole);
   clear({1}, kBoth);
-  EXPECT_EQ(noted_, set_of({1}));
+  EXPECT_EQ(noted_, leaves_of({1}));
   EXPECT_EQ(sweep({1}, whole, noted_).unknown, EntrySet{});
 }
 
 TEST_F(SparedPagesTest, KindsAreToldApartByTheirMapping) {
-  const EntrySet whole = set_of({1, 2, 3});
+  const EntrySet whole = leaves_of({1, 2, 3});
   sweep({1, 2, 3}, whole);
   spared_.set_files({{kTable + 2 * 4096, kTable + 3 * 4096}});
   clear({1, 2, 3}, kFile);
-  EXPECT_EQ(sweep({1, 3}, whole).unknown, set_of({1, 2, 3}));
-  EXPECT_EQ(sweep({1, 3}, whole).unknown, set_of({1, 3})) << "never cleared";
+  EXPECT_EQ(sweep({1, 3}, whole).unknown, leaves_of({1, 2, 3}));
+  EXPECT_EQ(sweep({1, 3}, whole).unknown, leaves_of({1, 3})) << "never cleared";
   clear({1, 3}, kAnon);
-  EXPECT_EQ(sweep({}, whole).unknown, set_of({1, 3}));
+  EXPECT_EQ(sweep({}, whole).unknown, leaves_of({1, 3}));
   EXPECT_EQ(sweep({1, 2, 3}, whole).unknown, EntrySet{});
 }
 
 TEST_F(SparedPagesTest, AreTriedAgainNowAndThen) {
-  sweep({1}, set_of({1}));
+  sweep({1}, leaves_of({1}));
   int tries = 0;
   for (int i = 0; i < 20; ++i) {
     LeafBlock block = table({1});
@@ -103,15 +103,15 @@ TEST_F(SparedPagesTest, AreTriedAgainNowAndThen) {
 
 TEST_F(SparedPagesTest, OfHugeLeavesOneByOne) {
   LeafBlock block{.addr = kTable, .shift = 21};
-  block.resident = block.young = set_of({0, 1, 2});
-  block.whole = set_of({1});
-  block.stuck = set_of({2});
+  block.resident = block.young = leaves_of({0, 1, 2});
+  block.whole = leaves_of({1});
+  block.stuck = leaves_of({2});
   spared_.remember(block);
   LeafBlock part{.addr = 2 * kTable, .shift = 21};  // begins at what was leaf 1
-  part.resident = part.young = set_of({0, 1});
+  part.resident = part.young = leaves_of({0, 1});
   spared_.recall(part);
-  EXPECT_EQ(part.whole, set_of({0}));
-  EXPECT_EQ(part.unknown, set_of({1}));
+  EXPECT_EQ(part.whole, leaves_of({0}));
+  EXPECT_EQ(part.unknown, leaves_of({1}));
 }
 
 }  // namespace
