@@ -23,19 +23,6 @@ std::string_view read_short(const std::string& path, std::array<char, size>& buf
   return got > 0 ? std::string_view(buffer.data(), static_cast<size_t>(got)) : std::string_view();
 }
 
-// stat has the name with newlines and backslashes escaped.
-std::string stat_name(std::string_view text) {
-  std::string name;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\\' || i + 1 == text.size()) {
-      name += text[i];
-    } else {
-      name += text[++i] == 'n' ? '\n' : text[i];
-    }
-  }
-  return name;
-}
-
 }  // namespace
 
 std::optional<ProcessStat> parse_process_stat(std::string_view text) {
@@ -49,7 +36,7 @@ std::optional<ProcessStat> parse_process_stat(std::string_view text) {
   if (std::from_chars(text.data(), text.data() + open, stat.pid).ec != std::errc()) {
     return std::nullopt;
   }
-  stat.comm = stat_name(text.substr(open + 1, close - open - 1));
+  stat.comm = text.substr(open + 1, close - open - 1);  // raw, whatever bytes it has
   const char state = text[close + 2];
   // Fields 4 to 22, all of them numbers.
   constexpr size_t kFirst = 4;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <vector>
 
 #include "core/commit.h"
@@ -56,16 +57,17 @@ Result<void> turn_on(const Call& call, SysfsKdamond& files) {
   look_for_followed(call);
   if (files.contexts.size() != 1) return fail(EINVAL, "the context was removed meanwhile");
   const Machine& machine = *files.machine;
-  const SysfsContext wanted = files.contexts[0];
+  // Made first: nothing may fail once the kdamond is on.
+  const auto wanted = std::make_shared<const SysfsContext>(files.contexts[0]);
   // What there was of an earlier run is given up even if this one fails.
   auto previous = std::exchange(files.kdamond, nullptr);
   Result<std::shared_ptr<Kdamond>> started;
   {
     const Unlocked unlocked(call.lock);
     previous.reset();
-    auto context = build_context(wanted, machine);
+    auto context = build_context(*wanted, machine);
     if (!context) return tl::unexpected(context.error());
-    if (auto valid = check_none_obsolete(wanted); !valid) return valid;
+    if (auto valid = check_none_obsolete(*wanted); !valid) return valid;
     started = machine.kdamonds->start(*std::move(context), *machine.clock, Exclusivity::shared);
   }
   if (!started) return tl::unexpected(started.error());
@@ -80,8 +82,8 @@ Result<void> turn_on(const Call& call, SysfsKdamond& files) {
   }
   files.kdamond = *std::move(started);
   if (files.contexts.size() == 1) note_commit(files.contexts[0]);
-  files.operations = wanted.operations;
-  files.committed = std::make_shared<const SysfsContext>(wanted);
+  files.operations = wanted->operations;
+  files.committed = wanted;
   return {};
 }
 
@@ -108,16 +110,16 @@ Result<void> commit(const Call& call, SysfsKdamond& files) {
   look_for_followed(call);
   if (files.contexts.size() != 1) return fail(EINVAL, "the context was removed meanwhile");
   const Machine& machine = *files.machine;
-  const SysfsContext wanted = files.contexts[0];
+  const auto wanted = std::make_shared<const SysfsContext>(files.contexts[0]);
   const OpsId running = files.operations;
   Result<void> committed;
   {
     const Unlocked unlocked(call.lock);
-    committed = commit_files(**kdamond, wanted, running, machine, call.interrupt);
+    committed = commit_files(**kdamond, *wanted, running, machine, call.interrupt);
   }
   if (committed) {
-    files.operations = wanted.operations;
-    files.committed = std::make_shared<const SysfsContext>(wanted);
+    files.operations = wanted->operations;
+    files.committed = wanted;
   }
   if (files.contexts.size() == 1) note_commit(files.contexts[0]);
   return committed;

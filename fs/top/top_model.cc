@@ -75,7 +75,13 @@ void TopModel::make_rows() {
   rows_ = rows_of(input_, group_);
   sort_rows(rows_, sort_);
   const auto same = std::ranges::find(rows_, chosen_key_, &TopRow::key);
-  choose(same == rows_.end() ? chosen_ : static_cast<size_t>(same - rows_.begin()));
+  const size_t stays = same == rows_.end() ? chosen_ : static_cast<size_t>(same - rows_.begin());
+  choose(has_moved_ ? stays : 0);
+}
+
+void TopModel::move_to(size_t index) {
+  has_moved_ = true;
+  choose(index);
 }
 
 void TopModel::choose(size_t index) {
@@ -126,17 +132,17 @@ void TopModel::handle(TopCommand command, size_t page_rows) {
   const size_t page = std::max<size_t>(page_rows, 1);
   switch (command) {
     case TopCommand::up:
-      return choose(chosen_ > 0 ? chosen_ - 1 : 0);
+      return move_to(chosen_ > 0 ? chosen_ - 1 : 0);
     case TopCommand::down:
-      return choose(chosen_ + 1);
+      return move_to(chosen_ + 1);
     case TopCommand::page_up:
-      return choose(chosen_ > page ? chosen_ - page : 0);
+      return move_to(chosen_ > page ? chosen_ - page : 0);
     case TopCommand::page_down:
-      return choose(chosen_ + page);
+      return move_to(chosen_ + page);
     case TopCommand::home:
-      return choose(0);
+      return move_to(0);
     case TopCommand::end:
-      return choose(rows_.size());
+      return move_to(rows_.size());
     case TopCommand::next_sort:
       sort_ = static_cast<TopSort>((static_cast<size_t>(sort_) + 1) % kNrSorts);
       return make_rows();
@@ -145,6 +151,7 @@ void TopModel::handle(TopCommand command, size_t page_rows) {
       group_ = static_cast<TopGroup>((static_cast<size_t>(group_) + 1) % std::size(kGroups));
       chosen_ = 0;
       chosen_key_.clear();
+      has_moved_ = false;
       return make_rows();
     case TopCommand::zoom:
       return zoom_in();

@@ -55,8 +55,8 @@ class TopModel {
   [[nodiscard]] const std::vector<TopRow>& rows() const { return rows_; }
   // The points of a row's spark line, the newest last; bytes.
   [[nodiscard]] const std::deque<uint64_t>& spark(const TopRow& row) const;
-  // The index of the chosen row; 0 when there is none. It stays with its row, however rows are
-  // sorted.
+  // The index of the chosen row; 0 when there is none. It is the first row until the user chooses
+  // one. Then it stays with its row, however rows are sorted.
   [[nodiscard]] size_t chosen() const { return chosen_; }
   [[nodiscard]] TopGroup group() const { return group_; }
   [[nodiscard]] TopSort sort() const { return sort_; }
@@ -73,6 +73,7 @@ class TopModel {
 
  private:
   void make_rows();
+  void move_to(size_t index);
   void choose(size_t index);
   void note_zoom();
   void zoom_in();
@@ -85,6 +86,7 @@ class TopModel {
   std::vector<TopRow> rows_;
   size_t chosen_ = 0;
   std::string chosen_key_;
+  bool has_moved_ = false;  // the user has chosen a row
   std::optional<TopZoom> zoom_;
   std::map<TopGroup, std::map<std::string, std::deque<uint64_t>>> sparks_;  // by key
   std::string message_;

@@ -26,19 +26,11 @@ class MemberFinderTest : public testing::Test {
   };
   void run(const Process& process) {
     const std::string directory = "proc/" + std::to_string(process.pid) + "/";
-    std::string escaped;
-    for (const char c : process.comm) {
-      if (c == '\n') {
-        escaped += "\\n";
-      } else {
-        escaped += c == '\\' ? "\\\\" : std::string(1, c);
-      }
-    }
     tree_.write(directory + "comm", process.comm + "\n");
     tree_.write(directory + "stat",
                 fmt::format("{} ({}) {} {} {} {} 0 -1 {} 0 0 0 0 0 0 0 0 20 0 1 0 {} 1 2 3\n",
-                            process.pid, escaped, process.state, process.parent, process.session,
-                            process.session, process.flags, process.start));
+                            process.pid, process.comm, process.state, process.parent,
+                            process.session, process.session, process.flags, process.start));
   }
   void end(pid_t pid) { std::filesystem::remove_all(tree_.path("proc/" + std::to_string(pid))); }
   void put(const std::string& cgroup, const std::string& pids) {

@@ -33,7 +33,7 @@ TEST_F(TuningStateTest, SettlesWhenTheIntervalStays) {
   EXPECT_EQ(at(0.5, 10), Trust::tuning);
   EXPECT_EQ(at(1.0, 20), Trust::tuning);
   EXPECT_EQ(at(2.0, 20), Trust::tuning);
-  EXPECT_EQ(at(2.5, 22), Trust::tuning);
+  EXPECT_EQ(at(2.2, 22), Trust::tuning);
   EXPECT_EQ(at(4.5, 21), Trust::settled);
   EXPECT_EQ(at(4.6, 40), Trust::tuning);
 }
