@@ -13,7 +13,7 @@ arm64_programs=(base-files base-passwd bash coreutils dash diffutils findutils g
 
 # The development packages of scripts/install-deps.sh, and a compiler's own libraries.
 arm64_libraries() {
-    "$lab/../install-deps.sh" --list | grep -E '^lib.*-dev$|^nlohmann' | grep -v '^libclang-rt'
+    "$lab/../install-deps.sh" --list | grep -E -- '-dev$' | grep -v '^libclang-rt'
     printf '%s\n' libc6-dev libstdc++-12-dev libgcc-12-dev
 }
 
