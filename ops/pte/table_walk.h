@@ -45,10 +45,11 @@ PTE_INLINE __u64 leaf_of(struct table_walk* walk, __u64 addr, __u8* shift) {
   if (walk->key[0] == addr >> geometry.shift[1]) return entry_of(walk->table[0], addr, 0);
   PTE_UNROLL
   for (int level = PTE_MAX_LEVELS - 1; level > 0; level--) {
-    __u64 key = addr >> geometry.shift[level];
+    __u64 key;
     __u64 entry;
 
     if (level >= (int)shared.layout.levels) continue;
+    key = addr >> geometry.shift[level];
     if (walk->key[level - 1] == key) {
       table = walk->table[level - 1];
       continue;

@@ -292,7 +292,8 @@ TEST_F(SweepTest, SharedMemoryIsToldByClearingItsKind) {
   EXPECT_GE(bytes_in(runs, memory, AccessState::unknown), memory.size() / 50 * 49);
   child.run(1);
   runs = sweep(target).runs;  // clears for the first time
-  EXPECT_EQ(bytes_in(runs, memory, AccessState::not_accessed), 0U) << "nobody knows";
+  EXPECT_LE(bytes_in(runs, memory, AccessState::not_accessed), memory.size() / 50)
+      << "nobody knows";
   const auto touched = those(memory.pages(), in_pattern);
   runs = sweep_until(child, target, [&](const Runs& found) {
     return pages_in(found, memory, AccessState::accessed) == touched;
