@@ -71,16 +71,16 @@ TEST_F(AddressSpaceTest, IsAskedForOnceASecond) {
 
 TEST_F(AddressSpaceTest, ClearsTheKindsOfThePlan) {
   resident(4096, 1);
-  const ClearPlan planned = plan();  // moves now_ on
-  EXPECT_EQ(space_.clear_planned(now_, planned).value(), 256U);
+  const ClearPlan of_files = plan();  // moves now_ on
+  EXPECT_EQ(space_.clear_planned(now_, of_files).value(), 256U);
   EXPECT_EQ(cleared(), "3");
   EXPECT_EQ(space_.cleared_at(), now_);
   resident(1, 4096);
   plan();
   EXPECT_EQ(space_.cleared_at(), AddressSpace::Clock::time_point())
       << "a bit of the other kind may have been set before";
-  const ClearPlan planned = plan();  // moves now_ on
-  EXPECT_EQ(space_.clear_planned(now_, planned).value(), 256U);
+  const ClearPlan of_anonymous = plan();
+  EXPECT_EQ(space_.clear_planned(now_, of_anonymous).value(), 256U);
   EXPECT_EQ(cleared(), "2");
 }
 
