@@ -71,11 +71,9 @@ def test_times_have_units_everywhere(time, directory):
     assert done.stdout.count("\n") >= 1
 
 
-def test_two_pids_are_told_apart_from_one():
-    """Unless a command takes several."""
-    if "pids" in damonfs("watch", "--help").stdout:
-        pytest.skip("watch takes several pids")
-    assert "'2' is one argument too many" in line_of(damonfs("watch", "1", "2"), 2)
+def test_of_several_pids_the_one_that_is_gone_is_named():
+    line = line_of(damonfs("watch", os.getpid(), 4194303), 1)
+    assert "there is no process 4194303" in line
 
 
 @pytest.mark.parametrize("command", ["watch", "wss"])
