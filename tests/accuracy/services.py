@@ -68,12 +68,11 @@ class Service:
 
 
 @contextlib.contextmanager
-def program(code, *words):
-    """A python program that prints the start and the end of what it keeps accessing, and of the memory around it."""
-    process = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True)
+def program(*command):
+    """A program that prints its pid, the start and the end of what it keeps accessing, and those of the memory around it."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        fields = process.stdout.readline().split()
-        pid, start, end, low, high = (int(field) for field in fields)
+        pid, start, end, low, high = (int(field) for field in process.stdout.readline().split())
         yield Service(pid, [(start, end)], [(low, high)])
     finally:
         process.kill()
@@ -143,30 +142,22 @@ while True:
 
 
 def reserved():
-    return program(RESERVED)
+    return program(sys.executable, "-c", RESERVED)
 
 
 def forked():
-    return program(FORKED)
+    return program(sys.executable, "-c", FORKED)
 
 
 def shared():
-    return program(SHARED)
+    return program(sys.executable, "-c", SHARED)
 
 
-@contextlib.contextmanager
 def numpy_arrays():
     python = "/usr/bin/python3"
     if subprocess.run([python, "-c", "import numpy"], capture_output=True, check=False).returncode != 0:
         raise Missing("python3-numpy is not installed")
-    process = subprocess.Popen([python, "-c", NUMPY], stdout=subprocess.PIPE, text=True)
-    try:
-        pid, start, end, low, high = (int(field) for field in process.stdout.readline().split())
-        yield Service(pid, [(start, end)], [(low, high)])
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    return program(python, "-c", NUMPY)
 
 
 ASAN = r"""
@@ -189,7 +180,6 @@ int main(void) {
 """
 
 
-@contextlib.contextmanager
 def asan(folder):
     source = folder / "asan.c"
     source.write_text(ASAN)
@@ -198,14 +188,7 @@ def asan(folder):
                           check=False)
     if done.returncode != 0:
         raise Missing("gcc has no AddressSanitizer: " + done.stderr[:200])
-    process = subprocess.Popen([binary], stdout=subprocess.PIPE, text=True)
-    try:
-        pid, start, end, low, high = (int(field) for field in process.stdout.readline().split())
-        yield Service(pid, [(start, end)], [(low, high)])
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    return program(binary)
 
 
 class Redis:

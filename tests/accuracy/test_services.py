@@ -5,15 +5,12 @@ Referenced in smaps) of seconds in which the same load ran and damonfs did not.
 Found is what was accessed at all within a row of a second. The lines that it prints are those of the table in docs/figures.md.
 """
 
-import contextlib
 import json
 import os
 import pathlib
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
@@ -23,8 +20,8 @@ sys.path.insert(0, str(HERE.parent / "integration"))
 sys.path.insert(0, str(HERE))
 
 import services  # noqa: E402
-from conftest import skip_without_backend  # noqa: E402
-from damon_tree import DAMONFS  # noqa: E402
+from conftest import real_daemon  # noqa: E402
+from damon_tree import DAMONFS, cpu_seconds  # noqa: E402
 
 MIB = 1 << 20
 SECONDS = int(os.environ.get("DAMONFS_ACCURACY_SECONDS", "30"))
@@ -63,35 +60,16 @@ class Truth:
         return (right / seen if seen else 0.0), (right / wanted if wanted else 1.0)
 
 
-def cpu_seconds(pid):
-    fields = pathlib.Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@contextlib.contextmanager
-def daemon(sweep):
-    mount = tempfile.mkdtemp(prefix="damonfs-services-")
-    process = subprocess.Popen([DAMONFS, "mount", "--foreground", "--sweep", str(sweep), mount],
-                               stderr=subprocess.PIPE, text=True)
-    try:
-        if not any("serving" in line for line in process.stderr):
-            skip_without_backend("auto", "no backend that sees all accesses works here")
-        yield mount, process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate()
-        os.rmdir(mount)
-
-
 class Watched:
     """What `watch` found of a service: medians over its second half, the time of the first row that was good enough."""
 
     def __init__(self, service, truth, sweep):
-        with daemon(sweep) as (mount, pid):
-            before = cpu_seconds(pid)
-            done = subprocess.run([DAMONFS, "watch", "--mount", mount, "--json", "--seconds", str(SECONDS), str(service.pid)],
+        with real_daemon("auto", "--sweep", str(sweep)) as daemon:
+            task = "/proc/%d" % daemon.process.pid
+            before = cpu_seconds(task)
+            done = subprocess.run([DAMONFS, "watch", "--mount", daemon.directory, "--json", "--seconds", str(SECONDS), str(service.pid)],
                                   stdin=subprocess.DEVNULL, text=True, capture_output=True, timeout=SECONDS + 60, check=False)
-            self.cpu = (cpu_seconds(pid) - before) / SECONDS * 100
+            self.cpu = (cpu_seconds(task) - before) / SECONDS * 100
         assert done.returncode == 0, done.stderr
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         scores = []

@@ -8,10 +8,8 @@ daemon's processor time. A second try, because accesses are measured.
 import contextlib
 import os
 import pathlib
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 import pytest
@@ -20,8 +18,8 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 sys.path.insert(0, str(TESTS / "integration"))
 
-from conftest import found_by_samples, skip_without_backend  # noqa: E402
-from damon_tree import DAMONFS, WORKLOAD, Tree  # noqa: E402
+from conftest import found_by_samples, real_daemon  # noqa: E402
+from damon_tree import WORKLOAD, cpu_seconds  # noqa: E402
 
 MIB = 1 << 20
 
@@ -29,11 +27,12 @@ MIB = 1 << 20
 class Watched:
     """A workload and a daemon that watches it."""
 
-    def __init__(self, tree, daemon, pid, hot):
-        self.tree = tree
+    def __init__(self, daemon, pid, hot):
+        self.tree = daemon.tree
         self.daemon = daemon
-        self.pid = pid
         self.hot = hot  # [start, end) of each hot part
+        self.tree.set_up([pid])
+        self.tree.command("on")
 
     def regions(self):
         """[start, end) of what was accessed in the last aggregation interval."""
@@ -60,15 +59,12 @@ class Watched:
         return (both / inside if inside else 0.0), both / hot
 
     def cpu_seconds(self):
-        fields = pathlib.Path("/proc/%d/stat" % self.daemon.pid).read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds("/proc/%d" % self.daemon.process.pid)
 
 
 @contextlib.contextmanager
 def watched(sweep, *words):
     workload = subprocess.Popen([WORKLOAD, *words], stdout=subprocess.PIPE, text=True)
-    mount = tempfile.mkdtemp(prefix="damonfs-sweeps-")
-    daemon = None
     try:
         ready = dict(word.split("=") for word in workload.stdout.readline().split()[1:])
         spots = int(words[words.index("--spots") + 1]) if "--spots" in words else 1
@@ -76,26 +72,13 @@ def watched(sweep, *words):
         for _ in range(spots):
             fields = dict(word.split("=") for word in workload.stdout.readline().split()[1:])
             hot.append((int(fields["start"], 16), int(fields["end"], 16)))
-        daemon = subprocess.Popen([DAMONFS, "mount", "--foreground", "--sweep", str(sweep), mount],
-                                  stderr=subprocess.PIPE, text=True)
-        for line in daemon.stderr:
-            if "serving" in line:
-                break
-        else:
-            skip_without_backend("auto", "no backend that sees all accesses works here")
-        tree = Tree(mount)
-        seen = Watched(tree, daemon, workload.pid, hot)
-        seen.memory = (int(ready["start"], 16), int(ready["end"], 16))
-        tree.set_up([workload.pid])
-        tree.command("on")
-        yield seen
+        with real_daemon("auto", "--sweep", str(sweep)) as daemon:
+            seen = Watched(daemon, workload.pid, hot)
+            seen.memory = (int(ready["start"], 16), int(ready["end"], 16))
+            yield seen
     finally:
         workload.kill()
         workload.wait()
-        if daemon is not None:
-            daemon.send_signal(signal.SIGTERM)
-            daemon.communicate()
-        os.rmdir(mount)
 
 
 SPOTS = ["--size", "8G", "--hot", "16M", "--spots", "16", "--offset", "37M", "--loop-sleep-us", "1000", "--no-huge"]
@@ -155,26 +138,15 @@ def test_memory_that_is_reserved_and_not_used(capsys):
                "    for i in range(0, 64 << 20, 4096): m[at + i] = 1\n"
                "    time.sleep(0.2)\n")
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    mount = tempfile.mkdtemp(prefix="damonfs-sweeps-")
-    daemon = None
     try:
         process.stdout.readline()
-        daemon = subprocess.Popen([DAMONFS, "mount", "--foreground", mount], stderr=subprocess.PIPE, text=True)
-        if not any("serving" in line for line in daemon.stderr):
-            skip_without_backend("auto", "no backend that sees all accesses works here")
-        tree = Tree(mount)
-        seen = Watched(tree, daemon, process.pid, [])
-        tree.set_up([process.pid])
-        tree.command("on")
-        time.sleep(12)
-        found = sum(end - start for start, end in seen.regions())
+        with real_daemon("auto") as daemon:
+            seen = Watched(daemon, process.pid, [])
+            time.sleep(12)
+            found = sum(end - start for start, end in seen.regions())
         with capsys.disabled():
             print("\n1 TiB reserved: %.0f MiB found accessed" % (found / MIB))
         assert 60 * MIB <= found <= 90 * MIB
     finally:
         process.kill()
         process.wait()
-        if daemon is not None:
-            daemon.send_signal(signal.SIGTERM)
-            daemon.communicate()
-        os.rmdir(mount)

@@ -14,7 +14,7 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from damon_tree import DAMONFS, Tree, comes_true  # noqa: E402
+from damon_tree import DAMONFS, Daemon, Tree, comes_true  # noqa: E402
 from toucher_client import Target  # noqa: E402
 
 PATTERN = """\
@@ -23,6 +23,16 @@ process *
   phase 1s
     access heap 0 1M always
 """
+# Three mappings, as vaddr looks for the two biggest gaps between them.
+THREE_MAPPINGS = """\
+process *
+  map program 0x400000 2M
+  map heap 0x10000000 256M
+  map stack 0x7ff000000000 128K
+  phase 1s
+    access heap 0 16M always
+"""
+NOBODY = 65534
 PATIENCE = 20  # seconds for what takes a moment
 
 has_swap = len(pathlib.Path("/proc/swaps").read_text().splitlines()) > 1
@@ -40,6 +50,20 @@ def skip_without_backend(backend, why):
     if backend != "auto" or required or "no backend that sees all accesses works here" not in why:
         pytest.fail("no real backend: %s" % why)
     pytest.skip("no real backend here: %s" % why)
+
+
+@contextlib.contextmanager
+def real_daemon(backend, *options):
+    """A daemon with a real backend, which must end well; skip_without_backend() where there is none."""
+    try:
+        daemon = Daemon(backend, *options)
+    except RuntimeError as error:
+        skip_without_backend(backend, error)
+    try:
+        yield daemon
+    finally:
+        status = daemon.close()
+    assert status == 0
 
 
 def mounts_below(directory):
@@ -67,6 +91,24 @@ def opened(path, flags=os.O_RDONLY, **options):
         yield fd
     finally:
         os.close(fd)
+
+
+def open_as_nobody(path):
+    """What came of a process of the user nobody that opened the file to read it."""
+    code = "import os, sys; os.setgid(%d); os.setuid(%d); os.open(sys.argv[1], os.O_RDONLY)" % (NOBODY, NOBODY)
+    return subprocess.run([sys.executable, "-c", code, path], text=True, stderr=subprocess.PIPE, check=False)
+
+
+def own_cgroup(roots, file):
+    """Makes a cgroup of the test's own where groups have that file; nothing where none can be made."""
+    for root in roots:
+        group = pathlib.Path(root) / ("damonfs-test-%d" % os.getpid())
+        with contextlib.suppress(OSError):
+            group.mkdir()
+            if (group / file).exists():
+                return group
+            group.rmdir()
+    return None
 
 
 class Mount:
@@ -131,10 +173,10 @@ def directory():
         assert left == []
 
 
-@pytest.fixture
-def mount(directory):
+@contextlib.contextmanager
+def mounted_well(directory, *options):
     """A mount whose daemon must end well when the test is over, and leave nothing."""
-    mounted = Mount(directory)
+    mounted = Mount(directory, *options)
     try:
         yield mounted
         if mounted.process.poll() is None:
@@ -144,6 +186,30 @@ def mount(directory):
         assert "ERROR:" not in mounted.log() and "WARNING: Thread" not in mounted.log(), mounted.log()
     finally:
         mounted.close()
+
+
+@pytest.fixture
+def mount(directory):
+    with mounted_well(directory) as mounted:
+        yield mounted
+
+
+@pytest.fixture
+def running(mount):
+    """The mount, with a kdamond that is on."""
+    mount.tree.set_up([1])
+    mount.tree.command("on")
+    yield mount
+    if mount.process.poll() is None:
+        mount.tree.clear()
+
+
+@pytest.fixture
+def tree(daemon):
+    """The tree of the module's daemon, for one test."""
+    yield daemon.tree
+    assert daemon.process.poll() is None, daemon.said()
+    daemon.tree.clear()
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from conftest import fails, found_by_samples, skip_without_backend  # noqa: E402
-from damon_tree import DAMONFS, Daemon, comes_true  # noqa: E402
+from conftest import fails, found_by_samples, own_cgroup, real_daemon, skip_without_backend  # noqa: E402
+from damon_tree import DAMONFS, comes_true  # noqa: E402
 
 MIB = 1 << 20
 PATIENCE = 30
@@ -48,35 +48,18 @@ while True: time.sleep(60)
 
 @pytest.fixture(scope="module")
 def daemon():
-    try:
-        started = Daemon()
-    except RuntimeError as error:
-        skip_without_backend("auto", error)
-    yield started
-    assert started.close() == 0
-
-
-@pytest.fixture
-def tree(daemon):
-    yield daemon.tree
-    assert daemon.process.poll() is None, daemon.said()
-    daemon.tree.clear()
+    with real_daemon("auto") as started:
+        yield started
 
 
 @pytest.fixture
 def group():
     """A cgroup of the test's own: its folder, and its path as users say it."""
-    name = "damonfs-test-%d" % os.getpid()
-    for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/systemd"):
-        folder = pathlib.Path(root) / name
-        with contextlib.suppress(OSError):
-            folder.mkdir()
-            if (folder / "cgroup.procs").exists():
-                break
-            folder.rmdir()
-    else:
+    folder = own_cgroup(("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/systemd"),
+                        "cgroup.procs")
+    if folder is None:
         pytest.skip("no cgroup can be made here")
-    yield folder, "/" + name
+    yield folder, "/" + folder.name
     for each in (folder / "below", folder):
         if each.exists():
             assert comes_true(lambda each=each: not (each / "cgroup.procs").read_text(), PATIENCE)

@@ -12,27 +12,15 @@ import sys
 
 import pytest
 
-from conftest import fails, found_by_samples, wait_until
-from damon_tree import DAMONFS, Daemon
+from conftest import fails, found_by_samples, real_daemon, wait_until
+from damon_tree import DAMONFS
 
 MIB = 1 << 20
 
 
-@contextlib.contextmanager
-def serving(*args):
-    try:
-        daemon = Daemon("auto", *args)
-    except RuntimeError as error:
-        pytest.skip("no real backend here: %s" % error)
-    try:
-        yield daemon
-    finally:
-        assert daemon.close() == 0
-
-
 @pytest.fixture
 def daemon():
-    with serving() as started:
+    with real_daemon("auto") as started:
         yield started
 
 
@@ -110,16 +98,16 @@ def test_a_number_that_was_nobodys_stays_so(daemon, children):
 def test_a_dump_names_the_process_not_its_number(children, directory):
     process = sleeper(children)
     config = directory / "dump.yaml"
-    with serving() as daemon:
+    with real_daemon("auto") as daemon:
         name_targets(daemon.tree, process)
         config.write_text(subprocess.run([DAMONFS, "dump", daemon.directory], capture_output=True, text=True,
                                          check=True).stdout)
-    with serving("--config", str(config)) as daemon:
+    with real_daemon("auto", "--config", str(config)) as daemon:
         daemon.tree.command("on")
         assert process.pid in watched_by(daemon)
     end(process)
     stranger = next_with_number(process.pid, children)
-    with serving("--config", str(config)) as daemon:
+    with real_daemon("auto", "--config", str(config)) as daemon:
         assert daemon.tree.read("0/contexts/0/targets/0/pid_target") == str(stranger.pid)
         with fails(errno.EINVAL):
             daemon.tree.command("on")
@@ -214,7 +202,7 @@ def test_another_namespaces_proc_is_refused(directory):
 def test_protecting_nobody_is_refused(directory, children):
     process = sleeper(children)
     end(process)
-    with serving():  # a real backend there is
+    with real_daemon("auto"):  # a real backend there is
         pass
     done = subprocess.run([DAMONFS, "mount", str(directory), "--foreground", "--protect", "pid=%d" % process.pid],
                           capture_output=True, text=True, timeout=60, check=False)

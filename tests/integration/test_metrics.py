@@ -17,8 +17,8 @@ import jsonschema
 import pytest
 import yaml
 
-from conftest import DAMONFS, Mount, TESTS, mounts_below, skip_without_backend, wait_until
-from damon_tree import BUILD, Daemon
+from conftest import DAMONFS, Mount, TESTS, mounts_below, real_daemon, wait_until
+from damon_tree import BUILD
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
@@ -258,11 +258,7 @@ def test_a_full_disk_keeps_the_old_file(directory):
 
 
 def test_a_real_process_by_its_name_and_kinds(children):
-    try:
-        daemon = Daemon("auto", "--metrics-listen", "0")
-    except RuntimeError as error:
-        skip_without_backend("auto", error)
-    with daemon:
+    with real_daemon("auto", "--metrics-listen", "0") as daemon:
         process = subprocess.Popen([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, text=True)
         children.append(process)
         assert process.stdout.readline() == "ready\n"

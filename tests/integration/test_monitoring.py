@@ -5,17 +5,8 @@ import pathlib
 
 import pytest
 
-from conftest import Mount, wait_until
+from conftest import THREE_MAPPINGS, Mount, wait_until
 
-# Three mappings, as vaddr looks for the two biggest gaps between them.
-PATTERN = """\
-process *
-  map program 0x400000 2M
-  map heap 0x10000000 256M
-  map stack 0x7ff000000000 128K
-  phase 1s
-    access heap 0 16M always
-"""
 MIB = 1 << 20
 MANY = 10000  # regions that are asked for
 SANITIZED = "asan" in os.environ.get("DAMONFS_BUILD", "") or "tsan" in os.environ.get("DAMONFS_BUILD", "")
@@ -23,7 +14,7 @@ SANITIZED = "asan" in os.environ.get("DAMONFS_BUILD", "") or "tsan" in os.enviro
 
 @pytest.fixture
 def mount(directory):
-    mounted = Mount(directory, pattern=PATTERN)
+    mounted = Mount(directory, pattern=THREE_MAPPINGS)
     yield mounted
     mounted.close()
 

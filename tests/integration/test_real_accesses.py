@@ -18,8 +18,8 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 import score  # noqa: E402
-from conftest import found_by_samples, skip_without_backend  # noqa: E402
-from damon_tree import DAMONFS, DEFAULTS, Daemon, WORKLOAD, comes_true  # noqa: E402
+from conftest import found_by_samples, real_daemon  # noqa: E402
+from damon_tree import DAMONFS, DEFAULTS, WORKLOAD, comes_true  # noqa: E402
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
 # With soft-dirty each sampling costs time for all of a process's memory, and a fault for each page written
@@ -39,12 +39,8 @@ POLL = 0.25  # seconds; reading a snapshot takes time from the processes watched
 
 @pytest.fixture(scope="module")
 def daemon():
-    try:
-        started = Daemon(BACKEND)
-    except RuntimeError as error:
-        skip_without_backend(BACKEND, error)
-    yield started
-    assert started.close() == 0
+    with real_daemon(BACKEND) as started:
+        yield started
 
 
 @pytest.fixture

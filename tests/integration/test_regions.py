@@ -3,24 +3,13 @@
 import errno
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
-from conftest import Mount, fails, opened, wait_until
+from conftest import THREE_MAPPINGS, Mount, fails, open_as_nobody, opened, wait_until
 
-NOBODY = 65534
 HEAP = 0x10000000
 MIB = 1 << 20
-PATTERN = """\
-process *
-  map program 0x400000 2M
-  map heap 0x10000000 256M
-  map stack 0x7ff000000000 128K
-  phase 1s
-    access heap 0 16M always
-"""
 COLUMNS = ["target", "pid", "start", "end", "nr_accesses", "age", "schemes", "swept"]
 
 
@@ -40,18 +29,9 @@ def parse(text):
 
 @pytest.fixture
 def mount(directory):
-    mounted = Mount(directory, pattern=PATTERN)
+    mounted = Mount(directory, pattern=THREE_MAPPINGS)
     yield mounted
     mounted.close()
-
-
-@pytest.fixture
-def running(mount):
-    mount.tree.set_up([1])
-    mount.tree.command("on")
-    yield mount
-    if mount.process.poll() is None:
-        mount.tree.clear()
 
 
 def test_it_is_for_root_to_read(mount):
@@ -60,9 +40,7 @@ def test_it_is_for_root_to_read(mount):
         assert path_of(mount, name).stat().st_mode == 0o100400
         with fails(errno.EACCES):
             os.open(path_of(mount, name), os.O_WRONLY)
-        code = "import os, sys; os.setgid(%d); os.setuid(%d); os.open(sys.argv[1], os.O_RDONLY)" % (NOBODY, NOBODY)
-        done = subprocess.run([sys.executable, "-c", code, path_of(mount, name)], stderr=subprocess.PIPE, check=False)
-        assert b"PermissionError" in done.stderr
+        assert "PermissionError" in open_as_nobody(path_of(mount, name)).stderr
 
 
 def test_off_and_gone(mount):

@@ -1,7 +1,6 @@
 """Daemons that are killed or replaced while they serve: nobody who uses the mount gets an error, nothing is lost."""
 
 import array
-import contextlib
 import errno
 import json
 import os
@@ -14,15 +13,19 @@ import time
 
 import pytest
 
-from conftest import DAMONFS, PATIENCE, Mount, blocked, fails, mounts_below, opened, skip_without_backend, wait_until
-from damon_tree import Daemon
+from conftest import DAMONFS, PATIENCE, Mount, blocked, fails, mounted_well, opened, real_daemon, wait_until
 
 
 def daemon_of(keeper):
     """The pid of the daemon beside a keeper, once there is one."""
     children = pathlib.Path("/proc/%d/task/%d/children" % (keeper, keeper))
-    wait_until(lambda: children.read_text().split(), "for a daemon")
-    return int(children.read_text().split()[0])
+    pids = []
+
+    def found():
+        pids[:] = children.read_text().split()
+        return pids
+    wait_until(found, "for a daemon")
+    return int(pids[0])
 
 
 def kill(mount):
@@ -34,14 +37,8 @@ def kill(mount):
 
 @pytest.fixture
 def kept(directory):
-    mounted = Mount(directory, "--keep")
-    try:
+    with mounted_well(directory, "--keep") as mounted:
         yield mounted
-        if mounted.process.poll() is None:
-            assert mounted.end() == 0, mounted.log()
-        assert mounts_below(directory) == []
-    finally:
-        mounted.close()
 
 
 class Reader:
@@ -177,11 +174,7 @@ def test_only_so_many_starts(directory):
 
 def test_a_real_process_is_watched_on(make_target):
     target = make_target(64 << 20)
-    try:
-        daemon = Daemon("auto", "--keep")
-    except RuntimeError as error:
-        skip_without_backend("auto", error)
-    with contextlib.closing(daemon):
+    with real_daemon("auto", "--keep") as daemon:
         daemon.path = pathlib.Path(daemon.directory)
         daemon.tree.set_up([target.pid])
         daemon.tree.command("on")

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import DAMONFS, PATIENCE, PATTERN, Mount, fails, mounts_below, opened, wait_until
+from conftest import DAMONFS, PATIENCE, PATTERN, Mount, fails, mounts_below, opened, own_cgroup, wait_until
 
 ANSWER = 5  # seconds for a request, whatever else goes on
 RENAME = "import os,sys\nwhile True:\n  try: os.rename(sys.argv[1], sys.argv[1] + 'x')\n  except OSError: pass"
@@ -209,14 +209,8 @@ def test_directories_that_others_hold_open(mount):
 @pytest.fixture
 def pids_cgroup():
     """A group whose number of threads can be bounded."""
-    for above in (pathlib.Path("/sys/fs/cgroup/pids"), pathlib.Path("/sys/fs/cgroup")):
-        group = above / ("damonfs-test-%d" % os.getpid())
-        with contextlib.suppress(OSError):
-            group.mkdir()
-            if (group / "pids.max").exists():
-                break
-            group.rmdir()
-    else:
+    group = own_cgroup(("/sys/fs/cgroup/pids", "/sys/fs/cgroup"), "pids.max")
+    if group is None:
         pytest.skip("no pids controller")
     yield group
     wait_until(lambda: not (group / "cgroup.procs").read_text(), "for the group to be empty")

@@ -13,8 +13,8 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from conftest import found_by_samples, has_swap, needs_swap, skip_without_backend  # noqa: E402
-from damon_tree import Daemon, comes_true  # noqa: E402
+from conftest import found_by_samples, has_swap, needs_swap, real_daemon  # noqa: E402
+from damon_tree import comes_true  # noqa: E402
 from toucher_client import resident, smaps_bytes  # noqa: E402
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
@@ -28,19 +28,8 @@ NOT_ACCESSED = {"nr_accesses": (0, 0), "age": (1, 1 << 31)}  # for half a second
 
 @pytest.fixture(scope="module")
 def daemon():
-    try:
-        started = Daemon(BACKEND)
-    except RuntimeError as error:
-        skip_without_backend(BACKEND, error)
-    yield started
-    assert started.close() == 0
-
-
-@pytest.fixture
-def tree(daemon):
-    yield daemon.tree
-    assert daemon.process.poll() is None, daemon.said()
-    daemon.tree.clear()
+    with real_daemon(BACKEND) as started:
+        yield started
 
 
 def test_the_targets_content_can_be_checked(make_target):

@@ -13,8 +13,8 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 import score  # noqa: E402
-from conftest import skip_without_backend  # noqa: E402
-from damon_tree import DAMONFS, Daemon  # noqa: E402
+from conftest import real_daemon  # noqa: E402
+from damon_tree import DAMONFS  # noqa: E402
 
 MIB = 1 << 20
 PATTERN = """\
@@ -153,12 +153,8 @@ def resident(pid):
 
 def test_dry_run_leaves_a_real_process_alone():
     backend = os.environ.get("DAMONFS_BACKEND", "auto")
-    try:
-        daemon = Daemon(backend, "--dry-run")
-    except RuntimeError as error:
-        skip_without_backend(backend, error)
     size = 64 * MIB
-    with daemon, subprocess.Popen([sys.executable, str(TESTS / "toucher.py"), str(size)],
+    with real_daemon(backend, "--dry-run") as daemon, subprocess.Popen([sys.executable, str(TESTS / "toucher.py"), str(size)],
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         try:
             _, values = score.fields(child.stdout.readline())

@@ -9,22 +9,12 @@ import sys
 
 import pytest
 
-from conftest import DAMONFS, Mount, fails, opened, wait_until
+from conftest import DAMONFS, NOBODY, THREE_MAPPINGS, Mount, fails, open_as_nobody, opened, wait_until
 
 MAX = (1 << 64) - 1
 CONTEXT = "0/contexts/0/"
 SCHEME = CONTEXT + "schemes/0/"
-NOBODY = 65534
 READER = pathlib.Path(__file__).resolve().parent.parent / "lab/stand-ins/drgn"
-# Three mappings, as vaddr looks for the two biggest gaps between them.
-PATTERN = """\
-process *
-  map program 0x400000 2M
-  map heap 0x10000000 256M
-  map stack 0x7ff000000000 128K
-  phase 1s
-    access heap 0 16M always
-"""
 HEAP = 0x10000000
 MIB = 1 << 20
 # All of System RAM, for paddr and modules, is 16 MiB of process 1.
@@ -61,18 +51,9 @@ def status_command(*args):
 
 @pytest.fixture
 def mount(directory):
-    mounted = Mount(directory, pattern=PATTERN)
+    mounted = Mount(directory, pattern=THREE_MAPPINGS)
     yield mounted
     mounted.close()
-
-
-@pytest.fixture
-def running(mount):
-    mount.tree.set_up([1])
-    mount.tree.command("on")
-    yield mount
-    if mount.process.poll() is None:
-        mount.tree.clear()
 
 
 def test_it_lies_beside_the_interface_for_root_to_read(mount):
@@ -86,8 +67,7 @@ def test_it_lies_beside_the_interface_for_root_to_read(mount):
 
 
 def test_nobody_else_may_read_it(mount):
-    code = "import os, sys; os.setgid(%d); os.setuid(%d); os.open(sys.argv[1], os.O_RDONLY)" % (NOBODY, NOBODY)
-    done = subprocess.run([sys.executable, "-c", code, path_of(mount)], text=True, stderr=subprocess.PIPE, check=False)
+    done = open_as_nobody(path_of(mount))
     assert done.returncode == 1 and "PermissionError: [Errno 13]" in done.stderr
     done = subprocess.run([DAMONFS, "status", str(mount.path)], text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, check=False, user=NOBODY, group=NOBODY, extra_groups=[])
