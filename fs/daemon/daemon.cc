@@ -289,6 +289,9 @@ Result<void> Serving::make_session() {
     old = *std::move(matched);
     requests_ = std::move(left_->requests);
     state_ = std::make_unique<StateKeeper>(*tree_, std::move(left_->texts), old);
+    // Before the first answer: the kernel learns numbers of directories from answers, and the next
+    // daemon has to know them.
+    state_->save_all();
   } else if (keep_) {
     auto requests = KeptRequests::make();
     if (!requests) return tl::unexpected(requests.error());
@@ -313,6 +316,7 @@ Result<void> Serving::keep(const Fd& keeper) {
   const Fd& texts = state_->texts().memory();
   auto kept = state_->texts().put(KeptTexts::mount,
                                   fmt::format("{} {}", mounted.device, mounted.mount_point));
+  if (kept && !left_) state_->save_all();
   if (kept) kept = state_->start();
   if (kept) kept = hand_to_keeper(keeper, mounted.device_fd, requests_->memory(), texts);
   if (kept && keeps_descriptors()) {

@@ -128,7 +128,6 @@ std::optional<KeptDescriptors> KeptDescriptors::inherited() {
 }
 
 Result<void> StateKeeper::start() {
-  save_all();
   auto thread = start_thread("damonfs-keep", [this](const std::stop_token& stop) { run(stop); });
   if (!thread) return tl::unexpected(thread.error());
   thread_ = *std::move(thread);

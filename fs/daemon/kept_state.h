@@ -53,7 +53,7 @@ struct KeptDescriptors {
 // The name of the variable that says which descriptors they are: "DEVICE,REQUESTS,TEXTS".
 inline constexpr const char* kResumeVariable = "DAMONFS_RESUME";
 
-// What keeps the state of one tree. save() on any thread; start() once; the tree outlives it.
+// What keeps the state of one tree. save_all() on any thread; start() once; the tree outlives it.
 class StateKeeper {
  public:
   // `old`: see save_files().

@@ -34,12 +34,13 @@ timespec wall_time() {
 }  // namespace
 
 Server::Server(Tree& tree, int max_inline_stores, KeptRequests* kept,
-               std::function<void()> on_stored)
+               std::function<void()> on_change)
     : tree_(tree),
       kept_(kept),
       started_(wall_time()),
       known_(tree.root().shared_from_this()),
-      stores_(tree, max_inline_stores, std::move(on_stored)),
+      on_change_(std::move(on_change)),
+      stores_(tree, max_inline_stores, on_change_),
       snapshots_(tree) {
   tree.on_removal([this](Tree::Removal removal) { invalidator_.add(std::move(removal)); });
 }
@@ -181,6 +182,8 @@ void Server::set_attributes(fuse_req* request, uint64_t inode, const struct stat
   if (which & kKept) node->directory->set_owner(node->index, owner);
   const struct stat st = stat_of(*node);
   lock.unlock();
+  constexpr int kSaved = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
+  if ((which & kSaved) != 0 && on_change_) on_change_();
   fuse_reply_attr(request, &st, attributes_timeout(*node));
 }
 

@@ -35,7 +35,7 @@ namespace damonfs {
 class Server {
  public:
   // Takes the listeners of `tree`, which outlives the server, as does `kept`, if any.
-  Server(Tree& tree, int max_inline_stores, KeptRequests* kept, std::function<void()> on_stored);
+  Server(Tree& tree, int max_inline_stores, KeptRequests* kept, std::function<void()> on_change);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -97,6 +97,7 @@ class Server {
   NodeTable known_;
   SnapshotMemory snapshot_memory_;
   Handles handles_;
+  const std::function<void()> on_change_;  // null: nobody wants to know
   Stores stores_;
   Streams streams_;
   SnapshotOpens snapshots_;

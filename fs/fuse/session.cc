@@ -72,7 +72,7 @@ void Session::EndSession::operator()(fuse_session* session) const { fuse_session
 Session::Session(Tree& tree, FuseMount mounted, Keeping keeping)
     : mounted_(std::move(mounted)),
       nr_workers_(choose_nr_workers()),
-      server_(tree, nr_workers_ / 2, keeping.requests, std::move(keeping.on_stored)) {}
+      server_(tree, nr_workers_ / 2, keeping.requests, std::move(keeping.on_change)) {}
 
 Result<std::unique_ptr<Session>> Session::mount(Tree& tree, const std::string& mount_point,
                                                 bool nonempty, Keeping keeping) {

@@ -20,7 +20,9 @@ namespace damonfs {
 // What an other daemon is to find when this one is killed. `requests` outlives the session.
 struct Keeping {
   KeptRequests* requests = nullptr;  // null: nothing is kept
-  std::function<void()> on_stored;   // called when a write has changed the tree, before its answer
+  // Called when a write, or a change of an owner or a mode, has changed the tree, before its
+  // answer.
+  std::function<void()> on_change;
 };
 
 // One mount of a tree and the threads that serve it. Owned by whoever mounted it, goes before the

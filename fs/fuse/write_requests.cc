@@ -59,7 +59,7 @@ void Stores::carry_out(fuse_req* request, const Node& node, std::string_view tex
   const auto written = active.carry_out(request, [&](const std::stop_token& stop) {
     return tree_.write(*node.directory, node.index, text, stop, fuse_req_ctx(request)->pid);
   });
-  if (written && on_stored_) on_stored_();
+  if (written && on_change_) on_change_();
   if (written) {
     fuse_reply_write(request, text.size());
   } else {

@@ -19,10 +19,10 @@ namespace damonfs {
 // the session; thread-safe.
 class Stores {
  public:
-  // `on_stored` is called when a write has changed the tree, before it is answered; null: nobody
+  // `on_change` is called when a write has changed the tree, before it is answered; null: nobody
   // wants to know.
-  Stores(Tree& tree, int max_inline, std::function<void()> on_stored)
-      : tree_(tree), max_inline_(max_inline), on_stored_(std::move(on_stored)) {}
+  Stores(Tree& tree, int max_inline, std::function<void()> on_change)
+      : tree_(tree), max_inline_(max_inline), on_change_(std::move(on_change)) {}
 
   // Has `text` stored and answers `request`, now or later; the text is copied if need be. EAGAIN
   // when no thread is to be had. Throws, when memory runs out, only before it has answered.
@@ -40,7 +40,7 @@ class Stores {
 
   Tree& tree_;
   const int max_inline_;
-  const std::function<void()> on_stored_;
+  const std::function<void()> on_change_;
   std::atomic<int> inline_ = 0;
   ActiveRequests active_;
 };

@@ -35,9 +35,15 @@ def kill(mount):
     wait_until(lambda: daemon_of(mount.process.pid) != old, "for another daemon")
 
 
+def wait_for_start(mount):
+    """A daemon that has not said yet that it serves has left nothing to a next one."""
+    wait_until(lambda: ": serving; " in mount.log(), "for the start")
+
+
 @pytest.fixture
 def kept(directory):
     with mounted_well(directory, "--keep") as mounted:
+        wait_for_start(mounted)
         yield mounted
 
 
@@ -160,6 +166,7 @@ def test_a_program_is_replaced(kept):
 def test_only_so_many_starts(directory):
     mounted = Mount(directory, "--keep")
     try:
+        wait_for_start(mounted)
         for _ in range(5):
             kill(mounted)
             mounted.tree.read("nr_kdamonds")
