@@ -53,10 +53,7 @@ void SharedNotes::for_others(pid_t pid, const Fn& note) {
 }
 
 void SharedNotes::tell(pid_t pid, uint64_t addr, const EntrySet& cleared) {
-  for_others(pid, [&](Notes& notes) {
-    EntrySet& noted = notes.tables[addr];
-    noted = noted | cleared;
-  });
+  for_others(pid, [&](Notes& notes) { notes.tables[addr] |= cleared; });
 }
 
 void SharedNotes::tell_clearing(pid_t pid, const ClearPlan& kinds) {
