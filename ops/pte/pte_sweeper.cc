@@ -224,10 +224,9 @@ Result<std::vector<AddrRange>> PteSweeper::populated(const Target& target) {
   RangeList found;
   const auto add = [&](std::span<LeafBlock> blocks) {
     for (const LeafBlock& block : blocks) {
-      AddrRange range{align_down(block.addr_of(block.resident.next_set(0)), kHugePageSize),
-                      align_up(end_of(block), kHugePageSize)};
-      if (!found.empty()) range.start = std::max(range.start, found.back().end);
-      append_joined(found, range);
+      const uint64_t start = block.addr_of(block.resident.next_set(0));
+      append_merged(found,
+                    {align_down(start, kHugePageSize), align_up(end_of(block), kHugePageSize)});
     }
   };
   if (auto read = read_all(clearer_->space_of(process), add); !read)
