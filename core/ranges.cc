@@ -16,6 +16,11 @@ void append_joined(RangeList& list, AddrRange range) {
   }
 }
 
+void append_merged(RangeList& list, AddrRange range) {
+  if (!list.empty()) range.start = std::max(range.start, list.back().end);
+  append_joined(list, range);
+}
+
 RangeList intersect(std::span<const AddrRange> a, std::span<const AddrRange> b) {
   RangeList both;
   for (size_t i = 0, k = 0; i < a.size() && k < b.size();) {

@@ -17,6 +17,9 @@ using RangeList = std::vector<AddrRange>;
 // one is left out.
 void append_joined(RangeList& list, AddrRange range);
 
+// The same with a range that may begin below the last one's end, but not below its start.
+void append_merged(RangeList& list, AddrRange range);
+
 // What is in both. Ranges that touch stay apart where either list has them apart, so that
 // intersecting with a process's mappings gives pieces of one mapping each.
 [[nodiscard]] RangeList intersect(std::span<const AddrRange> a, std::span<const AddrRange> b);

@@ -39,12 +39,13 @@ uint64_t bytes_of(std::string_view text, std::string_view key) {
 std::optional<ProcessStatus> parse_status(std::string_view text) {
   const std::vector<pid_t> tgid = numbers_of(text, "Tgid:");
   if (tgid.empty()) return std::nullopt;
+  const uint64_t shmem = bytes_of(text, "RssShmem:");
   return ProcessStatus{.tgid = tgid.front(),
                        .nspid = numbers_of(text, "NSpid:"),
                        .anon = bytes_of(text, "RssAnon:"),
                        .swap = bytes_of(text, "VmSwap:"),
-                       .file = bytes_of(text, "RssFile:") + bytes_of(text, "RssShmem:"),
-                       .shmem = bytes_of(text, "RssShmem:")};
+                       .file = bytes_of(text, "RssFile:") + shmem,
+                       .shmem = shmem};
 }
 
 std::optional<ProcessStatus> read_status(const std::string& directory) {

@@ -150,16 +150,14 @@ std::vector<uint64_t> page_offset_guesses(const Geometry& geometry, const Machin
 
 std::vector<uint64_t> vmemmap_guesses(const Geometry& geometry, const MachineMemory& memory,
                                       unsigned levels, uint64_t some_page) {
+  const bool x86 = geometry.architecture == Architecture::x86_64;
   std::vector<uint64_t> guesses;
-  uint64_t unit = kGiB;
-  uint64_t span = round_up(memory.ram_end / kPageSize * kMaxBytesOfDescriptor, kGiB);
-  if (geometry.architecture == Architecture::x86_64) {
-    guesses.push_back(levels == 5 ? kVmemmap5 : kVmemmap4);
-  } else {
-    // The array begins where a multiple of base_unit has its descriptor at a round address.
-    unit = (geometry.base_unit >> geometry.format.shift[0]) * kBytesOfDescriptorArm64;
-    span = round_up((memory.ram_end >> geometry.format.shift[0]) * kBytesOfDescriptorArm64, unit);
-  }
+  if (x86) guesses.push_back(levels == 5 ? kVmemmap5 : kVmemmap4);
+  const unsigned page_shift = geometry.format.shift[0];
+  const uint64_t descriptor = x86 ? kMaxBytesOfDescriptor : kBytesOfDescriptorArm64;
+  // On arm64 the array begins where a multiple of base_unit has its descriptor at a round address.
+  const uint64_t unit = x86 ? kGiB : (geometry.base_unit >> page_shift) * descriptor;
+  const uint64_t span = round_up((memory.ram_end >> page_shift) * descriptor, unit);
   if (some_page == 0) return guesses;
   const uint64_t first = round_down(some_page, unit);
   for (uint64_t base = first; base != first - span - unit; base -= unit) guesses.push_back(base);

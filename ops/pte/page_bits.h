@@ -7,6 +7,8 @@
 #include <span>
 #include <vector>
 
+#include "core/base/arithmetic.h"
+#include "core/base/page_size.h"
 #include "core/sweep.h"
 #include "ops/pte/sweep.h"
 
@@ -37,6 +39,7 @@ class EntrySet {
   [[nodiscard]] EntrySet operator|(const EntrySet& other) const {
     return with(other, [](uint64_t a, uint64_t b) { return a | b; });
   }
+  EntrySet& operator|=(const EntrySet& other) { return *this = *this | other; }
   [[nodiscard]] EntrySet operator&(const EntrySet& other) const {
     return with(other, [](uint64_t a, uint64_t b) { return a & b; });
   }
@@ -79,6 +82,14 @@ struct LeafBlock {
     return {addr_of(first), addr_of(end)};
   }
 };
+
+// What a block of pages covers, and where the one with the page at `addr` begins.
+inline uint64_t page_block_size() { return SWEEP_ENTRIES * kPageSize; }
+inline uint64_t page_block_of(uint64_t addr) { return align_down(addr, page_block_size()); }
+// The number of the entry for `addr` in its block, given the log2 of what an entry covers.
+constexpr unsigned index_at(uint64_t addr, unsigned shift) {
+  return static_cast<unsigned>(addr >> shift & (SWEEP_ENTRIES - 1));
+}
 
 // Reads the entries [first, end) of a part of a lowest table.
 LeafBlock read_leaves(const pte_geometry& geometry, const pte_layout& layout,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/base/arithmetic.h"
 #include "core/base/page_size.h"
 #include "ops/base/steady_clock.h"
 
@@ -16,11 +15,10 @@ bool noted(const std::map<pid_t, SharedNotes::Notes>& notes, const PageQuery& qu
   const auto of_process = notes.find(query.space->process().pid());
   if (of_process == notes.end()) return false;
   const SharedNotes::Tables& tables = of_process->second.tables;
-  const auto table = tables.find(align_down(query.addr, SWEEP_ENTRIES * kPageSize));
+  const auto table = tables.find(page_block_of(query.addr));
   if (table == tables.end()) return false;
   if (slot.leaf_shift > kPageSize.shift()) return true;
-  return table->second.test(static_cast<unsigned>(query.addr >> kPageSize.shift()) &
-                            (SWEEP_ENTRIES - 1));
+  return table->second.test(index_at(query.addr, kPageSize.shift()));
 }
 
 }  // namespace

@@ -19,15 +19,6 @@ constexpr uint64_t kMaxUnits = 8192;
 constexpr uint32_t kMinTables = 8;
 constexpr uint64_t kEndOfMemory = uint64_t{1} << 56;
 
-constexpr unsigned index_at(uint64_t addr, unsigned shift) {
-  return static_cast<unsigned>(addr >> shift & (SWEEP_ENTRIES - 1));
-}
-
-// What a block of pages covers, and where that with the page at `addr` begins.
-// (Functions: clang 14 takes kPageSize for 0 in the initial value of a constant of this file.)
-uint64_t block_size() { return SWEEP_ENTRIES * kPageSize; }
-uint64_t block_of(uint64_t addr) { return align_down(addr, block_size()); }
-
 // Takes a part of a middle table apart. Those of its lowest tables follow it in `copied`.
 class Directory {
  public:
@@ -89,6 +80,18 @@ class Directory {
   unsigned huge_shift_;
 };
 
+// Calls fn(address, entries) for the leaves of `set` as SharedNotes::Tables has them: for pages
+// once, for huge leaves one by one.
+template <class Fn>
+void for_each_note(const LeafBlock& block, const EntrySet& set, const Fn& fn) {
+  if (!set.any()) return;
+  if (block.shift == kPageSize.shift()) return fn(block.addr, set);
+  EntrySet first;
+  first.set(0);
+  for (unsigned leaf = set.next_set(0); leaf < EntrySet::kSize; leaf = set.next_set(leaf + 1))
+    fn(block.addr_of(leaf), first);
+}
+
 RangeList files_of(const Process& process) {
   RangeList files;
   if (const auto mapped = read_mapped_files(process)) {
@@ -149,7 +152,6 @@ PteSweeper::Swept& PteSweeper::swept(const std::shared_ptr<const Process>& proce
     return true;
   });
   Swept& added = swept_[process.get()];
-  added = {};
   added.process = process;
   added.pid = process->pid();
   notes_.want(added.pid);
@@ -189,16 +191,8 @@ void PteSweeper::keep_bits(AddressSpace& space, const ClearPlan& kinds) {
     for (const LeafBlock& block : blocks) {
       tell_others(swept.pid, block, block.young);
       swept.spared.note_doubt(block);
-      const EntrySet young = swept.spared.not_reported(block);
-      if (!young.any()) continue;
-      if (block.shift == kPageSize.shift()) {
-        EntrySet& sampled = swept.sampled[block.addr];
-        sampled = sampled | young;
-        continue;
-      }
-      for (unsigned leaf = young.next_set(0); leaf < EntrySet::kSize;
-           leaf = young.next_set(leaf + 1))
-        swept.sampled[block.addr_of(leaf)].set(0);
+      for_each_note(block, swept.spared.not_reported(block),
+                    [&](uint64_t addr, const EntrySet& noted) { swept.sampled[addr] |= noted; });
     }
   };
   // What is not read is lost to the next sweep, no more.
@@ -208,13 +202,8 @@ void PteSweeper::keep_bits(AddressSpace& space, const ClearPlan& kinds) {
 }
 
 void PteSweeper::tell_others(pid_t pid, const LeafBlock& block, const EntrySet& cleared) {
-  if (!cleared.any()) return;
-  if (block.shift == kPageSize.shift()) return notes_.tell(pid, block.addr, cleared);
-  EntrySet first;
-  first.set(0);
-  for (unsigned leaf = cleared.next_set(0); leaf < EntrySet::kSize;
-       leaf = cleared.next_set(leaf + 1))
-    notes_.tell(pid, block.addr_of(leaf), first);
+  for_each_note(block, cleared,
+                [&](uint64_t addr, const EntrySet& noted) { notes_.tell(pid, addr, noted); });
 }
 
 std::map<pid_t, SharedNotes::Notes> PteSweeper::take_notes() {
@@ -224,10 +213,7 @@ std::map<pid_t, SharedNotes::Notes> PteSweeper::take_notes() {
     const auto known = notes.find(swept.pid);
     if (known == notes.end()) continue;
     if (known->second.cleared.any()) swept.spared.note_clearing(known->second.cleared);
-    for (const auto& [addr, entries] : known->second.tables) {
-      EntrySet& sampled = swept.sampled[addr];
-      sampled = sampled | entries;
-    }
+    for (const auto& [addr, entries] : known->second.tables) swept.sampled[addr] |= entries;
   }
   return notes;
 }
@@ -238,10 +224,9 @@ Result<std::vector<AddrRange>> PteSweeper::populated(const Target& target) {
   RangeList found;
   const auto add = [&](std::span<LeafBlock> blocks) {
     for (const LeafBlock& block : blocks) {
-      AddrRange range{align_down(block.addr_of(block.resident.next_set(0)), kHugePageSize),
-                      align_up(end_of(block), kHugePageSize)};
-      if (!found.empty()) range.start = std::max(range.start, found.back().end);
-      append_joined(found, range);
+      const uint64_t start = block.addr_of(block.resident.next_set(0));
+      append_merged(found,
+                    {align_down(start, kHugePageSize), align_up(end_of(block), kHugePageSize)});
     }
   };
   if (auto read = read_all(clearer_->space_of(process), add); !read)
@@ -250,14 +235,13 @@ Result<std::vector<AddrRange>> PteSweeper::populated(const Target& target) {
 }
 
 void PteSweeper::note_accessed(const Process& process, uint64_t addr) {
-  const uint64_t table = block_of(addr);
+  const uint64_t table = page_block_of(addr);
   EntrySet page;
   page.set(index_at(addr, kPageSize.shift()));
   notes_.tell(process.pid(), table, page);
   const auto known = swept_.find(&process);
   if (known == swept_.end()) return;
-  EntrySet& sampled = known->second.sampled[table];
-  sampled = sampled | page;
+  known->second.sampled[table] |= page;
 }
 
 EntrySet PteSweeper::take_sampled(Swept& swept, const LeafBlock& block) {
@@ -274,7 +258,7 @@ EntrySet PteSweeper::take_sampled(Swept& swept, const LeafBlock& block) {
   for (unsigned leaf = block.resident.next_set(0); leaf < EntrySet::kSize;
        leaf = block.resident.next_set(leaf + 1)) {
     const uint64_t end = std::min(block.addr_of(leaf + 1), block.addr_of(leaf) + kHugePageSize);
-    for (uint64_t addr = block.addr_of(leaf); addr < end; addr += block_size())
+    for (uint64_t addr = block.addr_of(leaf); addr < end; addr += page_block_size())
       if (swept.sampled.erase(addr) != 0) taken.set(leaf);
   }
   return taken;
@@ -319,7 +303,7 @@ Result<SweepPiece> PteSweeper::take_piece(AddressSpace& space, AddrRange range, 
     tell_others(known.pid, block, block.to_make_old());
     const EntrySet sampled = take_sampled(known, block);
     known.spared.judge(block, sampled, true);
-    block.young = block.young | sampled;
+    block.young |= sampled;
   }
   return piece;
 }

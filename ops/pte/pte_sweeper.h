@@ -57,7 +57,7 @@ class PteSweeper final : public Sweeper {
     SparedPages spared;
     // Pages that samples or clearings found accessed since the last sweep, by the address of the
     // block.
-    std::unordered_map<uint64_t, EntrySet> sampled;
+    SharedNotes::Tables sampled;
     uint64_t reached = 0;  // by the last sweep that made pages old
   };
 

@@ -39,30 +39,28 @@ void SharedNotes::forget(pid_t pid) {
   notes_.erase(pid);
 }
 
-void SharedNotes::tell(pid_t pid, uint64_t addr, const EntrySet& cleared) {
+template <class Fn>
+void SharedNotes::for_others(pid_t pid, const Fn& note) {
   if (nr_notes < 2) return;
   const std::lock_guard lock(all_notes_mutex);
   for (SharedNotes* other : all_notes()) {
     if (other == this) continue;
     const std::lock_guard other_lock(other->mutex_);
     if (!other->wanted_.contains(pid)) continue;
-    EntrySet& noted = other->notes_[pid].tables[addr];
-    noted = noted | cleared;
+    note(other->notes_[pid]);
     other->any_.store(true, std::memory_order_release);
   }
 }
 
+void SharedNotes::tell(pid_t pid, uint64_t addr, const EntrySet& cleared) {
+  for_others(pid, [&](Notes& notes) { notes.tables[addr] |= cleared; });
+}
+
 void SharedNotes::tell_clearing(pid_t pid, const ClearPlan& kinds) {
-  if (nr_notes < 2) return;
-  const std::lock_guard lock(all_notes_mutex);
-  for (SharedNotes* other : all_notes()) {
-    if (other == this) continue;
-    const std::lock_guard other_lock(other->mutex_);
-    if (!other->wanted_.contains(pid)) continue;
-    ClearPlan& cleared = other->notes_[pid].cleared;
-    cleared = {.anon = cleared.anon || kinds.anon, .file = cleared.file || kinds.file};
-    other->any_.store(true, std::memory_order_release);
-  }
+  for_others(pid, [&](Notes& notes) {
+    notes.cleared.anon |= kinds.anon;
+    notes.cleared.file |= kinds.file;
+  });
 }
 
 std::map<pid_t, SharedNotes::Notes> SharedNotes::take() {

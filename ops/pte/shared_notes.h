@@ -52,6 +52,10 @@ class SharedNotes {
   [[nodiscard]] std::map<pid_t, Notes> take();
 
  private:
+  // Calls note(notes of the process) for all others that want them.
+  template <class Fn>
+  void for_others(pid_t pid, const Fn& note);
+
   std::mutex mutex_;
   std::set<pid_t> wanted_;         // guarded by mutex_
   std::map<pid_t, Notes> notes_;   // guarded by mutex_

@@ -12,11 +12,13 @@ namespace {
 constexpr uint64_t kHugeKey = 1;
 unsigned huge_shift() { return static_cast<unsigned>(std::countr_zero(kHugePageSize)); }
 
-// Bit `leaf` of `from`, as bit 0.
-EntrySet single(const EntrySet& from, unsigned leaf) {
-  EntrySet set;
-  if (from.test(leaf)) set.set(0);
-  return set;
+// What the entry of `leaf` holds of a set of the block's leaves: all of it, or of a huge leaf that
+// one, as bit 0.
+EntrySet entry_part(const LeafBlock& block, unsigned leaf, const EntrySet& set) {
+  if (block.shift == kPageSize.shift()) return set;
+  EntrySet part;
+  if (set.test(leaf)) part.set(0);
+  return part;
 }
 
 }  // namespace
@@ -59,21 +61,20 @@ void SparedPages::recall(LeafBlock& block) {
       known->second.sweeps_left = kTrustedSweeps;
     }
   });
-  block.unknown = block.unknown | (block.young & gather(block, &Known::never));
-  block.whole = block.whole | (block.young & gather(block, &Known::whole));
+  block.unknown |= block.young & gather(block, &Known::never);
+  block.whole |= block.young & gather(block, &Known::whole);
 }
 
 void SparedPages::remember(const LeafBlock& block) {
   if (!block.stuck.any() && !block.whole.any()) return;
   any_whole_ |= block.whole.any();
-  const bool huge = block.shift != kPageSize.shift();
   for_each_entry(block, [&](uint64_t key, unsigned leaf) {
-    const EntrySet stuck = huge ? single(block.stuck, leaf) : block.stuck;
-    const EntrySet whole = huge ? single(block.whole, leaf) : block.whole;
+    const EntrySet stuck = entry_part(block, leaf, block.stuck);
+    const EntrySet whole = entry_part(block, leaf, block.whole);
     if (!stuck.any() && !whole.any()) return;
     Known& known = known_[key];
-    known.never = known.never | stuck;
-    known.whole = known.whole | whole;
+    known.never |= stuck;
+    known.whole |= whole;
   });
 }
 
@@ -123,15 +124,14 @@ void SparedPages::judge(LeafBlock& block, const EntrySet& noted, bool report) {
   const EntrySet doubtful = gather(block, &Known::doubtful) & block.resident;
   if (!young.any() && !doubtful.any()) return;
   const EntrySet told = (young & cleared_once(block)).without(gather(block, &Known::reported));
-  block.unknown = block.unknown | (young | doubtful).without(told).without(noted);
+  block.unknown |= (young | doubtful).without(told).without(noted);
   if (!report) return;
-  const bool huge = block.shift != kPageSize.shift();
   for_each_entry(block, [&](uint64_t key, unsigned leaf) {
-    const EntrySet now = huge ? single(told, leaf) : told;
-    const EntrySet was = huge ? single(doubtful, leaf) : doubtful;
+    const EntrySet now = entry_part(block, leaf, told);
+    const EntrySet was = entry_part(block, leaf, doubtful);
     if (!now.any() && !was.any()) return;
     Known& known = known_[key];
-    known.reported = known.reported | now;
+    known.reported |= now;
     known.doubtful = known.doubtful.without(was);
   });
 }
@@ -147,12 +147,9 @@ void SparedPages::note_doubt(const LeafBlock& block) {
   const EntrySet doubtful =
       (gather(block, &Known::whole) & block.young).without(cleared_once(block));
   if (!doubtful.any()) return;
-  const bool huge = block.shift != kPageSize.shift();
   for_each_entry(block, [&](uint64_t key, unsigned leaf) {
-    const EntrySet now = huge ? single(doubtful, leaf) : doubtful;
-    if (!now.any()) return;
-    Known& known = known_[key];
-    known.doubtful = known.doubtful | now;
+    const EntrySet now = entry_part(block, leaf, doubtful);
+    if (now.any()) known_[key].doubtful |= now;
   });
 }
 

@@ -57,7 +57,7 @@ class SparedPages {
 
   // Of a lowest table one entry, by its address; of huge leaves one each, with an odd key.
   static uint64_t key_of(const LeafBlock& block, unsigned leaf);
-  // Calls fn(key, first leaf, nr of leaves) for each entry that `block` may have.
+  // Calls fn(key, leaf) for each entry that `block` may have; of a lowest table the leaf is 0.
   template <class Fn>
   static void for_each_entry(const LeafBlock& block, const Fn& fn);
   [[nodiscard]] EntrySet gather(const LeafBlock& block, EntrySet Known::*set) const;

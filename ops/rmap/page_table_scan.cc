@@ -2,25 +2,17 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <filesystem>
 #include <string>
 #include <utility>
 
 #include "ops/procfs/maps.h"
+#include "ops/procfs/pids.h"
 
 namespace damonfs {
 namespace {
 
 // Looked at with one read(): 65,536 pages, 3 ms where all are there.
 constexpr uint64_t kScanWindow = uint64_t{256} << 20;
-
-std::optional<pid_t> as_pid(const std::string& name) {
-  pid_t pid = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
-  return pid;
-}
 
 void append(std::vector<RmapSource::Run>& runs, uint64_t addr, uint64_t frame) {
   if (!runs.empty()) {
@@ -43,12 +35,9 @@ ProcfsRmapSource::ProcfsRmapSource(Paths paths, ProtectedList protect, std::vect
 
 Result<std::vector<pid_t>> ProcfsRmapSource::processes() {
   if (!only_.empty()) return only_;
-  std::vector<pid_t> pids;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(paths_.proc, error)) {
-    if (const auto pid = as_pid(entry.path().filename())) pids.push_back(*pid);
-  }
-  if (error) return fail(error.value(), "{}: {}", paths_.proc, error.message());
+  auto all = all_pids(paths_);
+  if (!all) return all;
+  std::vector<pid_t>& pids = *all;
   if (std::ranges::find(pids, 1) == pids.end()) {
     return fail(EACCES, "{} does not show all processes (hidepid=)", paths_.proc);
   }
@@ -59,7 +48,7 @@ Result<std::vector<pid_t>> ProcfsRmapSource::processes() {
     const auto process = hold(pid);
     return process && protect_.covers(**process);
   });
-  return pids;
+  return all;
 }
 
 Result<std::shared_ptr<const Process>> ProcfsRmapSource::hold(pid_t pid) {

@@ -60,10 +60,8 @@ Result<std::vector<AddrRange>> SyntheticSweeper::populated(const Target& target)
   const AddrRange everything{0, UINT64_MAX};
   play_->machine().residency(process.pid()).visit(everything, [&](const Residency::Piece& piece) {
     if (piece.out >= 1) return;
-    AddrRange range{align_down(piece.range.start, kPopulatedUnit),
-                    align_up(piece.range.end, kPopulatedUnit)};
-    if (!found.empty()) range.start = std::max(range.start, found.back().end);
-    append_joined(found, range);
+    append_merged(found, {align_down(piece.range.start, kPopulatedUnit),
+                          align_up(piece.range.end, kPopulatedUnit)});
   });
   return found;
 }

@@ -15,11 +15,7 @@ RangeList find_sparse_regions(std::span<const AddrRange> mappings,
   for (const AddrRange& range : populated) {
     const uint64_t start = range.start - std::min(range.start, kRoom);
     const uint64_t end = range.end + std::min(kRoom, UINT64_MAX - range.end);
-    if (!roomy.empty() && start <= roomy.back().end) {
-      roomy.back().end = std::max(roomy.back().end, end);
-    } else {
-      roomy.push_back({start, end});
-    }
+    append_merged(roomy, {start, end});
   }
   RangeList regions = join(intersect(mappings, roomy));
   for (uint64_t gap = kRoom; regions.size() > max_ranges; gap *= 2) regions = join(regions, gap);

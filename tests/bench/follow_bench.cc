@@ -10,11 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <ctime>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "ops/base/thread_time.h"
 #include "services/member_finder.h"
 #include "services/memory_names.h"
 
@@ -64,24 +64,19 @@ class Crowd {
   std::string path_;
 };
 
-double cpu_of_thread() {
-  timespec time{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
 // Looks again and again.
 void look(benchmark::State& state, const Result<Selector>& selector) {
   if (!selector) return state.SkipWithError(selector.error().message.c_str());
   MemberFinder finder(*selector);
   size_t found = finder.find(10000).processes.size();
-  const double began = cpu_of_thread();
+  const uint64_t began = thread_cpu_ns();
   size_t looks = 0;
   for (auto _ : state) {
     found = finder.find(10000).processes.size();
     ++looks;
   }
-  const double each = (cpu_of_thread() - began) / static_cast<double>(looks);
+  const double each =
+      static_cast<double>(thread_cpu_ns() - began) * 1e-9 / static_cast<double>(looks);
   state.counters["processes"] = static_cast<double>(found);
   state.counters["cpu_percent_at_2_a_second"] = 200 * each;
 }

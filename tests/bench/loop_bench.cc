@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <ctime>
 
 #include "core/kdamond_loop.h"
+#include "ops/base/thread_time.h"
 #include "ops/real_machine.h"
 
 namespace damonfs {
@@ -46,12 +46,6 @@ class Workload {
   pid_t pid_;
 };
 
-double thread_seconds() {
-  timespec time{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
 // Arguments: most regions; whether there is hot memory; budget of sweeps in 1/10,000.
 void loop(benchmark::State& state) {
   const Workload workload(state.range(1) != 0);
@@ -74,9 +68,9 @@ void loop(benchmark::State& state) {
   for (int i = 0; i < 200; ++i) loop.run_once({});
   double seconds = 0;
   for (auto unused : state) {
-    const double began = thread_seconds();
+    const uint64_t began = thread_cpu_ns();
     loop.run_once({});
-    const double taken = thread_seconds() - began;
+    const double taken = static_cast<double>(thread_cpu_ns() - began) * 1e-9;
     seconds += taken;
     state.SetIterationTime(taken);
   }

@@ -16,20 +16,17 @@ import urllib.request
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from damon_tree import Daemon  # noqa: E402
+from damon_tree import Daemon, cpu_seconds  # noqa: E402
 from toucher_client import Target  # noqa: E402
 
 PERIOD = 15  # seconds, of the scrapes that are asked about
 MIB = 1 << 20
 
 
-def cpu_seconds(daemon, thread):
+def cpu_of_threads(daemon, name):
     """Processor time of the threads whose names begin so."""
-    total = 0
-    for task in pathlib.Path("/proc/%d/task" % daemon.process.pid).iterdir():
-        if (task / "comm").read_text().startswith(thread):
-            total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
+    tasks = pathlib.Path("/proc/%d/task" % daemon.process.pid).iterdir()
+    return sum(cpu_seconds(task) for task in tasks if (task / "comm").read_text().startswith(name))
 
 
 def main():
@@ -49,15 +46,15 @@ def main():
         url = re.search(r"metrics at (\S+)", daemon.said()).group(1)
         urllib.request.urlopen(url).read()
         time.sleep(2)
-        idle = cpu_seconds(daemon, "kdamond")
+        idle = cpu_of_threads(daemon, "kdamond")
         time.sleep(1.1 * options.scrapes)
-        idle = cpu_seconds(daemon, "kdamond") - idle
-        busy, server = cpu_seconds(daemon, "kdamond"), cpu_seconds(daemon, "damonfs-metrics")
+        idle = cpu_of_threads(daemon, "kdamond") - idle
+        busy, server = cpu_of_threads(daemon, "kdamond"), cpu_of_threads(daemon, "damonfs-metrics")
         size = 0
         for _ in range(options.scrapes):
             time.sleep(1.1)  # an answer holds for a second
             size = len(urllib.request.urlopen(url).read())
-        busy, server = cpu_seconds(daemon, "kdamond") - busy, cpu_seconds(daemon, "damonfs-metrics") - server
+        busy, server = cpu_of_threads(daemon, "kdamond") - busy, cpu_of_threads(daemon, "damonfs-metrics") - server
         text = urllib.request.urlopen(url).read().decode()
         regions = sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("damonfs_regions{"))
         daemon.tree.clear()

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/target.h"
+#include "ops/base/thread_time.h"
 #include "ops/procfs/process.h"
 #include "ops/pte/pte_backend.h"
 
@@ -73,12 +74,6 @@ class Workload {
   pid_t pid_ = -1;
 };
 
-double thread_seconds() {
-  timespec time{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
 // Arguments: samples a batch; MiB of memory; one page in how many is touched (0: none); huge pages.
 void prepare_and_check(benchmark::State& state) {
   const auto nr_samples = static_cast<size_t>(state.range(0));
@@ -91,29 +86,29 @@ void prepare_and_check(benchmark::State& state) {
   const Target target(pool, *process);
   std::vector<Sample> samples(nr_samples);
   std::mt19937_64 random(1);
-  double prepare_seconds = 0;
-  double check_seconds = 0;
+  uint64_t prepare_ns = 0;
+  uint64_t check_ns = 0;
   size_t nr_accessed = 0;
   for (auto unused : state) {
     for (Sample& sample : samples)
       sample = {.target = &target, .addr = workload.random_addr(random)};
     std::sort(samples.begin(), samples.end(),
               [](const Sample& a, const Sample& b) { return a.addr < b.addr; });
-    const double begin = thread_seconds();
+    const uint64_t begin = thread_cpu_ns();
     (*bits)->prepare(samples);
-    const double prepared = thread_seconds();
+    const uint64_t prepared = thread_cpu_ns();
     workload.touch();
-    const double again = thread_seconds();
+    const uint64_t again = thread_cpu_ns();
     (*bits)->check(samples);
-    const double checked = thread_seconds();
-    prepare_seconds += prepared - begin;
-    check_seconds += checked - again;
-    state.SetIterationTime(prepared - begin + checked - again);
+    const uint64_t checked = thread_cpu_ns();
+    prepare_ns += prepared - begin;
+    check_ns += checked - again;
+    state.SetIterationTime(static_cast<double>(prepared - begin + checked - again) * 1e-9);
     for (const Sample& sample : samples) nr_accessed += sample.accessed ? 1 : 0;
   }
   const auto all = static_cast<double>(nr_samples) * static_cast<double>(state.iterations());
-  state.counters["prepare_ns"] = prepare_seconds * 1e9 / all;
-  state.counters["check_ns"] = check_seconds * 1e9 / all;
+  state.counters["prepare_ns"] = static_cast<double>(prepare_ns) / all;
+  state.counters["check_ns"] = static_cast<double>(check_ns) / all;
   state.counters["accessed"] = static_cast<double>(nr_accessed) / all;
 }
 

@@ -22,6 +22,16 @@ TEST(Ranges, AppendJoinsWhatTouches) {
   EXPECT_THAT(list, ElementsAre(r(1, 4), r(6, 7)));
 }
 
+TEST(Ranges, AppendMergesWhatOverlaps) {
+  RangeList list;
+  append_merged(list, r(1, 3));
+  append_merged(list, r(2, 4));
+  append_merged(list, r(2, 3));
+  append_merged(list, r(4, 5));
+  append_merged(list, r(6, 7));
+  EXPECT_THAT(list, ElementsAre(r(1, 5), r(6, 7)));
+}
+
 TEST(Ranges, IntersectionKeepsTheBordersOfBoth) {
   const RangeList regions = {r(0, 10), r(10, 20), r(30, 40)};
   const RangeList mappings = {r(5, 12), r(12, 35)};
