@@ -102,16 +102,6 @@ Json save_committed(const SysfsContext& committed) {
   return saved;
 }
 
-std::shared_ptr<Directory> find_directory(Tree& tree, std::string_view path) {
-  std::shared_ptr<Directory> found = tree.root().shared_from_this();
-  while (found != nullptr && !path.empty()) {
-    const std::string_view name = path.substr(0, path.find('/'));
-    path.remove_prefix(std::min(name.size() + 1, path.size()));
-    found = found->child(name);
-  }
-  return found;
-}
-
 // All places where kdamonds may run. Under the tree's lock.
 std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> all_kdamonds(Tree& tree) {
   auto found = sysfs_kdamonds(tree);
@@ -264,12 +254,12 @@ class Restoring {
     const std::lock_guard lock(tree_.mutex());
     for (const Json& one : files_.at("owners")) {
       const std::string path = one.at(0);
-      auto directory = find_directory(tree_, path);
+      auto directory = tree_.find(path);
       int index = -1;
       if (directory == nullptr) {
         const size_t slash = path.rfind('/');
         if (slash == std::string::npos) continue;
-        directory = find_directory(tree_, std::string_view(path).substr(0, slash));
+        directory = tree_.find(std::string_view(path).substr(0, slash));
         if (directory == nullptr) continue;
         const auto attributes = directory->type().attributes;
         const auto named = std::ranges::find(attributes, std::string_view(path).substr(slash + 1),
@@ -316,14 +306,14 @@ std::string save_files(Tree& tree, OldDirectories& old) {
     saving.directories.push_back({directory->path(), inode, names_of(*directory)});
   }
   Json kdamonds = Json::array();
-  const auto admin = find_directory(tree, "kernel/mm/damon/admin/kdamonds");
+  const auto admin = tree.find("kernel/mm/damon/admin/kdamonds");
   for (const auto& [name, directory] : admin->children()) {
     const auto& kdamond = *static_cast<const SysfsKdamond*>(directory->object().get());
     if (!kdamond.running() || !kdamond.committed) continue;
     kdamonds.push_back(
         {{"path", directory->path()}, {"committed", save_committed(*kdamond.committed)}});
   }
-  return Json{{"next_inode", Directory(tree, kPlainDirectory, nullptr).inode()},
+  return Json{{"next_inode", tree.next_inode()},
               {"directories", std::move(saving.directories)},
               {"files", std::move(saving.files)},
               {"owners", std::move(saving.owners)},
@@ -390,7 +380,7 @@ Result<OldDirectories> match_directories(Tree& tree, std::string_view files) {
     OldDirectories matched;
     const std::lock_guard lock(tree.mutex());
     for (const Json& one : parsed.at("directories")) {
-      const auto directory = find_directory(tree, one.at(0).get<std::string>());
+      const auto directory = tree.find(one.at(0).get<std::string>());
       if (directory == nullptr || names_of(*directory) != one.at(2).get<std::string>()) continue;
       matched.emplace(one.at(1).get<uint64_t>(), directory);
     }
@@ -405,7 +395,7 @@ Result<void> skip_inodes(Tree& tree, std::string_view files) {
     const uint64_t next = parsed.at("next_inode");
     const uint64_t last = next + kUnsaved * Directory::kInodesEach;
     const std::lock_guard lock(tree.mutex());
-    while (Directory(tree, kPlainDirectory, nullptr).inode() <= last) continue;
+    tree.skip_inodes(last);
     return {};
   });
 }
