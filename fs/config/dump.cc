@@ -82,7 +82,7 @@ class TreeDump {
                             YAML::Node& node) const;
   Result<void> dump_sweep(const std::string& path, YAML::Node& node) const;
   [[nodiscard]] std::string started(const std::string& context, const std::string& follow) const;
-  Result<void> dump_follow(const std::string& path, YAML::Node& node) const;
+  void dump_follow(const std::string& path, YAML::Node& node) const;
   Result<YAML::Node> dump_module(const char* name);
 
   const std::string& mount_;
@@ -155,19 +155,17 @@ std::string TreeDump::started(const std::string& context, const std::string& fol
 }
 
 // Of a context that follows: what it follows, in place of the targets that it has just now.
-Result<void> TreeDump::dump_follow(const std::string& path, YAML::Node& node) const {
+void TreeDump::dump_follow(const std::string& path, YAML::Node& node) const {
   const std::string admin = mount_ + kAdminPath;
-  if (std::filesystem::path(path).parent_path().filename() != "contexts") return {};
   const auto beside = TreeDirectory::open(mount_ + "/damonfs/" + path.substr(admin.size()));
-  if (!beside) return {};  // another tree than ours, or an older version
+  if (!beside) return;  // another tree than ours, or an older version
   const auto follow = beside->read("follow");
   const auto max = beside->read("follow_max");
   // Of pids the targets say which processes these are.
-  if (!follow || !max || follow->empty() || follow->starts_with("pids ")) return {};
+  if (!follow || !max || follow->empty() || follow->starts_with("pids ")) return;
   node.remove("targets");
   node["follow"] = *follow + started(path.substr(admin.size()), *follow);
   node["follow_max"] = *max;
-  return {};
 }
 
 // Nothing (a null node) where there is nothing to be set.
@@ -192,11 +190,10 @@ Result<YAML::Node> TreeDump::dump_directory(const std::string& path) {
     if (!below) return below;
     if (!below->IsNull()) node[name] = *below;
   }
-  const bool is_context = std::filesystem::path(path).parent_path().filename() == "contexts";
-  if (auto dumped = is_context ? dump_sweep(path, node) : Result<void>(); !dumped) {
-    return tl::unexpected(dumped.error());
+  if (std::filesystem::path(path).parent_path().filename() == "contexts") {
+    if (auto dumped = dump_sweep(path, node); !dumped) return tl::unexpected(dumped.error());
+    dump_follow(path, node);
   }
-  if (auto dumped = dump_follow(path, node); !dumped) return tl::unexpected(dumped.error());
   return node;
 }
 

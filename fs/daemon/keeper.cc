@@ -29,24 +29,30 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kNrDescriptors = 3;
 constexpr int kGivenUp = 1;
 
-// Room for that many descriptors beside a message.
-union ControlBuffer {
-  cmsghdr header;
-  std::array<char, CMSG_SPACE(kNrDescriptors * sizeof(int))> bytes;
+// A message of one byte, with room for that many descriptors beside it. Stays where it is.
+struct HandedMessage {
+  HandedMessage() {
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+  }
+  HandedMessage(const HandedMessage&) = delete;
+  HandedMessage& operator=(const HandedMessage&) = delete;
+
+  char byte = 0;
+  iovec part{&byte, 1};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kNrDescriptors * sizeof(int))> control{};
+  msghdr header{};
 };
 
 // What the daemon has handed over, if it has.
 std::optional<KeptDescriptors> take_handed(const Fd& socket) {
-  char byte = 0;
-  iovec part{&byte, 1};
-  ControlBuffer control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.bytes.data();
-  message.msg_controllen = control.bytes.size();
-  if (::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) return std::nullopt;
-  const cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  HandedMessage message;
+  if (::recvmsg(socket.get(), &message.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) {
+    return std::nullopt;
+  }
+  const cmsghdr* rights = CMSG_FIRSTHDR(&message.header);
   std::array<int, kNrDescriptors> numbers{};
   if (rights == nullptr || rights->cmsg_len != CMSG_LEN(sizeof(numbers))) return std::nullopt;
   std::memcpy(numbers.data(), CMSG_DATA(rights), sizeof(numbers));
@@ -127,20 +133,13 @@ Result<void> hand_to_keeper(const Fd& keeper, const Fd& device, const Fd& reques
                             const Fd& texts) {
   if (!keeper.valid()) return {};
   const std::array<int, kNrDescriptors> numbers{device.get(), requests.get(), texts.get()};
-  char byte = 0;
-  iovec part{&byte, 1};
-  ControlBuffer control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.bytes.data();
-  message.msg_controllen = control.bytes.size();
-  cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  HandedMessage message;
+  cmsghdr* rights = CMSG_FIRSTHDR(&message.header);
   rights->cmsg_level = SOL_SOCKET;
   rights->cmsg_type = SCM_RIGHTS;
   rights->cmsg_len = CMSG_LEN(sizeof(numbers));
   std::memcpy(CMSG_DATA(rights), numbers.data(), sizeof(numbers));
-  if (::sendmsg(keeper.get(), &message, MSG_NOSIGNAL) == 1) return {};
+  if (::sendmsg(keeper.get(), &message.header, MSG_NOSIGNAL) == 1) return {};
   return fail(errno, "cannot hand the mount to the keeper: {}", strerror(errno));
 }
 

@@ -5,17 +5,16 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <future>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
 #include "core/base/guarded.h"
 #include "fs/config/config.h"
-#include "fs/damon/admin_directory.h"
 #include "fs/damon/context_directories.h"
 #include "fs/damon/sysfs_kdamond.h"
-#include "fs/modules/module_files.h"
+#include "fs/damonfs/kdamond_looks.h"
+#include "fs/damonfs/kdamond_places.h"
 
 namespace damonfs {
 
@@ -100,23 +99,6 @@ Json save_committed(const SysfsContext& committed) {
   Json saved = Json::object();
   saved["files"] = std::move(saving.files);
   return saved;
-}
-
-std::shared_ptr<Directory> find_directory(Tree& tree, std::string_view path) {
-  std::shared_ptr<Directory> found = tree.root().shared_from_this();
-  while (found != nullptr && !path.empty()) {
-    const std::string_view name = path.substr(0, path.find('/'));
-    path.remove_prefix(std::min(name.size() + 1, path.size()));
-    found = found->child(name);
-  }
-  return found;
-}
-
-// All places where kdamonds may run. Under the tree's lock.
-std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> all_kdamonds(Tree& tree) {
-  auto found = sysfs_kdamonds(tree);
-  for (auto& one : module_kdamonds(tree)) found.push_back(std::move(one));
-  return found;
 }
 
 Json save_context(const Context& context) {
@@ -249,7 +231,7 @@ class Restoring {
     std::shared_ptr<Kdamond> kdamond;
     {
       const std::lock_guard lock(tree_.mutex());
-      for (auto& [place, running] : all_kdamonds(tree_)) {
+      for (auto& [place, running] : kdamond_places(tree_)) {
         if (place == path) kdamond = running;
       }
     }
@@ -264,12 +246,12 @@ class Restoring {
     const std::lock_guard lock(tree_.mutex());
     for (const Json& one : files_.at("owners")) {
       const std::string path = one.at(0);
-      auto directory = find_directory(tree_, path);
+      auto directory = tree_.find(path);
       int index = -1;
       if (directory == nullptr) {
         const size_t slash = path.rfind('/');
         if (slash == std::string::npos) continue;
-        directory = find_directory(tree_, std::string_view(path).substr(0, slash));
+        directory = tree_.find(std::string_view(path).substr(0, slash));
         if (directory == nullptr) continue;
         const auto attributes = directory->type().attributes;
         const auto named = std::ranges::find(attributes, std::string_view(path).substr(slash + 1),
@@ -316,14 +298,14 @@ std::string save_files(Tree& tree, OldDirectories& old) {
     saving.directories.push_back({directory->path(), inode, names_of(*directory)});
   }
   Json kdamonds = Json::array();
-  const auto admin = find_directory(tree, "kernel/mm/damon/admin/kdamonds");
+  const auto admin = tree.find("kernel/mm/damon/admin/kdamonds");
   for (const auto& [name, directory] : admin->children()) {
     const auto& kdamond = *static_cast<const SysfsKdamond*>(directory->object().get());
     if (!kdamond.running() || !kdamond.committed) continue;
     kdamonds.push_back(
         {{"path", directory->path()}, {"committed", save_committed(*kdamond.committed)}});
   }
-  return Json{{"next_inode", Directory(tree, kPlainDirectory, nullptr).inode()},
+  return Json{{"next_inode", tree.next_inode()},
               {"directories", std::move(saving.directories)},
               {"files", std::move(saving.files)},
               {"owners", std::move(saving.owners)},
@@ -333,38 +315,25 @@ std::string save_files(Tree& tree, OldDirectories& old) {
 
 SavedContexts save_contexts(Tree& tree, const SavedContexts& last,
                             std::chrono::milliseconds patience) {
-  struct Answer {
-    std::string path;
-    std::shared_ptr<Kdamond> kdamond;
-    uint64_t look = 0;
-    std::future<std::string> text;
-  };
-  std::vector<Answer> answers;
+  std::vector<std::string> paths;
+  std::vector<std::shared_ptr<Kdamond>> kdamonds;
   {
     const std::lock_guard lock(tree.mutex());
-    for (auto& [path, kdamond] : all_kdamonds(tree)) {
-      if (kdamond && kdamond->running()) answers.push_back({path, kdamond, 0, {}});
+    for (const auto& [path, kdamond] : kdamond_places(tree)) {
+      if (!kdamond || !kdamond->running()) continue;
+      paths.push_back(path);
+      kdamonds.push_back(kdamond);
     }
   }
-  for (Answer& answer : answers) {
-    const auto promise = std::make_shared<std::promise<std::string>>();
-    answer.text = promise->get_future();
-    answer.look = answer.kdamond->look([promise](const Context* context) {
-      promise->set_value(context == nullptr ? "" : save_context(*context).dump());
-    });
-  }
-  const auto deadline = std::chrono::steady_clock::now() + patience;
+  const auto save = [](const Context& context) { return save_context(context).dump(); };
+  auto answers = look_at_kdamonds<std::string>(kdamonds, save, patience, {});
+  if (!answers) return last;
   SavedContexts contexts;
-  for (Answer& answer : answers) {
-    std::string text;
-    if (answer.text.wait_until(deadline) == std::future_status::ready) {
-      text = answer.text.get();
-    } else {
-      answer.kdamond->forget_look(answer.look);
-      const auto before = last.find(answer.path);
-      if (before != last.end()) text = before->second;
-    }
-    if (!text.empty()) contexts.emplace(answer.path, std::move(text));
+  for (size_t i = 0; i < paths.size(); ++i) {
+    auto& [came, text] = (*answers)[i];
+    const auto before = last.find(paths[i]);
+    if (text) contexts.emplace(paths[i], *std::move(text));
+    if (!came && before != last.end()) contexts.insert(*before);
   }
   return contexts;
 }
@@ -390,7 +359,7 @@ Result<OldDirectories> match_directories(Tree& tree, std::string_view files) {
     OldDirectories matched;
     const std::lock_guard lock(tree.mutex());
     for (const Json& one : parsed.at("directories")) {
-      const auto directory = find_directory(tree, one.at(0).get<std::string>());
+      const auto directory = tree.find(one.at(0).get<std::string>());
       if (directory == nullptr || names_of(*directory) != one.at(2).get<std::string>()) continue;
       matched.emplace(one.at(1).get<uint64_t>(), directory);
     }
@@ -405,7 +374,7 @@ Result<void> skip_inodes(Tree& tree, std::string_view files) {
     const uint64_t next = parsed.at("next_inode");
     const uint64_t last = next + kUnsaved * Directory::kInodesEach;
     const std::lock_guard lock(tree.mutex());
-    while (Directory(tree, kPlainDirectory, nullptr).inode() <= last) continue;
+    tree.skip_inodes(last);
     return {};
   });
 }

@@ -127,12 +127,8 @@ void add_damon_tree(Tree& tree, const Machine& machine) {
 
 namespace {
 
-std::shared_ptr<Directory> kdamonds_directory(Tree& tree) {
-  std::shared_ptr<Directory> directory = tree.root().shared_from_this();
-  for (const auto* name : {"kernel", "mm", "damon", "admin", "kdamonds"}) {
-    directory = directory->child(name);
-  }
-  return directory;
+std::shared_ptr<Directory> kdamonds_directory(const Tree& tree) {
+  return tree.find("kernel/mm/damon/admin/kdamonds");
 }
 
 }  // namespace

@@ -43,10 +43,7 @@ constexpr DirectoryType kPinnedTargets = {"pinned targets", kRows};
 
 void add_pinned_targets(Tree& tree) {
   const std::lock_guard lock(tree.mutex());
-  std::shared_ptr<Directory> kdamonds = tree.root().shared_from_this();
-  for (const auto* name : {"kernel", "mm", "damon", "admin", "kdamonds"}) {
-    kdamonds = kdamonds->child(name);
-  }
+  const auto kdamonds = tree.find("kernel/mm/damon/admin/kdamonds");
   const auto own = tree.root().child("damonfs");
   Directory& damonfs = own ? *own : tree.root().add_child("damonfs", kPlainDirectory, nullptr);
   damonfs.add_child("targets", kPinnedTargets, kdamonds->object());

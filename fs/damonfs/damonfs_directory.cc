@@ -14,9 +14,9 @@
 #include "fs/damon/sysfs_objects.h"
 #include "fs/damonfs/follow_files.h"
 #include "fs/damonfs/kdamond_looks.h"
+#include "fs/damonfs/kdamond_places.h"
 #include "fs/damonfs/regions_snapshot.h"
 #include "fs/damonfs/status.h"
-#include "fs/modules/module_files.h"
 #include "fs/tree/refusals.h"
 #include "fs/tree/unlocked.h"
 #include "fs/tree/values.h"
@@ -28,16 +28,8 @@ namespace {
 // How long a reader waits for a kdamond at most.
 constexpr std::chrono::milliseconds kPatience{1000};
 
-// All places where kdamonds run. Under the tree's lock.
-std::vector<KdamondPlace> places_of(Tree& tree) {
-  std::vector<KdamondPlace> places;
-  for (auto& [path, kdamond] : sysfs_kdamonds(tree)) places.push_back({path, kdamond});
-  for (auto& [path, kdamond] : module_kdamonds(tree)) places.push_back({path, kdamond});
-  return places;
-}
-
 Result<std::string> take_status(const Call& call) {
-  const std::vector<KdamondPlace> places = places_of(call.tree);
+  const std::vector<KdamondPlace> places = kdamond_places(call.tree);
   const auto& daemon = call.object<DaemonFacts>();  // never removed
   const Unlocked unlocked(call.lock);
   return status_text(daemon, places, kPatience, call.interrupt);

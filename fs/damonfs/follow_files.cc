@@ -21,17 +21,11 @@ constexpr size_t kMostMembers = 100000;
 
 // The place of the context whose mirror's directory `call` is for.
 FollowPlace place_of(const Call& call) {
-  const Directory& contexts = *call.directory.parent();
-  const Directory& kdamond = *contexts.parent();
-  std::shared_ptr<Directory> abi = call.tree.root().shared_from_this();
-  for (const std::string& name :
-       {std::string("kernel"), std::string("mm"), std::string("damon"), std::string("admin"),
-        std::string("kdamonds"), kdamond.name(), std::string("contexts"), call.directory.name(),
-        std::string("targets")}) {
-    abi = abi->child(name);
-  }
+  const Directory& kdamond = *call.directory.parent()->parent();
   return {std::static_pointer_cast<SysfsKdamond>(kdamond.object()),
-          std::static_pointer_cast<SysfsContext>(call.directory.object()), std::move(abi)};
+          std::static_pointer_cast<SysfsContext>(call.directory.object()),
+          call.tree.find(fmt::format("kernel/mm/damon/admin/kdamonds/{}/contexts/{}/targets",
+                                     kdamond.name(), call.directory.name()))};
 }
 
 Result<Selector> selector_in(const Call& call, std::string_view text) {

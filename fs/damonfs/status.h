@@ -2,21 +2,14 @@
 #pragma once
 
 #include <chrono>
-#include <memory>
 #include <span>
 #include <stop_token>
 #include <string>
 
 #include "core/base/result.h"
-#include "core/kdamond.h"
+#include "fs/damonfs/kdamond_places.h"
 
 namespace damonfs {
-
-// A place in the tree that a kdamond can run for. A plain value.
-struct KdamondPlace {
-  std::string path;                  // below the root of the tree
-  std::shared_ptr<Kdamond> kdamond;  // null: it was never on
-};
 
 // The daemon that is reported on. A plain value.
 struct DaemonFacts {

@@ -1,16 +1,18 @@
 #include "fs/metrics/collector.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <ctime>
 #include <set>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
+#include "core/base/page_size.h"
 #include "core/base/read_whole.h"
-#include "fs/damon/admin_directory.h"
+#include "fs/damon/followed.h"
+#include "fs/damon/sysfs_objects.h"
+#include "fs/damonfs/kdamond_places.h"
 #include "fs/metrics/label_text.h"
 #include "fs/modules/module_files.h"
 #include "ops/base/thread_time.h"
@@ -64,6 +66,15 @@ std::string short_name(std::string_view path) {
   return std::string(path);
 }
 
+// The service that the context of the kdamond at `path` follows; empty: none. Under the tree's
+// lock.
+std::string followed_by(const Tree& tree, const std::string& path) {
+  const auto context = tree.find(path + "/contexts/0");
+  if (context == nullptr) return {};  // as of a module
+  const auto& followed = static_cast<const SysfsContext*>(context->object().get())->followed;
+  return followed ? service_name(followed->selector) : std::string();
+}
+
 // `name` as the value of a label. No two services have the same: `taken` have theirs already.
 std::string unique_name(std::string_view name, const std::string& place,
                         std::set<std::string>& taken) {
@@ -87,10 +98,9 @@ std::vector<MetricsCollector::Place> MetricsCollector::places(MetricsSample& sam
   std::vector<Place> places;
   {
     const std::lock_guard lock(source_.tree->mutex());
-    for (auto& [path, kdamond] : sysfs_kdamonds(*source_.tree))
-      places.push_back({path, kdamond, {}});
-    for (auto& [path, kdamond] : module_kdamonds(*source_.tree))
-      places.push_back({path, kdamond, {}});
+    for (const auto& [path, kdamond] : kdamond_places(*source_.tree)) {
+      places.push_back({path, kdamond, followed_by(*source_.tree, path)});
+    }
     if (const auto report = running_stat_report(*source_.tree)) {
       sample.access_stat = {report->bytes_per_second, report->idle_ms};
     }
@@ -102,31 +112,7 @@ std::vector<MetricsCollector::Place> MetricsCollector::places(MetricsSample& sam
     sample.services_left_out = places.size() - kMaxServices;
     places.resize(kMaxServices);
   }
-  for (Place& place : places) place.follows = followed_by(place.path);
   return places;
-}
-
-// The file damonfs/kdamonds/N/contexts/0/follow says so.
-std::string MetricsCollector::followed_by(const std::string& path) const {
-  std::shared_ptr<Directory> directory;
-  int index = -1;
-  {
-    const std::lock_guard lock(source_.tree->mutex());
-    directory = source_.tree->root().shared_from_this();
-    const std::string number = path.substr(path.rfind('/') + 1);
-    for (const std::string_view name : {"damonfs", "kdamonds", number.c_str(), "contexts", "0"}) {
-      if (directory) directory = directory->child(name);
-    }
-    if (!directory) return {};
-    const auto attributes = directory->type().attributes;
-    const auto follow = std::ranges::find(attributes, "follow", &Attribute::name);
-    if (follow == attributes.end()) return {};
-    index = static_cast<int>(follow - attributes.begin());
-  }
-  const auto text = source_.tree->read(*directory, index, {});
-  if (!text) return {};
-  const auto selector = parse_selector(*text);
-  return selector ? service_name(*selector) : std::string();
 }
 
 void MetricsCollector::read_mappings(Known& known) {
@@ -144,10 +130,9 @@ MetricsCollector::Known& MetricsCollector::know(const std::shared_ptr<TargetHand
     read_mappings(known);
   }
   known.seen = true;
-  const uint64_t before = known.usage ? known.usage->major_faults : 0;
   auto usage = source_.processes.usage(*handle);
   if (usage && known.usage) {
-    major_faults += usage->major_faults - std::min(before, usage->major_faults);
+    major_faults += usage->major_faults - std::min(known.usage->major_faults, usage->major_faults);
   }
   if (usage) known.usage = *std::move(usage);
   return known;
@@ -205,9 +190,10 @@ void MetricsCollector::refresh_mappings() {
 void MetricsCollector::read_machine(MetricsSample& sample) const {
   sample.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
   if (const auto statm = read_whole(source_.proc + "/self/statm")) {
-    // The second number. The first one is a key that is only here.
-    const auto pages = number_of("\n" + *statm, statm->substr(0, statm->find(' ')));
-    sample.resident_bytes = pages.value_or(0) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+    uint64_t size = 0;
+    uint64_t pages = 0;
+    std::istringstream(*statm) >> size >> pages;
+    sample.resident_bytes = pages * kPageSize;
   }
   if (const auto vmstat = read_whole(source_.proc + "/vmstat")) {
     for (const auto* kind : {"anon", "file"}) {

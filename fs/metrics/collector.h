@@ -70,7 +70,6 @@ class MetricsCollector {
   Known& know(const std::shared_ptr<TargetHandle>& handle, uint64_t& major_faults);
   void read_mappings(Known& known);
   void refresh_mappings();
-  [[nodiscard]] std::string followed_by(const std::string& path) const;
   void read_machine(MetricsSample& sample) const;
 
   const MetricsSource source_;

@@ -159,13 +159,6 @@ inline Result<int> parse_count(std::string_view text, int max) {
   return *count;
 }
 
-// How many directories of `tree` were ever made, counting one that is made to see this. Unlike the
-// number of those that are there, which falls whenever the kernel forgets a removed one, it is
-// changed by nobody but who has the lock.
-inline uint64_t count_made(Tree& tree) {
-  return Directory(tree, kPlainDirectory, nullptr).inode() / Directory::kInodesEach;
-}
-
 // Throws the numbered directories of `directory` away, with all below them, and makes `count` new
 // ones by `add`: void( Directory& parent, std::string name, const std::shared_ptr<T>& item).
 // ENOMEM, with none left, for more than the kernel has room for, and for more than we have: judged
@@ -176,13 +169,15 @@ Result<void> renumber(Directory& directory, Numbered<T>& items, int count, const
   directory.remove_numbered_children();
   items.clear();
   if (count > kMax) return fail(ENOMEM, "{} directories are more than there is room for", count);
-  Tree& tree = directory.tree();
-  const uint64_t nr_before = count_made(tree);
+  const Tree& tree = directory.tree();
+  // Unlike the number of directories that are there, which falls whenever the kernel forgets a
+  // removed one, this is changed by nobody but who has the lock.
+  const uint64_t before = tree.next_inode();
   auto made = guarded([&]() -> Result<void> {
     for (int i = 0; i < count; ++i) {
       add(directory, std::to_string(i), items.add());
       if (i != 0) continue;
-      const uint64_t nr_made = count_made(tree) - nr_before - 1;
+      const uint64_t nr_made = (tree.next_inode() - before) / Directory::kInodesEach;
       const uint64_t each = sizeof(T) + nr_made * Tree::kBytesPerDirectory;
       if (auto room = tree.check_room(each * static_cast<uint64_t>(count)); !room) return room;
     }

@@ -108,6 +108,21 @@ Tree::Tree() : root_(std::make_shared<Directory>(*this, kRoot, std::make_shared<
 
 Refusals& refusals_of(Tree& tree) { return *static_cast<Refusals*>(tree.root().object().get()); }
 
+std::shared_ptr<Directory> Tree::find(std::string_view path) const {
+  std::shared_ptr<Directory> found = root_;
+  while (found != nullptr && !path.empty()) {
+    const std::string_view name = path.substr(0, path.find('/'));
+    path.remove_prefix(std::min(name.size() + 1, path.size()));
+    found = found->child(name);
+  }
+  return found;
+}
+
+void Tree::skip_inodes(uint64_t last) {
+  constexpr uint64_t kEach = Directory::kInodesEach;
+  if (next_inode_ <= last) next_inode_ += ((last - next_inode_) / kEach + 1) * kEach;
+}
+
 Result<void> Tree::check_room(uint64_t bytes) const {
   const uint64_t used = nr_directories_ * kBytesPerDirectory;
   if (bytes > kMaxBytes || used + bytes > kMaxBytes) {

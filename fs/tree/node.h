@@ -166,6 +166,9 @@ class Tree {
 
   [[nodiscard]] Directory& root() { return *root_; }
   [[nodiscard]] std::mutex& mutex() { return mutex_; }
+  // The directory of that path below the root, which is that of ""; null when there is none. Under
+  // the lock.
+  [[nodiscard]] std::shared_ptr<Directory> find(std::string_view path) const;
 
   // Reads or writes attribute `index` of `directory`, as read(2) and write(2) of a file opened
   // there would: ENODEV when the directory is gone, EIO when its table has no function for that. A
@@ -187,6 +190,10 @@ class Tree {
   // still held by somebody, or more than half of what is free.
   [[nodiscard]] Result<void> check_room(uint64_t bytes) const;
   [[nodiscard]] uint64_t nr_directories() const { return nr_directories_; }
+  // That of the next directory that is made; all that were made have lower ones. Under the lock.
+  [[nodiscard]] uint64_t next_inode() const { return next_inode_; }
+  // Has all directories that are made from now on have numbers above `last`. Under the lock.
+  void skip_inodes(uint64_t last);
   // How many bytes are free, for check_room(); without it there is no telling. Set while nobody
   // uses the tree.
   void set_free_bytes(std::function<uint64_t()> free_bytes) { free_bytes_ = std::move(free_bytes); }

@@ -130,6 +130,9 @@ TEST_F(NodeTest, DirectoriesKnowTheirNamesAndPlaces) {
   EXPECT_EQ(tree_.root().parent(), nullptr);
   EXPECT_EQ(directory_.child("below").get(), &below);
   EXPECT_EQ(directory_.child("other"), nullptr);
+  EXPECT_EQ(tree_.find("dir/below").get(), &below);
+  EXPECT_EQ(tree_.find("").get(), &tree_.root());
+  EXPECT_EQ(tree_.find("other/below"), nullptr);
 }
 
 TEST_F(NodeTest, InodeNumbersAreNeverUsedTwice) {
@@ -143,6 +146,18 @@ TEST_F(NodeTest, InodeNumbersAreNeverUsedTwice) {
   for (size_t i = 1; i < seen.size(); ++i) {
     EXPECT_GE(seen[i] - seen[i - 1], Directory::kInodesEach) << "no room for files between them";
   }
+}
+
+TEST_F(NodeTest, InodeNumbersCanBeSkipped) {
+  constexpr uint64_t kEach = Directory::kInodesEach;
+  const uint64_t next = tree_.next_inode();
+  EXPECT_EQ(next, directory_.inode() + kEach);
+  tree_.skip_inodes(next - 1);
+  EXPECT_EQ(tree_.next_inode(), next);
+  tree_.skip_inodes(next);
+  EXPECT_EQ(tree_.next_inode(), next + kEach);
+  tree_.skip_inodes(next + 3 * kEach - 1);
+  EXPECT_EQ(directory_.add_child("late", kPlain, nullptr).inode(), next + 3 * kEach);
 }
 
 TEST_F(NodeTest, RemovingNumberedDirectoriesSparesOthers) {
