@@ -1,6 +1,5 @@
 #include "fs/client/wss.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -8,6 +7,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <memory>
 #include <optional>
@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "core/base/arithmetic.h"
-#include "core/base/read_whole.h"
 #include "core/target.h"
 #include "fs/client/target_options.h"
 #include "fs/client/watchable.h"
@@ -38,16 +37,11 @@ constexpr uint64_t kSecond = 1000000000;
 constexpr uint64_t kDefaultLength = 60 * kSecond;
 constexpr uint64_t kMinInterval = kSecond / 100;
 constexpr uint64_t kSlack = kSecond / 20;  // sweeps that are due within are done together
+
 double process_cpu_seconds() {
   timespec time{};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
-Result<std::string> read_file(const Process& process, const char* name) {
-  const auto file = process.open_file(name, O_RDONLY);
-  if (!file) return tl::unexpected(file.error());
-  return read_whole(*file);
 }
 
 // The number of KiB behind `key` in a status file; 0 where it is not there.
@@ -124,7 +118,7 @@ Result<void> Measuring::start() {
     pid = command_->pid();
   }
   if (auto added = add(pid, 1); !added) return added;
-  name_ = read_file(*processes_.front()->process, "comm").value_or("?\n");
+  name_ = processes_.front()->process->read_file("comm").value_or("?\n");
   if (!name_.empty()) name_.pop_back();
   return {};
 }
@@ -200,7 +194,7 @@ std::optional<Measuring::End> Measuring::sweep() {
       return End::failure;
     }
     if (!*swept) return End::signal;
-    if (auto status = read_file(*measured.process, "status")) measured.status = *std::move(status);
+    if (auto status = measured.process->read_file("status")) measured.status = *std::move(status);
     // While the process is there: of one that ends what was read last is known.
     if (is_group() || !options_.by.empty()) (void)measured.names.update();
     ++i;
