@@ -79,6 +79,8 @@ class Measuring {
   // Sweeps all; what ends measuring, if anything does.
   std::optional<End> sweep();
   [[nodiscard]] bool is_group() const { return finder_.has_value(); }
+  // A row of --csv has no names.
+  [[nodiscard]] bool tells_names() const { return !options_.by.empty() && !options_.csv; }
   [[nodiscard]] WssNames names() const;
   [[nodiscard]] WssResult group_result() const;
   End measure();
@@ -196,7 +198,7 @@ std::optional<Measuring::End> Measuring::sweep() {
     if (!*swept) return End::signal;
     if (auto status = measured.process->read_file("status")) measured.status = *std::move(status);
     // While the process is there: of one that ends what was read last is known.
-    if (is_group() || !options_.by.empty()) (void)measured.names.update();
+    if (is_group() || tells_names()) (void)measured.names.update();
     ++i;
   }
   return std::nullopt;
@@ -236,14 +238,17 @@ WssResult Measuring::result() const {
   result.pinned = kib_of(only.status, "VmPin") * 1024;
   result.cpu_percent = cpu_percent_;
   result.report = only.set->report();
-  if (!options_.by.empty()) result.names = names();
+  if (tells_names()) result.names = names();
   return result;
 }
 
 WssNames Measuring::names() const {
   WssNames names;
+  uint64_t resident = 0;
   for (const auto& measured : processes_) {
-    for (const auto& window : measured->set->report().windows) {
+    const WorkingSetReport report = measured->set->report();
+    resident += report.resident;
+    for (const auto& window : report.windows) {
       if (std::ranges::find(names.seconds, window.seconds) == names.seconds.end()) {
         names.seconds.push_back(window.seconds);
       }
@@ -251,10 +256,8 @@ WssNames Measuring::names() const {
   }
   std::sort(names.seconds.begin(), names.seconds.end());
   MemoryGroups groups(parse_group_by(options_.by).value_or(GroupBy::file));
-  uint64_t resident = 0;
   uint64_t swept = 0;
   for (const auto& measured : processes_) {
-    resident += measured->set->report().resident;
     measured->set->visit_pages([&](AddrRange range, std::optional<uint64_t> seconds) {
       swept += range.size();
       const auto window = std::ranges::find(names.seconds, seconds.value_or(0));
@@ -303,7 +306,7 @@ WssResult Measuring::group_result() const {
   }
   if (!found.seconds.empty()) report.idle.push_back({found.seconds.back(), idle});
   result.rss = report.resident;
-  if (!options_.by.empty()) result.names = std::move(found);
+  if (tells_names()) result.names = std::move(found);
   return result;
 }
 
