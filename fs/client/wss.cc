@@ -142,11 +142,7 @@ Result<void> Measuring::add_group() {
   finder_.emplace(*selector);
   const auto members = find_targets(*finder_);
   if (!members) return tl::unexpected(members.error());
-  if (members->left_out > 0) {
-    tell("damonfs wss",
-         fmt::format("{} processes are measured, the oldest ones; {} younger ones are left out",
-                     members->processes.size(), members->left_out));
-  }
+  tell_left_out("damonfs wss", *members, "measured");
   Result<void> why;
   for (const Member& member : members->processes) {
     auto added = add(member.pid, 1.0 / static_cast<double>(members->processes.size()));
@@ -366,15 +362,8 @@ int Measuring::run() {
 }  // namespace
 
 Result<void> check_wss_options(const WssOptions& options) {
-  if (options.targets.any() && !options.command.empty())
-    return fail(EINVAL, "either a process or a command can be measured, not both");
-  if (!options.targets.any() && options.command.empty())
-    return fail(EINVAL,
-                "which process? Give its pid, --unit, --cgroup, --tree or --comm, or a command "
-                "behind --");
-  if (options.targets.any())
-    if (const auto selector = selector_of(options.targets); !selector)
-      return tl::unexpected(selector.error());
+  auto valid = check_targets(options.targets, options.command, "measured");
+  if (!valid) return valid;
   if (options.interval_ns != 0 && options.interval_ns < kMinInterval)
     return fail(EINVAL, "--interval must be 10 ms at the least");
   if (!(options.max_cpu > 0) || options.max_cpu > 100)
