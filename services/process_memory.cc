@@ -1,14 +1,11 @@
 #include "services/process_memory.h"
 
-#include <fcntl.h>
-
 #include <cerrno>
 #include <utility>
 
-#include "core/base/read_whole.h"
 #include "ops/procfs/process.h"
+#include "ops/procfs/process_stat.h"
 #include "ops/procfs/status.h"
-#include "services/processes.h"
 
 namespace damonfs {
 namespace {
@@ -35,27 +32,21 @@ Result<const Process*> process_of(const TargetHandle& handle) {
   return process;
 }
 
-Result<std::string> read_file(const Process& process, const char* name) {
-  const auto file = process.open_file(name, O_RDONLY);
-  if (!file) return tl::unexpected(file.error());
-  return read_whole(*file);
-}
-
 Result<ProcessUsage> usage_of(const TargetHandle& handle) {
   const auto process = process_of(handle);
   if (!process) return tl::unexpected(process.error());
-  const auto text = read_file(**process, "stat");
+  const auto text = (*process)->read_file("stat");
   if (!text) return tl::unexpected(text.error());
   const auto stat = parse_process_stat(*text);
   if (!stat) return fail(EINVAL, "cannot understand the stat of process {}", (*process)->pid());
   // Not of stat, where kernels differ in what they escape.
-  auto comm = read_file(**process, "comm");
+  auto comm = (*process)->read_file("comm");
   if (!comm) return tl::unexpected(comm.error());
   if (comm->ends_with('\n')) comm->pop_back();
   ProcessUsage usage;
   usage.comm = *std::move(comm);
   usage.major_faults = stat->major_faults;
-  const auto lines = read_file(**process, "status");
+  const auto lines = (*process)->read_file("status");
   if (!lines) return tl::unexpected(lines.error());
   if (const auto status = parse_status(*lines)) {
     usage.anon = status->anon;
@@ -68,7 +59,7 @@ Result<ProcessUsage> usage_of(const TargetHandle& handle) {
 Result<std::vector<ProcessMapping>> mappings_of(const TargetHandle& handle) {
   const auto process = process_of(handle);
   if (!process) return tl::unexpected(process.error());
-  const auto text = read_file(**process, "maps");
+  const auto text = (*process)->read_file("maps");
   if (!text) return tl::unexpected(text.error());
   const auto named = parse_named_mappings(*text);
   if (!named) return tl::unexpected(named.error());

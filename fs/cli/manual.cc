@@ -70,16 +70,9 @@ std::string page_heading(const std::string& name, const std::string& date) {
 
 std::string names_of(const CLI::Option& option) {
   std::vector<std::string> names;
-  for (const std::string& name : option.get_snames()) names.push_back('-' + name);
-  for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
-  return fmt::format("\\fB{}\\fR", fmt::join(
-                                       [&] {
-                                         std::vector<std::string> shown;
-                                         for (const std::string& name : names)
-                                           shown.push_back(escaped(name));
-                                         return shown;
-                                       }(),
-                                       "\\fR, \\fB"));
+  for (const std::string& name : option.get_snames()) names.push_back(escaped('-' + name));
+  for (const std::string& name : option.get_lnames()) names.push_back(escaped("--" + name));
+  return fmt::format("\\fB{}\\fR", fmt::join(names, "\\fR, \\fB"));
 }
 
 // The type of its value; empty for a flag.

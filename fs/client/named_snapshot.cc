@@ -86,6 +86,14 @@ std::string short_name(std::string_view name, size_t width) {
   return cut(std::move(text), width);
 }
 
+std::string group_label(const MemoryGroup& group, size_t width) {
+  std::string label = short_name(group.name, width);
+  if (group.offset != 0) label += fmt::format("+{:#x}", group.offset);
+  if (group.pid != 0) label += fmt::format(" ({})", group.pid);
+  if (group.nr_processes > 1) label += fmt::format(" x{}", group.nr_processes);
+  return label;
+}
+
 std::vector<std::string> name_table(std::span<const MemoryGroup> groups, size_t rows) {
   constexpr size_t kNameWidth = 44;
   std::vector<std::string> lines;
@@ -100,11 +108,8 @@ std::vector<std::string> name_table(std::span<const MemoryGroup> groups, size_t 
       for (size_t c = 0; c < group.bytes.size(); ++c) others.bytes[c] += group.bytes[c];
       continue;
     }
-    std::string name = short_name(group.name, kNameWidth);
-    if (group.pid != 0) name = fmt::format("{} ({})", name, group.pid);
-    if (group.nr_processes > 1) name += fmt::format(" x{}", group.nr_processes);
-    lines.push_back(
-        name_row(bytes_of(group, Heat::hot), accessed_bytes(group), group.total(), name));
+    lines.push_back(name_row(bytes_of(group, Heat::hot), accessed_bytes(group), group.total(),
+                             group_label(group, kNameWidth)));
   }
   if (nr_others > 0) {
     lines.push_back(name_row(bytes_of(others, Heat::hot), accessed_bytes(others), others.total(),

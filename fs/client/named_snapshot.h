@@ -52,6 +52,10 @@ class SnapshotNames {
 // A name for a table of `width` characters: escaped; of a path that is too long the end; cut.
 [[nodiscard]] std::string short_name(std::string_view name, size_t width);
 
+// The name of `group` for a table, as short_name() has it, and what tells it from others: where it
+// begins in its file, its process, how many processes it is of.
+[[nodiscard]] std::string group_label(const MemoryGroup& group, size_t width);
+
 // Lines of a table of the first `rows` of `groups`, and one for the sum of the others.
 [[nodiscard]] std::vector<std::string> name_table(std::span<const MemoryGroup> groups, size_t rows);
 

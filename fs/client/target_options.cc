@@ -1,12 +1,17 @@
 #include "fs/client/target_options.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
 
+#include "fs/command/failures.h"
+
 namespace damonfs {
+
 void add_target_options(CLI::App& app, TargetOptions& options, const std::string& what,
                         const CLI::Validator& is_pid) {
   app.add_option("pid", options.pids, what + "; several pids may be given")
@@ -41,10 +46,31 @@ Result<Selector> selector_of(const TargetOptions& options) {
   return pids_selector({options.pids.begin(), options.pids.end()});
 }
 
+Result<void> check_targets(const TargetOptions& options, const std::vector<std::string>& command,
+                           std::string_view done) {
+  if (options.any() && !command.empty()) {
+    return fail(EINVAL, "either a process or a command can be {}, not both", done);
+  }
+  if (!command.empty()) return {};
+  if (!options.any()) {
+    return fail(EINVAL,
+                "which process? Give its pid, --unit, --cgroup, --tree or --comm, or a command "
+                "behind --");
+  }
+  const auto selector = selector_of(options);
+  return selector ? Result<void>() : tl::unexpected(selector.error());
+}
+
 Result<Members> find_targets(MemberFinder& finder, size_t max) {
   auto members = finder.find(max);
   if (members.processes.empty()) return fail(ESRCH, "{}", members.none);
   return members;
+}
+
+void tell_left_out(std::string_view who, const Members& members, std::string_view done) {
+  if (members.left_out == 0) return;
+  tell(who, fmt::format("{} processes are {}, the oldest ones; {} younger ones are left out",
+                        members.processes.size(), done, members.left_out));
 }
 
 }  // namespace damonfs

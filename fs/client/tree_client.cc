@@ -7,13 +7,12 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
-#include <optional>
 #include <span>
-#include <sstream>
 #include <utility>
 
 #include "core/base/page_size.h"
 #include "core/base/read_whole.h"
+#include "fs/client/regions_file.h"
 #include "fs/client/status_snapshot.h"
 #include "fs/command/deadline.h"
 #include "fs/command/failures.h"
@@ -87,23 +86,6 @@ Result<void> set_up_targets(const TreeDirectory& context, const WatchedProcesses
         {fmt::format("targets/{}/pid_target", i), std::to_string(processes.pids[i])});
   }
   return write_all(context, settings);
-}
-
-// A line of the file `regions`; nothing for a comment or the names of columns.
-struct RegionLine {
-  size_t target = 0;
-  int pid = 0;
-  RegionView region;
-};
-std::optional<RegionLine> parse_region_line(const std::string& line) {
-  std::istringstream words(line);
-  RegionLine parsed;
-  RegionView& region = parsed.region;
-  if (!(words >> parsed.target >> parsed.pid >> region.range.start >> region.range.end >>
-        region.nr_accesses >> region.age)) {
-    return std::nullopt;
-  }
-  return parsed;
 }
 
 // A scheme that does nothing to every region there is.
@@ -279,24 +261,17 @@ Result<Snapshot> TreeWatch::read_tried_regions() {
 
 Result<std::vector<Snapshot>> TreeWatch::snapshots() const {
   const Deadline bound = deadline();
-  const auto text = read_whole(own_kdamond(mount_) + "/regions");
-  if (!text) return tl::unexpected(text.error());
-  std::istringstream lines(*text);
+  const auto found = read_regions(own_kdamond(mount_) + "/regions");
+  if (!found) return tl::unexpected(found.error());
+  if (!found->on) return fail(ECANCELED, "the kdamond has ended");
   std::vector<Snapshot> snapshots;
-  std::optional<size_t> last;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("# ") && line.find(" state=off") != std::string::npos) {
-      return fail(ECANCELED, "the kdamond has ended");
+  for (const KdamondRegions::OfTarget& target : found->targets) {
+    Snapshot& snapshot = snapshots.emplace_back();
+    snapshot.pid = target.pid;
+    snapshot.attrs = attrs_;
+    for (const KdamondRegions::OfRegion& region : target.regions) {
+      snapshot.regions.push_back({region.range, region.nr_accesses, region.age});
     }
-    const auto parsed = parse_region_line(line);
-    if (!parsed) continue;
-    if (last != parsed->target) {
-      Snapshot& snapshot = snapshots.emplace_back();
-      snapshot.pid = parsed->pid;
-      snapshot.attrs = attrs_;
-      last = parsed->target;
-    }
-    snapshots.back().regions.push_back(parsed->region);
   }
   return snapshots;
 }

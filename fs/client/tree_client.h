@@ -71,7 +71,7 @@ class TreeWatch {
   [[nodiscard]] Result<Snapshot> snapshot();
 
   // The regions of each process now, by damonfs/kdamonds/0/regions: a tree of damonfs is needed.
-  // ECANCELED when monitoring has ended by itself.
+  // Errors as read_regions(); ECANCELED when monitoring has ended by itself.
   [[nodiscard]] Result<std::vector<Snapshot>> snapshots() const;
   // Why nothing is followed now, by damonfs/kdamonds/0/contexts/0/follow_state.
   [[nodiscard]] std::string follow_state() const;

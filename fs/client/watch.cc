@@ -231,11 +231,7 @@ Result<WatchedProcesses> Watching::find_group() {
   MemberFinder finder(*selector);
   const auto members = find_targets(finder);
   if (!members) return tl::unexpected(members.error());
-  if (members->left_out > 0) {
-    tell("damonfs watch",
-         fmt::format("{} processes are watched, the oldest ones; {} younger ones are left out",
-                     members->processes.size(), members->left_out));
-  }
+  tell_left_out("damonfs watch", *members, "watched");
   if (selector->kind != Selector::Kind::pids) return WatchedProcesses{{}, to_string(*selector)};
   for (const pid_t pid : selector->pids) {
     if (std::ranges::find(members->processes, pid, &Member::pid) == members->processes.end()) {
@@ -429,18 +425,10 @@ int Watching::run() {
 }  // namespace
 
 Result<void> check_watch_options(const WatchOptions& options) {
-  if (options.targets.any() && !options.command.empty()) {
-    return fail(EINVAL, "either a process or a command can be watched, not both");
-  }
-  if (!options.targets.any() && options.command.empty() && !is_synthetic(options)) {
-    return fail(EINVAL,
-                "which process? Give its pid, --unit, --cgroup, --tree or --comm, or a command "
-                "behind --");
-  }
-  if (options.targets.any()) {
-    if (const auto selector = selector_of(options.targets); !selector) {
-      return tl::unexpected(selector.error());
-    }
+  // What is only described needs no name.
+  if (options.targets.any() || !options.command.empty() || !is_synthetic(options)) {
+    auto valid = check_targets(options.targets, options.command, "watched");
+    if (!valid) return valid;
   }
   if (!options.mount.empty() && !options.backend.empty() && options.backend != "auto") {
     return fail(EINVAL, "--backend is for a daemon of our own; the one at {} has chosen",

@@ -1,6 +1,5 @@
 #include "fs/client/wss.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -8,6 +7,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <memory>
 #include <optional>
@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "core/base/arithmetic.h"
-#include "core/base/read_whole.h"
 #include "core/target.h"
 #include "fs/client/target_options.h"
 #include "fs/client/watchable.h"
@@ -38,16 +37,11 @@ constexpr uint64_t kSecond = 1000000000;
 constexpr uint64_t kDefaultLength = 60 * kSecond;
 constexpr uint64_t kMinInterval = kSecond / 100;
 constexpr uint64_t kSlack = kSecond / 20;  // sweeps that are due within are done together
+
 double process_cpu_seconds() {
   timespec time{};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
-Result<std::string> read_file(const Process& process, const char* name) {
-  const auto file = process.open_file(name, O_RDONLY);
-  if (!file) return tl::unexpected(file.error());
-  return read_whole(*file);
 }
 
 // The number of KiB behind `key` in a status file; 0 where it is not there.
@@ -85,6 +79,8 @@ class Measuring {
   // Sweeps all; what ends measuring, if anything does.
   std::optional<End> sweep();
   [[nodiscard]] bool is_group() const { return finder_.has_value(); }
+  // A row of --csv has no names.
+  [[nodiscard]] bool tells_names() const { return !options_.by.empty() && !options_.csv; }
   [[nodiscard]] WssNames names() const;
   [[nodiscard]] WssResult group_result() const;
   End measure();
@@ -124,7 +120,7 @@ Result<void> Measuring::start() {
     pid = command_->pid();
   }
   if (auto added = add(pid, 1); !added) return added;
-  name_ = read_file(*processes_.front()->process, "comm").value_or("?\n");
+  name_ = processes_.front()->process->read_file("comm").value_or("?\n");
   if (!name_.empty()) name_.pop_back();
   return {};
 }
@@ -146,11 +142,7 @@ Result<void> Measuring::add_group() {
   finder_.emplace(*selector);
   const auto members = find_targets(*finder_);
   if (!members) return tl::unexpected(members.error());
-  if (members->left_out > 0) {
-    tell("damonfs wss",
-         fmt::format("{} processes are measured, the oldest ones; {} younger ones are left out",
-                     members->processes.size(), members->left_out));
-  }
+  tell_left_out("damonfs wss", *members, "measured");
   Result<void> why;
   for (const Member& member : members->processes) {
     auto added = add(member.pid, 1.0 / static_cast<double>(members->processes.size()));
@@ -200,9 +192,9 @@ std::optional<Measuring::End> Measuring::sweep() {
       return End::failure;
     }
     if (!*swept) return End::signal;
-    if (auto status = read_file(*measured.process, "status")) measured.status = *std::move(status);
+    if (auto status = measured.process->read_file("status")) measured.status = *std::move(status);
     // While the process is there: of one that ends what was read last is known.
-    if (is_group() || !options_.by.empty()) (void)measured.names.update();
+    if (is_group() || tells_names()) (void)measured.names.update();
     ++i;
   }
   return std::nullopt;
@@ -242,14 +234,17 @@ WssResult Measuring::result() const {
   result.pinned = kib_of(only.status, "VmPin") * 1024;
   result.cpu_percent = cpu_percent_;
   result.report = only.set->report();
-  if (!options_.by.empty()) result.names = names();
+  if (tells_names()) result.names = names();
   return result;
 }
 
 WssNames Measuring::names() const {
   WssNames names;
+  uint64_t resident = 0;
   for (const auto& measured : processes_) {
-    for (const auto& window : measured->set->report().windows) {
+    const WorkingSetReport report = measured->set->report();
+    resident += report.resident;
+    for (const auto& window : report.windows) {
       if (std::ranges::find(names.seconds, window.seconds) == names.seconds.end()) {
         names.seconds.push_back(window.seconds);
       }
@@ -257,10 +252,8 @@ WssNames Measuring::names() const {
   }
   std::sort(names.seconds.begin(), names.seconds.end());
   MemoryGroups groups(parse_group_by(options_.by).value_or(GroupBy::file));
-  uint64_t resident = 0;
   uint64_t swept = 0;
   for (const auto& measured : processes_) {
-    resident += measured->set->report().resident;
     measured->set->visit_pages([&](AddrRange range, std::optional<uint64_t> seconds) {
       swept += range.size();
       const auto window = std::ranges::find(names.seconds, seconds.value_or(0));
@@ -309,7 +302,7 @@ WssResult Measuring::group_result() const {
   }
   if (!found.seconds.empty()) report.idle.push_back({found.seconds.back(), idle});
   result.rss = report.resident;
-  if (!options_.by.empty()) result.names = std::move(found);
+  if (tells_names()) result.names = std::move(found);
   return result;
 }
 
@@ -369,15 +362,8 @@ int Measuring::run() {
 }  // namespace
 
 Result<void> check_wss_options(const WssOptions& options) {
-  if (options.targets.any() && !options.command.empty())
-    return fail(EINVAL, "either a process or a command can be measured, not both");
-  if (!options.targets.any() && options.command.empty())
-    return fail(EINVAL,
-                "which process? Give its pid, --unit, --cgroup, --tree or --comm, or a command "
-                "behind --");
-  if (options.targets.any())
-    if (const auto selector = selector_of(options.targets); !selector)
-      return tl::unexpected(selector.error());
+  auto valid = check_targets(options.targets, options.command, "measured");
+  if (!valid) return valid;
   if (options.interval_ns != 0 && options.interval_ns < kMinInterval)
     return fail(EINVAL, "--interval must be 10 ms at the least");
   if (!(options.max_cpu > 0) || options.max_cpu > 100)

@@ -52,7 +52,6 @@ std::string names_text(const WssNames& names) {
     header += fmt::format(" {:>11}", human_seconds(seconds));
   std::string text = fmt::format("{} {:>11}  name\n", header, "idle");
   MemoryGroup others;
-  others.name = "others";
   const auto add_row = [&](const MemoryGroup& group, const std::string& name) {
     text += fmt::format("{:>11}", human_size(group.total()));
     for (size_t i = 0; i < names.seconds.size(); ++i) {
@@ -66,11 +65,7 @@ std::string names_text(const WssNames& names) {
       for (size_t c = 0; c < group.bytes.size(); ++c) others.bytes[c] += group.bytes[c];
       continue;
     }
-    std::string name = short_name(group.name, kNameWidth);
-    if (group.offset != 0) name += fmt::format("+{:#x}", group.offset);
-    if (group.pid != 0) name += fmt::format(" ({})", group.pid);
-    if (group.nr_processes > 1) name += fmt::format(" x{}", group.nr_processes);
-    add_row(group, name);
+    add_row(group, group_label(group, kNameWidth));
   }
   if (names.groups.size() > kTableRows) {
     add_row(others, fmt::format("{} others", names.groups.size() - kTableRows));

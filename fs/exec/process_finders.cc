@@ -7,9 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <sstream>
 
 #include "core/base/read_whole.h"
@@ -17,6 +15,7 @@
 #include "fs/exec/ps.h"
 #include "fs/exec/real_program.h"
 #include "fs/mount/sys_view.h"
+#include "services/processes.h"
 
 namespace damonfs {
 
@@ -127,14 +126,8 @@ KdamondSearch parse_pgrep(std::span<char* const> words) {
 
 // When a process started, as the kernel counts it; 0 for one that is gone.
 uint64_t start_of(pid_t pid) {
-  std::ifstream file(fmt::format("/proc/{}/stat", pid));
-  std::string text;
-  std::getline(file, text);
-  constexpr int kFieldsAfterName = 22 - 2;
-  std::istringstream fields(text.substr(std::min(text.rfind(')'), text.size() - 1) + 1));
-  std::string field;
-  for (int i = 0; i < kFieldsAfterName && fields >> field;) ++i;
-  return std::strtoull(field.c_str(), nullptr, 10);
+  const auto stat = read_process_stat({}, pid);
+  return stat ? stat->start : 0;
 }
 
 std::string command_of(pid_t pid) {

@@ -7,11 +7,11 @@
 
 #include <cerrno>
 #include <cstring>
-#include <sstream>
 #include <string>
 
 #include "core/base/read_whole.h"
 #include "ops/procfs/pid_namespace.h"
+#include "ops/procfs/process_stat.h"
 #include "ops/procfs/status.h"
 
 namespace damonfs {
@@ -26,25 +26,6 @@ int pidfd_open(pid_t pid, unsigned flags) {
 pid_t process_of_thread(pid_t tid, const Paths& paths) {
   const auto status = read_status(fmt::format("{}/{}", paths.proc, tid));
   return status ? status->tgid : -1;
-}
-
-// The text of a file of `process`; empty when it cannot be read.
-std::string text_of(const Process& process, const char* name) {
-  const auto file = process.open_file(name, O_RDONLY);
-  return file ? read_whole(*file).value_or(std::string()) : std::string();
-}
-
-// Field 22 of proc_pid_stat(5). The second one, the name, may hold blanks and brackets.
-std::string start_time_in(const std::string& stat) {
-  constexpr int kFieldsAfterName = 22 - 2;
-  const size_t name_end = stat.rfind(')');
-  if (name_end == std::string::npos) return {};
-  std::istringstream fields(stat.substr(name_end + 1));
-  std::string field;
-  for (int i = 0; i < kFieldsAfterName; ++i) {
-    if (!(fields >> field)) return {};
-  }
-  return field;
 }
 
 bool alive(const Fd& pidfd) {
@@ -114,6 +95,12 @@ Result<Fd> Process::open_file(const char* name, int flags) const {
   return fail(error, "cannot open {} of process {}: {}", name, pid_, std::strerror(error));
 }
 
+Result<std::string> Process::read_file(const char* name) const {
+  const auto file = open_file(name, O_RDONLY);
+  if (!file) return tl::unexpected(file.error());
+  return read_whole(*file);
+}
+
 bool Process::same_as(const TargetHandle& other) const {
   const auto* process = dynamic_cast<const Process*>(&other);
   if (process == nullptr || process->pid_ != pid_) return false;
@@ -125,10 +112,10 @@ bool Process::same_as(const TargetHandle& other) const {
 }
 
 std::string Process::identity() const {
-  const std::string start = start_time_in(text_of(*this, "stat"));
-  std::string boot = text_of(*this, "../sys/kernel/random/boot_id");
+  const auto stat = parse_process_stat(read_file("stat").value_or(std::string()));
+  std::string boot = read_file("../sys/kernel/random/boot_id").value_or(std::string());
   if (boot.ends_with('\n')) boot.pop_back();
-  return boot.empty() || start.empty() ? std::string() : fmt::format("{} {}", boot, start);
+  return boot.empty() || !stat ? std::string() : fmt::format("{} {}", boot, stat->start);
 }
 
 }  // namespace damonfs

@@ -47,6 +47,8 @@ class Process final : public TargetHandle {
   // Opens a file of its procfs directory, e.g. "maps" or "pagemap", close-on-exec. ESRCH once the
   // process is gone, otherwise what open(2) says.
   [[nodiscard]] Result<Fd> open_file(const char* name, int flags) const;
+  // The text of such a file. Errors as open_file(), and what read(2) says.
+  [[nodiscard]] Result<std::string> read_file(const char* name) const;
 
   [[nodiscard]] bool same_as(const TargetHandle& other) const override;
 
