@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/base/read_whole.h"
 #include "fs/command/daemon_state.h"
+#include "fs/command/monotonic.h"
 #include "services/escape.h"
 
 namespace damonfs {
@@ -21,11 +21,6 @@ using StatusJson = nlohmann::json;
 constexpr uint64_t kUpdateIntervalUs = 1'000'000;
 // Of a daemon that ran before we asked.
 constexpr double kLongAgo = 1e9;
-
-double monotonic_seconds() {
-  const auto time = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration<double>(time).count();
-}
 
 TopProcess parse_target(const StatusJson& target, uint64_t unit) {
   TopProcess process;
@@ -91,9 +86,7 @@ Result<std::vector<TopService>> parse_top_services(
 Result<TopSource> TopSource::at(const std::string& mount) {
   TopSource source;
   source.mount_ = mount;
-  if (ask_daemon(mount) == DaemonState::silent) {
-    return fail(ETIMEDOUT, "{}: nobody answers there; is the daemon stopped?", mount);
-  }
+  if (auto there = check_not_silent(mount); !there) return tl::unexpected(there.error());
   const auto text = read_whole(mount + "/damonfs/status.json");
   if (!text) return tl::unexpected(text.error());
   const StatusJson status = StatusJson::parse(*text, nullptr, false);
