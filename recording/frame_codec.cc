@@ -53,6 +53,12 @@ std::string mark_of(uint32_t skip, size_t header_bytes, std::string_view mark) {
 std::string frame_mark() { return mark_of(kFrameSkip, kFrameHeaderBytes, kFrameMark); }
 std::string file_mark() { return mark_of(kFileSkip, kFileHeaderBytes, kFileMark); }
 
+Result<void> check_format(uint32_t format) {
+  if (format <= kRecordVersion) return {};
+  return fail(ENOTSUP, "the record has format {}; this program reads up to format {}", format,
+              kRecordVersion);
+}
+
 Json attrs_json(const MonitoringAttrs& attrs) {
   return {{"sample_us", attrs.sample_us},
           {"aggr_us", attrs.aggr_us},
@@ -199,11 +205,7 @@ Result<RecordFrame> frame_of(const FrameHeader& header, std::string_view raw) {
   if (head_bytes > raw.size()) return fail(EBADMSG, "the frame's head is damaged");
   const Json json = Json::parse(raw.substr(0, head_bytes));
   raw.remove_prefix(head_bytes);
-  const uint32_t schema = json.at("schema");
-  if (schema > kRecordVersion) {
-    return fail(ENOTSUP, "the record has format {}; this program reads up to format {}", schema,
-                kRecordVersion);
-  }
+  if (auto known = check_format(json.at("schema")); !known) return tl::unexpected(known.error());
   if (json.at("sequence") != header.sequence) return fail(EBADMSG, "the frame is another one");
   RecordFrame frame;
   frame.head = head_of(json);
@@ -281,11 +283,8 @@ Result<uint64_t> read_file_header(std::string_view bytes) {
   if (bytes.size() < kFileHeaderBytes || !bytes.starts_with(mark)) {
     return fail(EINVAL, "it is no record of damonfs");
   }
-  const auto version = get<uint32_t>(bytes, mark.size());
-  if (version > kRecordVersion) {
-    return fail(ENOTSUP, "the record has format {}; this program reads up to format {}", version,
-                kRecordVersion);
-  }
+  const auto known = check_format(get<uint32_t>(bytes, mark.size()));
+  if (!known) return tl::unexpected(known.error());
   return get<uint64_t>(bytes, mark.size() + 8);
 }
 

@@ -6,7 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+
+#include "core/base/failed.h"
 
 namespace damonfs {
 
@@ -19,10 +20,7 @@ constexpr size_t kWindow = 1 << 20;  // that is searched at once
 Result<RecordReader> RecordReader::open(const std::string& path) {
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   struct stat found {};
-  if (!fd.valid() || ::fstat(fd.get(), &found) != 0) {
-    const int code = errno;
-    return fail(code, "cannot read {}: {}", path, strerror(code));
-  }
+  if (!fd.valid() || ::fstat(fd.get(), &found) != 0) return failed("read", path);
   if (!S_ISREG(found.st_mode)) return fail(EINVAL, "{}: it is no regular file", path);
   RecordReader reader(path, std::move(fd));
   const auto head = reader.bytes_at(0, kFileHeaderBytes);
@@ -44,10 +42,7 @@ Result<std::string> RecordReader::bytes_at(uint64_t offset, size_t size) const {
     const ssize_t more =
         ::pread(fd_.get(), bytes.data() + done, size - done, static_cast<off_t>(offset + done));
     if (more < 0 && errno == EINTR) continue;
-    if (more < 0) {
-      const int code = errno;
-      return fail(code, "cannot read {}: {}", path_, strerror(code));
-    }
+    if (more < 0) return failed("read", path_);
     if (more == 0) break;
     done += static_cast<size_t>(more);
   }

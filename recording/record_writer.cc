@@ -6,9 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <string_view>
+#include <tuple>
 
+#include "core/base/failed.h"
 #include "recording/frame_codec.h"
 
 namespace damonfs {
@@ -16,11 +17,6 @@ namespace damonfs {
 namespace {
 
 constexpr uint64_t kFramesInABound = 8;
-
-tl::unexpected<Error> cannot(std::string_view what, const std::string& path) {
-  const int code = errno;
-  return fail(code, "cannot {} {}: {}", what, path, strerror(code));
-}
 
 }  // namespace
 
@@ -36,9 +32,9 @@ Result<RecordWriter> RecordWriter::create(const std::string& path, uint64_t max_
   const bool made = fd.valid() && !standard;
   if (!fd.valid() && errno == EEXIST) fd = Fd(::open(path.c_str(), kFlags, 0600));
   const std::string name = standard ? "standard output" : path;
-  if (!fd.valid()) return cannot("write", name);
+  if (!fd.valid()) return failed("write", name);
   struct stat found {};
-  if (::fstat(fd.get(), &found) != 0) return cannot("write", name);
+  if (::fstat(fd.get(), &found) != 0) return failed("write", name);
   const bool regular = S_ISREG(found.st_mode) && !standard;
   if (max_bytes != 0 && !regular) {
     return fail(EINVAL, "{} is no regular file: it cannot be bounded in size", name);
@@ -47,7 +43,7 @@ Result<RecordWriter> RecordWriter::create(const std::string& path, uint64_t max_
     if (!replace) {
       return fail(EEXIST, "{} is there already: give another name, or --force to replace it", name);
     }
-    if (::ftruncate(fd.get(), 0) != 0) return cannot("replace", name);
+    if (::ftruncate(fd.get(), 0) != 0) return failed("replace", name);
   }
   RecordWriter writer(name, std::move(fd), regular, max_bytes);
   writer.made_ = made;
@@ -68,7 +64,7 @@ Result<void> RecordWriter::write(const RecordFrame& frame) {
       return fail(EFBIG, "one frame takes {} bytes, more than the record may have", bytes.size());
     }
     // What is behind is older than what is overwritten next.
-    if (::ftruncate(fd_.get(), static_cast<off_t>(end_)) != 0) return cannot("write", path_);
+    if (::ftruncate(fd_.get(), static_cast<off_t>(end_)) != 0) return failed("write", path_);
     end_ = kFileHeaderBytes;
   }
   if (auto written = write_at_end(bytes); !written) return written;
@@ -85,9 +81,9 @@ Result<void> RecordWriter::write_at_end(std::string_view bytes) {
     if (size < 0 && errno == EINTR) continue;
     if (size <= 0) {
       if (size == 0) errno = EIO;
-      const auto error = cannot("write", path_);
+      const auto error = failed("write", path_);
       // A part of a frame is nothing to leave behind.
-      if (seekable_ && ::ftruncate(fd_.get(), static_cast<off_t>(end_)) != 0) return error;
+      if (seekable_) std::ignore = ::ftruncate(fd_.get(), static_cast<off_t>(end_));
       return error;
     }
     done += static_cast<size_t>(size);
@@ -103,7 +99,7 @@ void RecordWriter::remove_empty() {
 
 Result<void> RecordWriter::finish() {
   if (!seekable_ || ::fsync(fd_.get()) == 0) return {};
-  return cannot("write", path_);
+  return failed("write", path_);
 }
 
 }  // namespace damonfs

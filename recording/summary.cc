@@ -26,6 +26,7 @@ uint64_t gap_us(const RecordHead& head, const RecordedRegion& region) {
   return mult_frac(region.age, head.attrs.aggr_us, 1);
 }
 
+// What is not idle for long enough to be cold is of the first class, too.
 size_t cold_class(uint64_t idle_us) {
   size_t i = 0;
   while (i + 1 < MemoryByAge::kColdUs.size() && idle_us >= MemoryByAge::kColdUs[i + 1]) ++i;
@@ -57,12 +58,23 @@ MemoryByAge RecordSummary::last() const {
   return sum;
 }
 
-const ReclaimSummary* RecordSummary::safe_reclaim() const {
+std::vector<uint64_t> RecordSummary::values_of(uint64_t SummaryPoint::*sum) const {
+  std::vector<uint64_t> values;
+  values.reserve(points.size());
+  for (const SummaryPoint& point : points) values.push_back(point.*sum);
+  return values;
+}
+
+double RecordSummary::came_back_an_hour(const ReclaimSummary& row) const {
   const double hours = std::max(static_cast<double>(last_us - first_us), 1.0) / kHour;
+  return static_cast<double>(row.came_back_bytes) / hours;
+}
+
+const ReclaimSummary* RecordSummary::safe_reclaim() const {
   constexpr double kShare = 0.01;
   for (const ReclaimSummary& row : reclaim) {
-    const double an_hour = static_cast<double>(row.came_back_bytes) / hours;
-    if (row.mean_bytes > 0 && an_hour <= kShare * static_cast<double>(row.mean_bytes)) return &row;
+    const bool little = came_back_an_hour(row) <= kShare * static_cast<double>(row.mean_bytes);
+    if (row.mean_bytes > 0 && little) return &row;
   }
   return nullptr;
 }
@@ -133,7 +145,8 @@ void SummaryBuilder::add_part(State& state, const RecordedMapping& mapping, Addr
   const uint64_t idle_us = std::min(gap_us(frame.head, region), time_us);
   space->see(part, time_us - idle_us);
   const uint64_t margin = mult_frac(kAgeMargin, frame.head.attrs.aggr_us, 1);
-  if (state.last_us != 0 && idle_us + margin < time_us - state.last_us) {
+  const uint64_t before_us = state.summary.last_us;
+  if (before_us != 0 && idle_us + margin < time_us - before_us) {
     space->touch(part, time_us - idle_us, Heat::warm, came_back);
   }
 }
@@ -156,7 +169,7 @@ void SummaryBuilder::add_regions(const RecordFrame& frame, const RecordedSnapsho
   RangeList& all = state.summary.watched;
   all = unite(all, subtract(watched, all));
   if (state.summary.first_us == 0) state.summary.first_us = snapshot.time_us;
-  state.summary.last_us = state.last_us = snapshot.time_us;
+  state.summary.last_us = snapshot.time_us;
 }
 
 std::vector<SummaryBuilder::Sums> SummaryBuilder::sums_by_name(const RecordedSnapshot& snapshot,
@@ -186,11 +199,7 @@ std::vector<SummaryBuilder::Sums> SummaryBuilder::sums_by_name(const RecordedSna
       }
       if (piece.heat != Heat::idle && idle_us < kMinute) in_minute += bytes;
       // What was idle all the time may have been so for longer.
-      if (idle_us < MemoryByAge::kColdUs[0]) {
-        by_age.cold[0] += bytes;
-      } else {
-        by_age.cold[cold_class(idle_us)] += bytes;
-      }
+      by_age.cold[cold_class(idle_us)] += bytes;
       for (size_t i = 0; i < idle.size() && idle_us >= kReclaimAges[i]; ++i) idle[i] += bytes;
     });
     // What is accessed is in memory; of the rest only what fits into what is.
@@ -202,7 +211,6 @@ std::vector<SummaryBuilder::Sums> SummaryBuilder::sums_by_name(const RecordedSna
     scale(untouched, cold_resident, cold);
     scale(in_minute, cold_resident, cold);
     sum.mapped += range.size();
-    sum.resident += by_age.total();
     sum.untouched += untouched;
     sum.by_age += by_age;
     for (size_t i = 0; i < idle.size(); ++i) sum.idle[i] += idle[i];
@@ -212,7 +220,7 @@ std::vector<SummaryBuilder::Sums> SummaryBuilder::sums_by_name(const RecordedSna
     point.resident += by_age.total();
   };
   for (const auto& [id, state] : targets_) {
-    if (state.last_us != now) continue;
+    if (state.summary.last_us != now) continue;
     for (const RecordedMapping& mapping : state.mappings) {
       if (mapping.key.empty()) {
         add(sums[mapping.name], state.own, mapping.range, mapping.resident);

@@ -76,6 +76,10 @@ struct RecordSummary {
   std::vector<ReclaimSummary> reclaim;  // by age, those up to half of the record
 
   [[nodiscard]] MemoryByAge last() const;
+  // A sum of all points, as percentile() takes it.
+  [[nodiscard]] std::vector<uint64_t> values_of(uint64_t SummaryPoint::*sum) const;
+  // How much of what was reclaimed at an age was accessed again, in an hour; bytes.
+  [[nodiscard]] double came_back_an_hour(const ReclaimSummary& row) const;
   // The shortest idle time after which reclaim would have brought hardly anything back: less than a
   // hundredth an hour. Null for none.
   [[nodiscard]] const ReclaimSummary* safe_reclaim() const;
@@ -104,11 +108,9 @@ class SummaryBuilder {
     TargetSummary summary;
     std::vector<RecordedMapping> mappings;  // with numbers of names_
     IdleMap own;
-    uint64_t last_us = 0;  // of its last snapshot
   };
   struct Sums {
     uint64_t mapped = 0;
-    uint64_t resident = 0;
     uint64_t untouched = 0;
     MemoryByAge by_age;
     std::vector<uint64_t> idle;  // by kReclaimAges

@@ -42,6 +42,8 @@ Result<void> write_all(const TreeDirectory& directory, std::span<const Setting> 
   return {};
 }
 
+}  // namespace
+
 Result<void> set_up_monitoring(const TreeDirectory& context, const MonitoringAttrs& attrs) {
   const std::string intervals = "monitoring_attrs/intervals/";
   const std::string nr_regions = "monitoring_attrs/nr_regions/";
@@ -56,6 +58,8 @@ Result<void> set_up_monitoring(const TreeDirectory& context, const MonitoringAtt
   return write_all(context, settings);
 }
 
+namespace {
+
 Result<void> set_up_goal(const TreeDirectory& context, const IntervalsGoal& goal) {
   const std::string directory = "monitoring_attrs/intervals/intervals_goal/";
   const std::array settings = {
@@ -69,6 +73,8 @@ Result<void> set_up_goal(const TreeDirectory& context, const IntervalsGoal& goal
 
 // Files of kdamond 0 beside the ABI.
 std::string own_kdamond(const std::string& mount) { return mount + "/damonfs/kdamonds/0"; }
+
+}  // namespace
 
 Result<void> set_up_targets(const TreeDirectory& context, const WatchedProcesses& processes,
                             const std::string& mount) {

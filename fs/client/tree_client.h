@@ -48,6 +48,16 @@ struct WatchedProcesses {
   std::string follow;  // empty: `pids`
 };
 
+// Sets up the context in the directory `context`: virtual addresses, monitored as `attrs` has it
+// but for the goal of intervals. The error of a refused file.
+[[nodiscard]] Result<void> set_up_monitoring(const TreeDirectory& context,
+                                             const MonitoringAttrs& attrs);
+// Tells it, the first context of kdamond 0 of the tree at `mount`, what it watches. ENOTSUP for
+// WatchedProcesses::follow where the tree is not one of damonfs; the error of a refused file.
+[[nodiscard]] Result<void> set_up_targets(const TreeDirectory& context,
+                                          const WatchedProcesses& processes,
+                                          const std::string& mount);
+
 // Monitoring of processes through a tree: makes a kdamond there. What it has found is read from
 // damonfs/status.json; where there is none (the kernel's tree) the kdamond has one scheme that does
 // nothing to all regions, so that what it "tried" is the snapshot. Owned and used by one thread. A

@@ -31,6 +31,7 @@
 #include "fs/command/child.h"
 #include "fs/command/daemon_state.h"
 #include "fs/command/failures.h"
+#include "fs/command/monotonic.h"
 #include "fs/command/privileges.h"
 #include "ops/procfs/device_access.h"
 #include "ops/procfs/maps.h"
@@ -60,11 +61,6 @@ bool serves_pattern(const std::string& mount) {
 
 double now() {
   const auto time = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration<double>(time).count();
-}
-
-double monotonic() {
-  const auto time = std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration<double>(time).count();
 }
 
@@ -197,9 +193,7 @@ Result<void> Watching::start_command() {
 // Whether somebody answers at the mount point that was given.
 Result<void> Watching::check_mount() const {
   if (options_.mount.empty()) return {};
-  if (ask_daemon(options_.mount) == DaemonState::silent) {
-    return fail(ETIMEDOUT, "{}: nobody answers there; is the daemon stopped?", options_.mount);
-  }
+  if (auto there = check_not_silent(options_.mount); !there) return there;
   return check_has_tree(options_.mount);
 }
 
@@ -274,14 +268,14 @@ Result<void> Watching::start() {
   } else {
     view_ = make_view(options_, pid_);
   }
-  started_ = monotonic();
+  started_ = monotonic_seconds();
   return {};
 }
 
 std::optional<Watching::End> Watching::wait_until(double time) const {
   const int target = process_ ? process_->pidfd() : -1;
   const int daemon = daemon_ ? daemon_->process().pidfd() : -1;
-  const auto readable = wait_readable({signals_.fd(), target, daemon}, time - monotonic());
+  const auto readable = wait_readable({signals_.fd(), target, daemon}, time - monotonic_seconds());
   if (!readable) return std::nullopt;
   constexpr End kEnds[] = {End::signal, End::target, End::failure};
   if (kEnds[*readable] == End::failure)
@@ -294,7 +288,7 @@ Watching::End Watching::end_after(const Error& error) const {
   // The kdamond may see the end of a process a moment before we do. One that is only described we
   // cannot see at all.
   constexpr double kGrace = 0.5;
-  if (const auto end = wait_until(monotonic() + kGrace)) return *end;
+  if (const auto end = wait_until(monotonic_seconds() + kGrace)) return *end;
   if (is_synthetic(options_) && !tree_->running()) return End::target;
   tell("damonfs watch", error.message);
   if (daemon_) tell("damonfs watch", daemon_->log());
@@ -305,9 +299,9 @@ Result<void> Watching::look() {
   // A few looks a row at most, and a small share of the time.
   constexpr double kLooksARow = 10;
   constexpr double kOneOutOf = 30;
-  const double began = monotonic();
+  const double began = monotonic_seconds();
   auto snapshot = tree_->snapshot();
-  const double ended = monotonic();
+  const double ended = monotonic_seconds();
   next_look_ = ended + std::max(options_.interval / kLooksARow, kOneOutOf * (ended - began));
   if (!snapshot && snapshot.error().code == EBUSY) return {};
   if (!snapshot) return tl::unexpected(snapshot.error());
@@ -321,8 +315,8 @@ Result<void> Watching::look() {
 Snapshot Watching::take_row() {
   Snapshot row = row_.take();
   row.time = now();
-  row.row = monotonic() - row_began_;
-  row_began_ = monotonic();
+  row.row = monotonic_seconds() - row_began_;
+  row_began_ = monotonic_seconds();
   if (!process_ || options_.json) return row;
   if (auto maps = read_maps(*process_)) row.mapped = *std::move(maps);
   return row;
@@ -351,7 +345,7 @@ std::optional<Watching::End> Watching::show_group() {
   GroupSnapshot snapshot;
   snapshot.processes = *std::move(processes);
   snapshot.time = now();
-  snapshot.monotonic = monotonic();
+  snapshot.monotonic = monotonic_seconds();
   snapshot.elapsed = snapshot.monotonic - started_;
   if (snapshot.processes.empty()) snapshot.none = tree_->follow_state();
   if (!described_) {
@@ -372,11 +366,11 @@ Watching::End Watching::watch() {
     if (!is_group()) {
       if (auto looked = look(); !looked) return end_after(looked.error());
     }
-    if (monotonic() < next) continue;
+    if (monotonic_seconds() < next) continue;
     if (const auto end = is_group() ? show_group() : show_one()) return *end;
-    if (monotonic() >= deadline) return End::seconds;
+    if (monotonic_seconds() >= deadline) return End::seconds;
     // Snapshots that could not be taken in time are left out, not caught up on.
-    while (next <= monotonic()) next += options_.interval;
+    while (next <= monotonic_seconds()) next += options_.interval;
     next = std::min(next, deadline);
   }
 }
@@ -396,7 +390,7 @@ int Watching::finish_command(End end) {
 }
 
 int Watching::finish(End end) {
-  const double lasted = monotonic() - started_;
+  const double lasted = monotonic_seconds() - started_;
   if (end != End::unread && view_ && !view_->finish()) end = End::unread;
   int status = 0;
   if (command_) {

@@ -63,4 +63,9 @@ DaemonState ask_daemon(const std::string& mount_point) {
   return state_from(start_asking(mount_point), kPatience.count());
 }
 
+Result<void> check_not_silent(const std::string& mount_point) {
+  if (ask_daemon(mount_point) != DaemonState::silent) return {};
+  return fail(ETIMEDOUT, "{}: nobody answers there; is the daemon stopped?", mount_point);
+}
+
 }  // namespace damonfs

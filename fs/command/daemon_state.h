@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "core/base/result.h"
+
 namespace damonfs {
 
 // What becomes of a question to a mounted file system.
@@ -16,5 +18,8 @@ enum class DaemonState {
 // process asks, which nobody has to wait for: once a daemon has taken a question and is stopped
 // before it answers, not even SIGKILL ends who asked. Any thread.
 [[nodiscard]] DaemonState ask_daemon(const std::string& mount_point);
+
+// ETIMEDOUT, with a sentence for the user, when it is silent.
+[[nodiscard]] Result<void> check_not_silent(const std::string& mount_point);
 
 }  // namespace damonfs

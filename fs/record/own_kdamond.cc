@@ -1,9 +1,6 @@
 #include "fs/record/own_kdamond.h"
 
-#include <fmt/format.h>
-
 #include <cerrno>
-#include <chrono>
 #include <utility>
 
 #include "fs/command/deadline.h"
@@ -14,41 +11,6 @@ namespace {
 
 Deadline record_deadline() {
   return {kLookUpPatience, "the daemon does not answer any more; is it stopped?", "damonfs record"};
-}
-
-using Settings = std::vector<std::pair<std::string, std::string>>;
-
-Result<void> write_settings(const TreeDirectory& directory, const Settings& settings) {
-  for (const auto& [name, value] : settings) {
-    if (auto written = directory.write(name, value); !written) return written;
-  }
-  return {};
-}
-
-Settings settings_of(const MonitoringAttrs& attrs) {
-  const std::string context = "0/contexts/0/";
-  const std::string intervals = context + "monitoring_attrs/intervals/";
-  const std::string nr_regions = context + "monitoring_attrs/nr_regions/";
-  Settings settings = {
-      {"0/contexts/nr_contexts", "1"},
-      {context + "operations", "vaddr"},
-      // The order in which no value is refused because of another one.
-      {intervals + "update_us", std::to_string(attrs.update_us)},
-      {intervals + "aggr_us", std::to_string(attrs.aggr_us)},
-      {intervals + "sample_us", std::to_string(attrs.sample_us)},
-      {nr_regions + "max", std::to_string(attrs.max_nr_regions)},
-      {nr_regions + "min", std::to_string(attrs.min_nr_regions)},
-  };
-  return settings;
-}
-
-Result<void> set_targets(const TreeDirectory& kdamonds, const std::vector<int>& pids) {
-  const std::string targets = "0/contexts/0/targets/";
-  Settings settings = {{targets + "nr_targets", std::to_string(pids.size())}};
-  for (size_t i = 0; i < pids.size(); ++i) {
-    settings.emplace_back(fmt::format("{}{}/pid_target", targets, i), std::to_string(pids[i]));
-  }
-  return write_settings(kdamonds, settings);
 }
 
 }  // namespace
@@ -69,17 +31,25 @@ Result<OwnKdamond> OwnKdamond::start(const std::string& mount, const std::vector
   if (auto made = directory->write("nr_kdamonds", "1"); !made) return tl::unexpected(made.error());
   // From here on the destructor clears up.
   OwnKdamond kdamond(*std::move(directory));
-  auto done = write_settings(kdamond.kdamonds_, settings_of(attrs));
-  if (done && !follow.empty()) {
-    const auto beside = TreeDirectory::open(mount + "/damonfs/kdamonds/0/contexts/0");
-    const auto followed = beside ? beside->write("follow", follow) : tl::unexpected(beside.error());
-    kdamond.follows_ = followed.has_value();
-    if (!followed && followed.error().code != ENOENT) done = followed;
-  }
-  if (done && !kdamond.follows_) done = set_targets(kdamond.kdamonds_, pids);
+  auto done = kdamond.set_up(mount, pids, follow, attrs);
   if (done) done = kdamond.kdamonds_.write("0/state", "on");
   if (!done) return tl::unexpected(done.error());
   return kdamond;
+}
+
+Result<void> OwnKdamond::set_up(const std::string& mount, const std::vector<int>& pids,
+                                const std::string& follow, const MonitoringAttrs& attrs) {
+  if (auto made = kdamonds_.write("0/contexts/nr_contexts", "1"); !made) return made;
+  const auto context = kdamonds_.directory("0/contexts/0");
+  if (!context) return tl::unexpected(context.error());
+  if (auto done = set_up_monitoring(*context, attrs); !done) return done;
+  if (!follow.empty()) {
+    const auto beside = TreeDirectory::open(mount + "/damonfs/kdamonds/0/contexts/0");
+    const auto followed = beside ? beside->write("follow", follow) : tl::unexpected(beside.error());
+    follows_ = followed.has_value();
+    if (follows_ || followed.error().code != ENOENT) return followed;
+  }
+  return set_up_targets(*context, {pids, {}}, mount);
 }
 
 OwnKdamond::~OwnKdamond() {

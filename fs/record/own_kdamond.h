@@ -30,6 +30,8 @@ class OwnKdamond {
 
  private:
   explicit OwnKdamond(TreeDirectory kdamonds) : kdamonds_(std::move(kdamonds)) {}
+  Result<void> set_up(const std::string& mount, const std::vector<int>& pids,
+                      const std::string& follow, const MonitoringAttrs& attrs);
 
   TreeDirectory kdamonds_;  // closed once moved from
   bool follows_ = false;

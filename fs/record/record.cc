@@ -23,6 +23,7 @@
 #include "fs/command/daemon_state.h"
 #include "fs/command/deadline.h"
 #include "fs/command/failures.h"
+#include "fs/command/monotonic.h"
 #include "fs/record/own_kdamond.h"
 #include "fs/record/snapshot_taker.h"
 #include "fs/tree/values.h"
@@ -36,11 +37,6 @@ constexpr const char* kRecord = "damonfs record";
 constexpr std::string_view kSynthetic = "synthetic:";
 constexpr uint64_t kRecordUpdateUs = 1000000;
 constexpr int kMaxBusy = 60;  // snapshots in a row that a busy kdamond may cost
-
-double monotonic_s() {
-  const auto time = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration<double>(time).count();
-}
 
 uint64_t wall_us() {
   const auto time = std::chrono::system_clock::now().time_since_epoch();
@@ -159,9 +155,7 @@ Result<void> RecordRun::start() {
     daemon_.emplace(*std::move(daemon));
     mount = daemon_->mount();
   }
-  if (ask_daemon(mount) == DaemonState::silent) {
-    return fail(ETIMEDOUT, "{}: nobody answers there; is the daemon stopped?", mount);
-  }
+  if (auto there = check_not_silent(mount); !there) return there;
   if (!options_.kdamond) {
     if (auto started = start_kdamond(mount); !started) return started;
   }
@@ -185,14 +179,14 @@ Result<void> RecordRun::start() {
   FrameBounds bounds;
   bounds.max_bytes = std::min(bounds.max_bytes, writer_->max_frame_bytes());
   frames_.emplace(bounds);
-  started_ = monotonic_s();
+  started_ = monotonic_seconds();
   return {};
 }
 
 std::optional<RecordRun::End> RecordRun::wait_until(double time) const {
   const int target = command_ ? command_->pidfd() : -1;
   const int daemon = daemon_ ? daemon_->process().pidfd() : -1;
-  const auto readable = wait_readable({signals_.fd(), target, daemon}, time - monotonic_s());
+  const auto readable = wait_readable({signals_.fd(), target, daemon}, time - monotonic_seconds());
   if (!readable) return std::nullopt;
   constexpr End kEnds[] = {End::signal, End::target, End::daemon};
   return kEnds[*readable];
@@ -210,7 +204,7 @@ RecordRun::End RecordRun::fail_with(const Error& error) {
   if (EndSignals::received() != 0) return End::signal;
   // The daemon may have been killed a moment ago.
   if (daemon_) {
-    if (const auto end = wait_until(monotonic_s() + 0.2)) return *end;
+    if (const auto end = wait_until(monotonic_seconds() + 0.2)) return *end;
   }
   tell(kRecord, error.message);
   return End::failure;
@@ -219,7 +213,7 @@ RecordRun::End RecordRun::fail_with(const Error& error) {
 std::optional<RecordRun::End> RecordRun::take_snapshot() {
   const Deadline bound(kLookUpPatience, "the daemon does not answer any more; is it stopped?",
                        kRecord);
-  const auto taken = taker_->take(*frames_, wall_us(), monotonic_s());
+  const auto taken = taker_->take(*frames_, wall_us(), monotonic_seconds());
   if (taken) {
     busy_ = 0;
     if (!*taken) return End::target;
@@ -242,9 +236,9 @@ RecordRun::End RecordRun::record_snapshots() {
     if (frames_->full()) {
       if (auto written = write_frame(); !written) return fail_with(written.error());
     }
-    if (monotonic_s() >= deadline) return End::time;
+    if (monotonic_seconds() >= deadline) return End::time;
     // Snapshots that could not be taken in time are left out, not caught up on.
-    while (next <= monotonic_s()) next += every;
+    while (next <= monotonic_seconds()) next += every;
     next = std::min(next, deadline);
   }
 }
@@ -276,10 +270,10 @@ int RecordRun::finish(End end) {
     tell(kRecord, fmt::format("{} is readable, with what was found until {}", options_.output,
                               clock_time(written_us_)));
   } else {
-    tell(kRecord,
-         fmt::format("{} snapshots in {}: {} in {}", taker_->nr_snapshots(),
-                     human_time(monotonic_s() - started_), human_size(writer_->bytes_written()),
-                     options_.output == "-" ? "standard output" : options_.output));
+    tell(kRecord, fmt::format("{} snapshots in {}: {} in {}", taker_->nr_snapshots(),
+                              human_time(monotonic_seconds() - started_),
+                              human_size(writer_->bytes_written()),
+                              options_.output == "-" ? "standard output" : options_.output));
   }
   int status = 0;
   if (command_) {

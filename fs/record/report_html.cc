@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -99,34 +98,33 @@ Json names_json(const RecordSummary& summary) {
   return names;
 }
 
-Json points_json(const RecordSummary& summary, Json& median) {
+Json points_json(const RecordSummary& summary) {
   Json points = Json::array();
-  std::array<std::vector<uint64_t>, 3> values;
   for (const SummaryPoint& point : summary.points) {
     points.push_back({{"time_us", point.time_us},
                       {"accessed", point.accessed},
                       {"within_10s", point.within_10s},
                       {"within_1min", point.within_1min}});
-    values[0].push_back(point.accessed);
-    values[1].push_back(point.within_10s);
-    values[2].push_back(point.within_1min);
   }
-  median = {{"accessed", percentile(values[0], 50)},
-            {"within_10s", percentile(values[1], 50)},
-            {"within_1min", percentile(values[2], 50)}};
   return points;
 }
 
+Json median_json(const RecordSummary& summary) {
+  const auto median = [&](uint64_t SummaryPoint::*sum) {
+    return percentile(summary.values_of(sum), 50);
+  };
+  return {{"accessed", median(&SummaryPoint::accessed)},
+          {"within_10s", median(&SummaryPoint::within_10s)},
+          {"within_1min", median(&SummaryPoint::within_1min)}};
+}
+
 Json reclaim_json(const RecordSummary& summary) {
-  const double hours =
-      std::max(static_cast<double>(summary.last_us - summary.first_us), 1.0) / kHourUs;
   Json rows = Json::array();
   for (const ReclaimSummary& row : summary.reclaim) {
-    const auto back = static_cast<uint64_t>(static_cast<double>(row.came_back_bytes) / hours);
     rows.push_back({{"age", short_time(row.age_us)},
                     {"mean", row.mean_bytes},
                     {"last", row.last_bytes},
-                    {"back", back}});
+                    {"back", static_cast<uint64_t>(summary.came_back_an_hour(row))}});
   }
   return rows;
 }
@@ -141,9 +139,8 @@ Json summary_json(const RecordSummary& summary) {
   Json& cold = json["cold"] = Json::array();
   for (const uint64_t age : MemoryByAge::kColdUs) cold.push_back(short_time(age) + "+");
   json["names"] = names_json(summary);
-  Json median;
-  json["points"] = points_json(summary, median);
-  json["median"] = median;
+  json["points"] = points_json(summary);
+  json["median"] = median_json(summary);
   json["reclaim"] = reclaim_json(summary);
   const ReclaimSummary* safe = summary.safe_reclaim();
   json["safe"] = safe == nullptr

@@ -73,17 +73,12 @@ std::string report_json(const RecordSummary& summary) {
                              {"mean", sums_json(name.mean)},
                              {"never_accessed", name.untouched}});
   }
-  std::vector<uint64_t> now;
-  std::vector<uint64_t> ten;
-  std::vector<uint64_t> minute;
-  for (const SummaryPoint& point : summary.points) {
-    now.push_back(point.accessed);
-    ten.push_back(point.within_10s);
-    minute.push_back(point.within_1min);
-  }
-  json["working_set"] = {{{"within_us", attrs.aggr_us}, {"percentiles", percentiles_json(now)}},
-                         {{"within_us", 10000000}, {"percentiles", percentiles_json(ten)}},
-                         {{"within_us", 60000000}, {"percentiles", percentiles_json(minute)}}};
+  const auto within = [&](uint64_t us, uint64_t SummaryPoint::*sum) -> Json {
+    return {{"within_us", us}, {"percentiles", percentiles_json(summary.values_of(sum))}};
+  };
+  json["working_set"] = {within(attrs.aggr_us, &SummaryPoint::accessed),
+                         within(10000000, &SummaryPoint::within_10s),
+                         within(60000000, &SummaryPoint::within_1min)};
   json["reclaim"] = Json::array();
   for (const ReclaimSummary& row : summary.reclaim) {
     json["reclaim"].push_back({{"idle_us", row.age_us},

@@ -167,12 +167,9 @@ std::vector<Row> rows_of(const RecordSummary& summary) {
 
 std::string working_set(const RecordSummary& summary, size_t width) {
   constexpr std::array<unsigned, 6> kPercents = {0, 25, 50, 75, 95, 100};
-  std::array<std::vector<uint64_t>, 3> values;
-  for (const SummaryPoint& point : summary.points) {
-    values[0].push_back(point.accessed);
-    values[1].push_back(point.within_10s);
-    values[2].push_back(point.within_1min);
-  }
+  const std::array values = {summary.values_of(&SummaryPoint::accessed),
+                             summary.values_of(&SummaryPoint::within_10s),
+                             summary.values_of(&SummaryPoint::within_1min)};
   const std::array<std::string, 3> names = {short_time(summary.head.attrs.aggr_us), "10s", "1min"};
   std::string text = "\nWorking set\n";
   if (width < kMinName + kPercents.size() * kNumberWidth) {
@@ -201,13 +198,11 @@ std::string reclaim_of(const RecordSummary& summary, size_t width) {
   if (summary.reclaim.empty()) {
     return text + wrapped("the record is too short to say: record for 20 s at the least", width);
   }
-  const double hours =
-      std::max(static_cast<double>(summary.last_us - summary.first_us), 1.0) / kHourUs;
   if (width >= 60) {
     text += fmt::format("{:<{}}{:>10}{:>12}{:>22}\n", "idle for", kMinName, "mean", "at the end",
                         "came back an hour");
     for (const ReclaimSummary& row : summary.reclaim) {
-      const auto back = static_cast<uint64_t>(static_cast<double>(row.came_back_bytes) / hours);
+      const auto back = static_cast<uint64_t>(summary.came_back_an_hour(row));
       text += fmt::format("  {:<{}}{:>10}{:>12}{:>22}\n", short_time(row.age_us), kMinName - 2,
                           short_size(row.mean_bytes), short_size(row.last_bytes), short_size(back));
     }

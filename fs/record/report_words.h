@@ -6,8 +6,6 @@
 
 namespace damonfs {
 
-inline constexpr double kHourUs = 3.6e9;
-
 // "2026-11-29 14:02:11 UTC".
 [[nodiscard]] std::string utc_time(uint64_t time_us);
 // "0", "512", "4.0K", "229M", "1.5G": five characters at most up to 999 TiB.

@@ -1,9 +1,9 @@
 #include "fs/record/target_memory.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
+#include "fs/command/monotonic.h"
 #include "ops/pages/resident.h"
 #include "ops/procfs/process.h"
 #include "ops/synthetic/pattern.h"
@@ -21,17 +21,11 @@ constexpr double kShare = 100;
 // Larger mappings are reserved, hardly used: counting their pages would take too long.
 constexpr uint64_t kMaxCounted = uint64_t{1} << 38;
 
-double seconds_now() {
-  const auto time = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration<double>(time).count();
-}
-
 // Appends `mapping`, joined to the last one where they are one piece of memory.
 void append_joined(std::vector<RecordedMapping>& list, RecordedMapping mapping) {
   if (!list.empty()) {
     RecordedMapping& last = list.back();
-    const bool goes_on =
-        mapping.key.empty() || mapping.offset == last.offset + (last.range.end - last.range.start);
+    const bool goes_on = mapping.key.empty() || mapping.offset == last.offset + last.range.size();
     if (last.range.end == mapping.range.start && last.name == mapping.name &&
         last.key == mapping.key && goes_on) {
       last.range.end = mapping.range.end;
@@ -132,21 +126,12 @@ class PatternMemory final : public TargetMemory {
 
 }  // namespace
 
-struct TargetMemories::Described {
-  Pattern pattern;
-};
-
-TargetMemories::TargetMemories() = default;
-TargetMemories::~TargetMemories() = default;
-TargetMemories::TargetMemories(TargetMemories&&) noexcept = default;
-TargetMemories& TargetMemories::operator=(TargetMemories&&) noexcept = default;
-
 Result<TargetMemories> TargetMemories::make(const std::string& pattern) {
   TargetMemories memories;
   if (pattern.empty()) return memories;
   auto loaded = load_pattern(pattern);
   if (!loaded) return tl::unexpected(loaded.error());
-  memories.pattern_ = std::make_shared<const Described>(Described{*std::move(loaded)});
+  memories.pattern_ = std::make_shared<const Pattern>(*std::move(loaded));
   memories.described_ = true;
   return memories;
 }
@@ -159,7 +144,7 @@ std::unique_ptr<TargetMemory> TargetMemories::open(const KdamondRegions::OfTarge
     return std::make_unique<NamelessMemory>(target, RecordedName{"physical memory", "other"});
   }
   if (described_) {
-    const PatternProcess* process = pattern_ ? pattern_->pattern.find(regions.pid) : nullptr;
+    const PatternProcess* process = pattern_ ? pattern_->find(regions.pid) : nullptr;
     if (process != nullptr) return std::make_unique<PatternMemory>(target, *process);
     return std::make_unique<NamelessMemory>(target, RecordedName{"described memory", "other"});
   }
@@ -182,10 +167,10 @@ uint32_t TargetMemories::update(const KdamondRegions::OfTarget& regions, double 
   }
   const AddrRange watched{regions.regions.front().range.start, regions.regions.back().range.end};
   if (now_s >= entry.next_s || watched != entry.watched) {
-    const double began = seconds_now();
+    const double began = monotonic_seconds();
     auto mappings = entry.memory->mappings(regions, builder);
     entry.watched = watched;
-    entry.next_s = now_s + std::max(kEvery, kShare * (seconds_now() - began));
+    entry.next_s = now_s + std::max(kEvery, kShare * (monotonic_seconds() - began));
     builder.set_mappings(entry.memory->target(), std::move(mappings));
   }
   return entry.memory->target().id;

@@ -15,6 +15,8 @@
 
 namespace damonfs {
 
+struct Pattern;
+
 // One target's memory. Owned by TargetMemories.
 class TargetMemory {
  public:
@@ -34,9 +36,6 @@ class TargetMemories {
   // `pattern`: the file that describes what is watched; empty: real processes. EINVAL for a pattern
   // that is none.
   static Result<TargetMemories> make(const std::string& pattern);
-  ~TargetMemories();
-  TargetMemories(TargetMemories&&) noexcept;
-  TargetMemories& operator=(TargetMemories&&) noexcept;
 
   // For regions of no process but of physical memory: one name for all.
   void set_physical(bool physical) { physical_ = physical; }
@@ -53,11 +52,10 @@ class TargetMemories {
     double next_s = 0;  // when to look again
     AddrRange watched;  // from the first region to the last, when it was looked at
   };
-  struct Described;  // a pattern
-  TargetMemories();
+  TargetMemories() = default;
   std::unique_ptr<TargetMemory> open(const KdamondRegions::OfTarget& regions);
 
-  std::shared_ptr<const Described> pattern_;
+  std::shared_ptr<const Pattern> pattern_;
   bool physical_ = false;
   bool described_ = false;
   uint32_t last_id_ = 0;

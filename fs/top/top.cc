@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -17,6 +16,7 @@
 #include "fs/command/commands.h"
 #include "fs/command/end_signals.h"
 #include "fs/command/failures.h"
+#include "fs/command/monotonic.h"
 #include "fs/top/top_display.h"
 #include "fs/top/top_source.h"
 
@@ -141,20 +141,16 @@ bool TopRun::handle_keys() {
 }
 
 std::string TopRun::loop() {
-  const auto seconds = [] {
-    const auto time = std::chrono::steady_clock::now().time_since_epoch();
-    return std::chrono::duration<double>(time).count();
-  };
   const double interval = static_cast<double>(options_.interval_ns) / 1e9;
-  double next = seconds();
+  double next = monotonic_seconds();
   while (true) {
-    if (seconds() >= next) {
+    if (monotonic_seconds() >= next) {
       take_input();
-      while (next <= seconds()) next += interval;
+      while (next <= monotonic_seconds()) next += interval;
     }
     draw();
     const auto readable = wait_readable({signals_.fd(), STDIN_FILENO, source_->ended_fd()},
-                                        std::max(next - seconds(), 0.0));
+                                        std::max(next - monotonic_seconds(), 0.0));
     if (EndSignals::received() != 0) return {};
     if (readable && *readable == 2) return "the daemon has ended:\n" + source_->daemon_log();
     // Also when nothing is readable: SIGWINCH makes a key of ncurses' own.

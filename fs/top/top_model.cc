@@ -57,7 +57,8 @@ void TopModel::take(TopInput input) {
   for (const TopGroup group : kGroups) {
     auto& before = sparks_[group];
     std::map<std::string, std::deque<uint64_t>> sparks;
-    for (const TopRow& row : rows_of(input_, group)) {
+    std::vector<TopRow> rows = rows_of(input_, group);
+    for (const TopRow& row : rows) {
       std::deque<uint64_t>& spark = sparks[row.key];
       if (const auto old = before.find(row.key); old != before.end()) {
         spark = std::move(old->second);
@@ -66,13 +67,13 @@ void TopModel::take(TopInput input) {
       if (spark.size() > kSparkPoints) spark.pop_front();
     }
     before = std::move(sparks);
+    if (group == group_) arrange(std::move(rows));
   }
-  make_rows();
   note_zoom();
 }
 
-void TopModel::make_rows() {
-  rows_ = rows_of(input_, group_);
+void TopModel::arrange(std::vector<TopRow> rows) {
+  rows_ = std::move(rows);
   sort_rows(rows_, sort_);
   const auto same = std::ranges::find(rows_, chosen_key_, &TopRow::key);
   const size_t stays = same == rows_.end() ? chosen_ : static_cast<size_t>(same - rows_.begin());
@@ -145,14 +146,14 @@ void TopModel::handle(TopCommand command, size_t page_rows) {
       return move_to(rows_.size());
     case TopCommand::next_sort:
       sort_ = static_cast<TopSort>((static_cast<size_t>(sort_) + 1) % kNrSorts);
-      return make_rows();
+      return arrange(std::move(rows_));
     case TopCommand::next_group:
       zoom_.reset();
       group_ = static_cast<TopGroup>((static_cast<size_t>(group_) + 1) % std::size(kGroups));
       chosen_ = 0;
       chosen_key_.clear();
       has_moved_ = false;
-      return make_rows();
+      return arrange(rows_of(input_, group_));
     case TopCommand::zoom:
       return zoom_in();
     case TopCommand::back:

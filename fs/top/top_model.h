@@ -72,7 +72,8 @@ class TopModel {
   [[nodiscard]] std::string to_text() const;
 
  private:
-  void make_rows();
+  // `rows`, of the chosen group, in their order.
+  void arrange(std::vector<TopRow> rows);
   void move_to(size_t index);
   void choose(size_t index);
   void note_zoom();

@@ -107,6 +107,15 @@ class Rows {
   std::map<std::string, TopRow> rows_;
 };
 
+std::vector<AgedProcess> views_of(const TopService& service,
+                                  const std::vector<Classed>& processes) {
+  std::vector<AgedProcess> views;
+  for (size_t i = 0; i < processes.size(); ++i) {
+    views.push_back(processes[i].view(service.processes[i]));
+  }
+  return views;
+}
+
 void add_mappings(const TopService& service, std::vector<Classed>& processes, Rows& rows) {
   MappingNames names("not mapped");
   for (size_t i = 0; i < processes.size(); ++i) {
@@ -114,11 +123,7 @@ void add_mappings(const TopService& service, std::vector<Classed>& processes, Ro
       processes[i].groups.push_back(names.number_of(mapping.name));
     }
   }
-  std::vector<AgedProcess> views;
-  for (size_t i = 0; i < processes.size(); ++i) {
-    views.push_back(processes[i].view(service.processes[i]));
-  }
-  const auto memories = memory_by_group(views, names.names().size());
+  const auto memories = memory_by_group(views_of(service, processes), names.names().size());
   for (size_t i = 0; i < memories.size(); ++i) {
     const std::string& name = names.names()[i];
     const bool some =
@@ -140,10 +145,7 @@ std::vector<TopRow> rows_of(const TopInput& input, TopGroup group) {
       add_mappings(service, processes, rows);
       continue;
     }
-    std::vector<AgedProcess> views;
-    for (size_t i = 0; i < processes.size(); ++i) {
-      views.push_back(processes[i].view(service.processes[i]));
-    }
+    const std::vector<AgedProcess> views = views_of(service, processes);
     if (group == TopGroup::service) {
       rows.add_memory(service.name, service.name, memory_by_age(views));
       continue;

@@ -6,6 +6,8 @@
 #include <array>
 #include <string_view>
 
+#include "core/base/runs.h"
+
 namespace damonfs {
 
 namespace {
@@ -164,13 +166,9 @@ TopStyle heat_style(const Cell& cell) {
 
 // Spans of cells, neighbours of one style joined.
 void append_cells(TopLine& line, const std::vector<Cell>& cells, const TopTerminal& terminal) {
-  for (size_t first = 0; first < cells.size();) {
-    size_t end = first + 1;
-    while (end < cells.size() && heat_style(cells[end]) == heat_style(cells[first])) ++end;
-    const std::span part(cells.begin() + static_cast<std::ptrdiff_t>(first), end - first);
-    line.push_back({paint(part, palette_of(terminal)), heat_style(cells[first])});
-    first = end;
-  }
+  for_each_run(std::span(cells), heat_style, [&](std::span<const Cell> part) {
+    line.push_back({paint(part, palette_of(terminal)), heat_style(part.front())});
+  });
 }
 
 std::vector<TopLine> zoom_lines(const TopModel& model, const TopTerminal& terminal,

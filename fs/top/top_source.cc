@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/base/read_whole.h"
 #include "fs/command/daemon_state.h"
+#include "fs/command/monotonic.h"
 #include "services/escape.h"
 
 namespace damonfs {
@@ -21,11 +21,6 @@ using StatusJson = nlohmann::json;
 constexpr uint64_t kUpdateIntervalUs = 1'000'000;
 // Of a daemon that ran before we asked.
 constexpr double kLongAgo = 1e9;
-
-double monotonic_seconds() {
-  const auto time = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration<double>(time).count();
-}
 
 TopProcess parse_target(const StatusJson& target, uint64_t unit) {
   TopProcess process;
@@ -91,9 +86,7 @@ Result<std::vector<TopService>> parse_top_services(
 Result<TopSource> TopSource::at(const std::string& mount) {
   TopSource source;
   source.mount_ = mount;
-  if (ask_daemon(mount) == DaemonState::silent) {
-    return fail(ETIMEDOUT, "{}: nobody answers there; is the daemon stopped?", mount);
-  }
+  if (auto there = check_not_silent(mount); !there) return tl::unexpected(there.error());
   const auto text = read_whole(mount + "/damonfs/status.json");
   if (!text) return tl::unexpected(text.error());
   const StatusJson status = StatusJson::parse(*text, nullptr, false);
@@ -108,29 +101,23 @@ Result<TopSource> TopSource::at(const std::string& mount) {
 }
 
 Result<void> TopSource::set_up(const Selector& selector) {
-  const auto root = TreeDirectory::open(mount_);
-  if (!root) return tl::unexpected(root.error());
-  const std::string kdamonds = "kernel/mm/damon/admin/kdamonds/";
-  const std::string context = kdamonds + "0/contexts/0/";
-  std::vector<std::pair<std::string, std::string>> settings = {
-      {kdamonds + "nr_kdamonds", "1"},
-      {kdamonds + "0/contexts/nr_contexts", "1"},
-      {context + "operations", "vaddr"},
-      {context + "monitoring_attrs/intervals/update_us", fmt::format("{}", kUpdateIntervalUs)}};
+  const auto kdamonds = TreeDirectory::open(mount_ + "/kernel/mm/damon/admin/kdamonds");
+  if (!kdamonds) return tl::unexpected(kdamonds.error());
+  if (auto made = kdamonds->write("nr_kdamonds", "1"); !made) return made;
+  if (auto made = kdamonds->write("0/contexts/nr_contexts", "1"); !made) return made;
+  const auto context = kdamonds->directory("0/contexts/0");
+  if (!context) return tl::unexpected(context.error());
+  MonitoringAttrs attrs;
+  attrs.update_us = kUpdateIntervalUs;
+  if (auto done = set_up_monitoring(*context, attrs); !done) return done;
+  WatchedProcesses processes;
   if (selector.kind == Selector::Kind::pids) {
-    settings.emplace_back(context + "targets/nr_targets", fmt::format("{}", selector.pids.size()));
-    for (size_t i = 0; i < selector.pids.size(); ++i) {
-      settings.emplace_back(fmt::format("{}targets/{}/pid_target", context, i),
-                            fmt::format("{}", selector.pids[i]));
-    }
+    processes.pids.assign(selector.pids.begin(), selector.pids.end());
   } else {
-    settings.emplace_back("damonfs/kdamonds/0/contexts/0/follow", to_string(selector));
+    processes.follow = to_string(selector);
   }
-  settings.emplace_back(kdamonds + "0/state", "on");
-  for (const auto& [file, value] : settings) {
-    if (auto written = root->write(file, value); !written) return written;
-  }
-  return {};
+  if (auto done = set_up_targets(*context, processes, mount_); !done) return done;
+  return kdamonds->write("0/state", "on");
 }
 
 Result<TopSource> TopSource::of(const Selector& selector, const std::string& backend,
