@@ -29,7 +29,7 @@ class FrameBuilder {
   // full() is true until they are taken.
   void set_head(RecordHead head);
 
-  // The memory of the target `key`, as of the next snapshot on; `names` are indices into what
+  // The memory of `target`, as of the next snapshot on; `names` are indices into what
   // add_name() gave. Known in later frames, too, until forget().
   void set_mappings(const RecordedTarget& target, std::vector<RecordedMapping> mappings);
   void forget(uint32_t id);

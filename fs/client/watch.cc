@@ -144,7 +144,6 @@ class Watching {
   // After a snapshot that failed: because the target has ended, or for another reason.
   End end_after(const Error& error) const;
   int finish(End end);
-  int finish_command(End end);
 
   const WatchOptions& options_;
   EndSignals signals_;
@@ -375,26 +374,12 @@ Watching::End Watching::watch() {
   }
 }
 
-// The exit status, given what has become of the command.
-int Watching::finish_command(End end) {
-  if (end == End::target) {
-    const int status = command_->wait();
-    tell("damonfs watch", fmt::format("the command has ended with status {}", status));
-    return status;
-  }
-  if (!command_->ended()) {
-    tell("damonfs watch", fmt::format("ending the command, process {}", pid_));
-    command_->stop(kCommandSeconds);
-  }
-  return 0;
-}
-
 int Watching::finish(End end) {
   const double lasted = monotonic_seconds() - started_;
   if (end != End::unread && view_ && !view_->finish()) end = End::unread;
   int status = 0;
   if (command_) {
-    status = finish_command(end);
+    status = finish_command(*command_, end == End::target, "damonfs watch");
   } else if (end == End::target) {
     const std::string who = is_group() ? "all processes have" : fmt::format("process {} has", pid_);
     tell("damonfs watch", fmt::format("{} ended after {} of watching", who, human_time(lasted)));
@@ -410,7 +395,7 @@ int Watching::run() {
     tell("damonfs watch", started.error().message);
     if (command_ && !command_->ended()) command_->stop(kCommandSeconds);
     const bool no_command = !options_.command.empty() && !command_;
-    if (no_command && daemon_) return started.error().code == ENOENT ? 127 : 126;
+    if (no_command && daemon_) return status_of_no_command(started.error());
     return 1;
   }
   return finish(watch());

@@ -353,7 +353,7 @@ int Measuring::run() {
     tell("damonfs wss", started.error().message);
     const bool no_command = !options_.command.empty() && !command_;
     if (command_ && !command_->ended()) command_->stop(kCommandSeconds);
-    if (no_command && backend_) return started.error().code == ENOENT ? 127 : 126;
+    if (no_command && backend_) return status_of_no_command(started.error());
     return 1;
   }
   return finish(measure());

@@ -97,6 +97,21 @@ int Child::stop(double seconds) {
   return wait();
 }
 
+int finish_command(Child& command, bool has_ended, std::string_view who) {
+  if (has_ended) {
+    const int status = command.wait();
+    tell(who, fmt::format("the command has ended with status {}", status));
+    return status;
+  }
+  if (!command.ended()) {
+    tell(who, fmt::format("ending the command, process {}", command.pid()));
+    command.stop(kCommandSeconds);
+  }
+  return 0;
+}
+
+int status_of_no_command(const Error& error) { return error.code == ENOENT ? 127 : 126; }
+
 std::optional<size_t> wait_readable(const std::vector<int>& fds, double seconds) {
   using std::chrono::steady_clock;
   const auto deadline = steady_clock::now() + std::chrono::duration<double>(std::max(seconds, 0.0));

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/fd.h"
@@ -50,6 +51,13 @@ class Child {
   Fd pidfd_;
   std::optional<int> status_;  // once reaped
 };
+
+// The end of what `who`, a command of ours, ran `command` for. Of one that has ended, its exit
+// status; another one is ended, and the status is 0. The user is told of either.
+int finish_command(Child& command, bool has_ended, std::string_view who);
+
+// The exit status of a shell that could not run a command, given the error of Child::start().
+[[nodiscard]] int status_of_no_command(const Error& error);
 
 // Waits until one of `fds` is readable or `seconds` have passed; which, or nothing. Negative
 // descriptors are left out.

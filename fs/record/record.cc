@@ -275,16 +275,7 @@ int RecordRun::finish(End end) {
                               human_size(writer_->bytes_written()),
                               options_.output == "-" ? "standard output" : options_.output));
   }
-  int status = 0;
-  if (command_) {
-    if (end == End::target) {
-      status = command_->wait();
-      tell(kRecord, fmt::format("the command has ended with status {}", status));
-    } else if (!command_->ended()) {
-      tell(kRecord, fmt::format("ending the command, process {}", command_->pid()));
-      command_->stop(kCommandSeconds);
-    }
-  }
+  const int status = command_ ? finish_command(*command_, end == End::target, kRecord) : 0;
   return broken || written_us_ == 0 ? 1 : status;
 }
 
@@ -296,7 +287,7 @@ int RecordRun::run() {
     if (daemon_ && !daemon_->log().empty()) tell(kRecord, daemon_->log());
     const bool no_command = !options_.command.empty() && !command_;
     if (command_ && !command_->ended()) command_->stop(kCommandSeconds);
-    if (no_command && daemon_) return started.error().code == ENOENT ? 127 : 126;
+    if (no_command && daemon_) return status_of_no_command(started.error());
     return 1;
   }
   return finish(record());
@@ -337,7 +328,6 @@ int run_record(const RecordOptions& options) {
   // Writes fail instead. A handler, unlike a signal that is ignored, is not inherited by the
   // command.
   ::signal(SIGXFSZ, [](int) {});
-  ::signal(SIGPIPE, [](int) {});
   return RecordRun(options).run();
 }
 

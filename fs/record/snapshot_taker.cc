@@ -39,6 +39,7 @@ Result<bool> SnapshotTaker::take(FrameBuilder& builder, uint64_t now_us, double 
     auto found = recorded(target);
     snapshot.targets.push_back({id, exact_ ? std::move(found) : join_alike(found)});
   }
+  memories_.forget_ended(builder);
   last_us_ = snapshot.time_us;
   ++nr_snapshots_;
   builder.add(std::move(snapshot));

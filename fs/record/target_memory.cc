@@ -156,6 +156,7 @@ std::unique_ptr<TargetMemory> TargetMemories::open(const KdamondRegions::OfTarge
 uint32_t TargetMemories::update(const KdamondRegions::OfTarget& regions, double now_s,
                                 FrameBuilder& builder) {
   Entry& entry = entries_[regions.pid >= 0 ? regions.pid : -1 - int64_t{regions.number}];
+  entry.told = true;
   if (entry.memory && !entry.memory->same()) {
     // Regions of one that has ended are told for a moment still, or another one has its number.
     if (!Process::open(regions.pid, Paths{})) return entry.memory->target().id;
@@ -174,6 +175,18 @@ uint32_t TargetMemories::update(const KdamondRegions::OfTarget& regions, double 
     builder.set_mappings(entry.memory->target(), std::move(mappings));
   }
   return entry.memory->target().id;
+}
+
+void TargetMemories::forget_ended(FrameBuilder& builder) {
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    Entry& entry = it->second;
+    if (std::exchange(entry.told, false) || entry.memory->same()) {
+      ++it;
+      continue;
+    }
+    builder.forget(entry.memory->target().id);
+    it = entries_.erase(it);
+  }
 }
 
 }  // namespace damonfs

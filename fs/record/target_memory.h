@@ -45,12 +45,16 @@ class TargetMemories {
   // The number of the target that `regions` are of. Tells `builder` what its memory is, when that
   // was not looked at for a while; `now_s`: CLOCK_MONOTONIC.
   uint32_t update(const KdamondRegions::OfTarget& regions, double now_s, FrameBuilder& builder);
+  // Once all targets of a snapshot are updated: processes that have ended, and are not told of any
+  // more, are held and known to `builder` no longer.
+  void forget_ended(FrameBuilder& builder);
 
  private:
   struct Entry {
     std::unique_ptr<TargetMemory> memory;
     double next_s = 0;  // when to look again
     AddrRange watched;  // from the first region to the last, when it was looked at
+    bool told = false;  // in the snapshot that is being taken
   };
   TargetMemories() = default;
   std::unique_ptr<TargetMemory> open(const KdamondRegions::OfTarget& regions);

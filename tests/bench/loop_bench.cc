@@ -59,7 +59,7 @@ void loop(benchmark::State& state) {
   attrs.min_nr_regions = 3;
   attrs.max_nr_regions = static_cast<uint64_t>(state.range(0));
   auto context = make_context(served->machine, OpsId::vaddr, ContextUse::start, attrs, 1);
-  auto handle = served->machine.open_target(workload.pid(), 0);
+  auto handle = served->machine.open_target(workload.pid(), ::getpid());
   if (!context || !handle) return state.SkipWithError("not permitted");
   (*context)->add_target(*handle);
   RequestQueue requests;
