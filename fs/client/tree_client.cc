@@ -94,6 +94,8 @@ Result<void> set_up_targets(const TreeDirectory& context, const WatchedProcesses
   return write_all(context, settings);
 }
 
+namespace {
+
 // A scheme that does nothing to every region there is.
 Result<void> set_up_scheme(const TreeDirectory& context) {
   const std::string pattern = "schemes/0/access_pattern/";
