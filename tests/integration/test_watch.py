@@ -278,7 +278,9 @@ def test_the_end_of_a_process_ends_watching_it(real):
 
 
 def test_a_command_finds_its_hot_part_drawn(real):
-    done = watch("--interval", "0.5", "--seconds", "5", "--width", "120", "--", sys.executable, "-c",
+    # An interval that a busy machine leaves the command some time in.
+    done = watch("--interval", "0.5", "--seconds", "5", "--sample", "40ms", "--aggr", "400ms",
+                 "--width", "120", "--", sys.executable, "-c",
                  "import mmap, time\n"
                  "m = mmap.mmap(-1, 64 << 20); m[::4096] = b'x' * (64 << 8)\n"
                  "end = time.time() + 20\n"
