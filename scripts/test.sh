@@ -12,7 +12,8 @@ usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize | --sanitize-units] [--
   (nothing)    units, and the scripted tests on this machine's kernel
   --lab        ... and in the four guests (scripts/lab)
   --lab-smoke  ... of these only: they boot, doctor, accesses are seen, our tree beside the kernel's; without the guest
-               idle where its kernel is not in the cache yet, for it takes minutes to build
+               idle where its kernel is not in the cache yet, for it takes minutes to build, and without one whose
+               kernel cannot be fetched
   --sanitize   ... and all but the lab's again under ASan+UBSan and under TSan
   --sanitize-units  ... of these the units only
   --accuracy   ... and how right it is about programs with known accesses (5 minutes, a quiet machine)
