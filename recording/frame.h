@@ -51,7 +51,8 @@ struct RecordedMapping {
   friend bool operator==(const RecordedMapping&, const RecordedMapping&) = default;
 };
 
-// What a target had mapped from one snapshot on. Invariant: mappings ascend and do not overlap.
+// What a target had mapped from one snapshot on. Invariant: mappings ascend, do not overlap and are
+// not empty.
 struct MappingTable {
   uint32_t target = 0;  // index into RecordFrame::targets
   uint32_t from = 0;    // index into RecordFrame::snapshots
@@ -68,7 +69,8 @@ struct RecordedRegion {
   friend bool operator==(const RecordedRegion&, const RecordedRegion&) = default;
 };
 
-// The regions of a target at one moment. Invariant: regions ascend and do not overlap.
+// The regions of a target at one moment. Invariant: regions ascend, do not overlap and are not
+// empty.
 struct RecordedRegions {
   uint32_t target = 0;  // index into RecordFrame::targets
   std::vector<RecordedRegion> regions;
