@@ -15,7 +15,9 @@ namespace damonfs {
 namespace {
 
 // How often memory is looked at: not more often than kEvery, and so that looking takes less than a
-// hundredth of the time.
+// hundredth of the time. A newcomer is looked at after kFirst, and then each time after twice as
+// long: most are only about to become what they will be.
+constexpr double kFirst = 1;
 constexpr double kEvery = 10;
 constexpr double kShare = 100;
 // Larger mappings are reserved, hardly used: counting their pages would take too long.
@@ -165,13 +167,15 @@ uint32_t TargetMemories::update(const KdamondRegions::OfTarget& regions, double 
   if (!entry.memory) {
     entry.memory = open(regions);
     entry.next_s = 0;
+    entry.every_s = kFirst;
   }
   const AddrRange watched{regions.regions.front().range.start, regions.regions.back().range.end};
   if (now_s >= entry.next_s || watched != entry.watched) {
     const double began = monotonic_seconds();
     auto mappings = entry.memory->mappings(regions, builder);
     entry.watched = watched;
-    entry.next_s = now_s + std::max(kEvery, kShare * (monotonic_seconds() - began));
+    entry.next_s = now_s + std::max(entry.every_s, kShare * (monotonic_seconds() - began));
+    entry.every_s = std::min(2 * entry.every_s, kEvery);
     builder.set_mappings(entry.memory->target(), std::move(mappings));
   }
   return entry.memory->target().id;

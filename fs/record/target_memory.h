@@ -52,9 +52,10 @@ class TargetMemories {
  private:
   struct Entry {
     std::unique_ptr<TargetMemory> memory;
-    double next_s = 0;  // when to look again
-    AddrRange watched;  // from the first region to the last, when it was looked at
-    bool told = false;  // in the snapshot that is being taken
+    double next_s = 0;   // when to look again
+    double every_s = 0;  // how long after that once more, at the least
+    AddrRange watched;   // from the first region to the last, when it was looked at
+    bool told = false;   // in the snapshot that is being taken
   };
   TargetMemories() = default;
   std::unique_ptr<TargetMemory> open(const KdamondRegions::OfTarget& regions);
