@@ -43,9 +43,11 @@ struct RecordedName {
 // Mapped memory of one name. `key` tells memory that processes share: two mappings with the same
 // key have the same pages at the same `offset`; empty for memory of the process's own. A value.
 struct RecordedMapping {
-  AddrRange range;        // bytes
-  uint32_t name = 0;      // index into RecordFrame::names
-  uint64_t resident = 0;  // bytes of it that were in memory; range.size() where that is not known
+  AddrRange range;    // bytes
+  uint32_t name = 0;  // index into RecordFrame::names
+  // Bytes of it that were in memory; range.size() where that is not known. Of what several
+  // processes map: in memory of any of them.
+  uint64_t resident = 0;
   std::string key;
   uint64_t offset = 0;
   friend bool operator==(const RecordedMapping&, const RecordedMapping&) = default;
