@@ -56,23 +56,24 @@ class Checks:
         """Through a restart, and a child that comes and goes where the service has such."""
         path = self.folder / "record"
         before, children = set(self.service.host.pids()), set()
-        process = subprocess.Popen([DAMONFS, "record", "--unit", self.unit, "-o", str(path), "--every", "200ms"],
+        process = subprocess.Popen([DAMONFS, "record", "--unit", self.unit, "-o", str(path), "--every", "500ms"],
                                    stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
             def recorded():
                 assert process.poll() is None, process.stderr.read()
                 return {each["pid"] for each in self.report(path)["targets"]}
 
-            until(lambda: recorded() >= before, "for the service in the record")
+            # To ask more often would take an emulated machine's time from the record.
+            until(lambda: recorded() >= before, "for the service in the record", 1)
             if isinstance(self.service, service_units.Redis):
                 children.add(self.service.save())
-                until(lambda: recorded() >= children, "for the child that saves")
+                until(lambda: recorded() >= children, "for the child that saves", 1)
             self.service.restart()
             after = set(self.service.host.pids())
-            until(lambda: recorded() >= before | children | after, "for the service after its restart")
-            # A look at what is in memory that is from after the service had loaded everything.
-            snapshots = self.report(path)["nr_snapshots"]
-            until(lambda: self.report(path)["nr_snapshots"] > snapshots + 60, "for more of the record")
+            until(lambda: recorded() >= before | children | after, "for the service after its restart", 1)
+            # Until each was looked at once more since it had loaded everything: within 10 s.
+            loaded = self.report(path)["last_us"]
+            until(lambda: self.report(path)["last_us"] > loaded + 11 * 10**6, "for more of the record", 2)
             process.send_signal(signal.SIGTERM)
             assert process.wait(service_units.PATIENCE) == 0
         finally:

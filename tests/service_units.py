@@ -22,11 +22,11 @@ class Missing(Exception):
     """What a service needs is not installed here."""
 
 
-def until(condition, what):
+def until(condition, what, every=0.1):
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "waited in vain: " + what
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 class Cgroups:
