@@ -319,7 +319,9 @@ Result<void> Serving::keep(const Fd& keeper) {
   if (kept && !left_) state_->save_all();
   if (kept) kept = state_->start();
   if (kept) kept = hand_to_keeper(keeper, mounted.device_fd, requests_->memory(), texts);
-  if (kept && keeps_descriptors()) {
+  // What was left is in the store still.
+  if (kept && keeps_descriptors() && !left_) {
+    forget_descriptors();  // that could not be gone on with
     store_descriptors({mounted.device_fd.get(), requests_->memory().get(), texts.get()});
   }
   return kept;

@@ -14,9 +14,9 @@ constexpr FieldFormat kAggregated[] = {
 };
 constexpr FieldFormat kRegionAggregated[] = {
     u64("target_id"),
-    u32("nr_regions"),
     u64("start"),
     u64("end"),
+    u32("nr_regions"),
     u32("nr_accesses"),
     u32("age"),
     {"__data_loc unsigned char[]", "probe_hits", 4},

@@ -137,6 +137,10 @@ TEST(TraceFormat, LayoutIsTheKernels) {
             "REC->end, REC->nr_accesses, REC->age\n");
   EXPECT_THAT(format_text(trace_formats()[0]),
               HasSubstr("field:unsigned long start;\toffset:24;\tsize:8;"));
+  EXPECT_THAT(format_text(trace_formats()[5]),
+              HasSubstr("\tfield:unsigned long start;\toffset:16;\tsize:8;\tsigned:0;\n"
+                        "\tfield:unsigned long end;\toffset:24;\tsize:8;\tsigned:0;\n"
+                        "\tfield:unsigned int nr_regions;\toffset:32;\tsize:4;\tsigned:0;\n"));
 }
 
 TEST(TraceFormat, ProbeHitsAreTwoHexadecimalDigitsEach) {
