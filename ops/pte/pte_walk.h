@@ -12,8 +12,7 @@
 /* What a run of `peek_map_lock` returns: how the lock of a memory map stands. */
 #define MAP_LOCK_FREE 0
 #define MAP_LOCK_READ 1 /* held for reading: who wants it for writing has to wait */
-#define MAP_LOCK_BUSY 2 /* held for writing, or waited for: who wants it for reading has to wait \
-                         */
+#define MAP_LOCK_BUSY 2 /* held for writing, or waited for: readers have to wait, too */
 
 /* pte_slot.flags */
 #define PTE_DEAD 1   /* the address space has gone, or the descriptor holds none */
