@@ -109,7 +109,7 @@ class ColumnsReader {
       const uint64_t size = sizes_.next();
       if (gap > (UINT64_MAX - end) / unit_) return false;
       region.range.start = end + gap * unit_;
-      if (size > (UINT64_MAX - region.range.start) / unit_) return false;
+      if (size == 0 || size > (UINT64_MAX - region.range.start) / unit_) return false;
       end = region.range.end = region.range.start + size * unit_;
       region.nr_accesses = static_cast<uint32_t>(accesses_.next());
       const int64_t birth = from_zigzag(births_.next());

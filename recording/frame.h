@@ -43,15 +43,18 @@ struct RecordedName {
 // Mapped memory of one name. `key` tells memory that processes share: two mappings with the same
 // key have the same pages at the same `offset`; empty for memory of the process's own. A value.
 struct RecordedMapping {
-  AddrRange range;        // bytes
-  uint32_t name = 0;      // index into RecordFrame::names
-  uint64_t resident = 0;  // bytes of it that were in memory; range.size() where that is not known
+  AddrRange range;    // bytes
+  uint32_t name = 0;  // index into RecordFrame::names
+  // Bytes of it that were in memory; range.size() where that is not known. Of what several
+  // processes map: in memory of any of them.
+  uint64_t resident = 0;
   std::string key;
   uint64_t offset = 0;
   friend bool operator==(const RecordedMapping&, const RecordedMapping&) = default;
 };
 
-// What a target had mapped from one snapshot on. Invariant: mappings ascend and do not overlap.
+// What a target had mapped from one snapshot on. Invariant: mappings ascend, do not overlap and are
+// not empty.
 struct MappingTable {
   uint32_t target = 0;  // index into RecordFrame::targets
   uint32_t from = 0;    // index into RecordFrame::snapshots
@@ -68,7 +71,8 @@ struct RecordedRegion {
   friend bool operator==(const RecordedRegion&, const RecordedRegion&) = default;
 };
 
-// The regions of a target at one moment. Invariant: regions ascend and do not overlap.
+// The regions of a target at one moment. Invariant: regions ascend, do not overlap and are not
+// empty.
 struct RecordedRegions {
   uint32_t target = 0;  // index into RecordFrame::targets
   std::vector<RecordedRegion> regions;

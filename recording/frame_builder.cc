@@ -71,6 +71,8 @@ RecordFrame FrameBuilder::take() {
     const auto [found, added] =
         target_numbers.try_emplace(known.target.id, static_cast<uint32_t>(frame.targets.size()));
     if (added) frame.targets.push_back(known.target);
+    // One that has become another program has the name of that.
+    frame.targets[found->second] = known.target;
     MappingTable table{found->second, from, known.mappings};
     for (RecordedMapping& mapping : table.mappings) {
       const auto [number, is_new] =

@@ -182,14 +182,15 @@ MappingTable table_of(const Json& json) {
   return table;
 }
 
-// Whether the numbers in tables of mappings name what is there, and mappings ascend.
+// Whether the numbers in tables of mappings name what is there, and mappings ascend and are not
+// empty.
 bool valid(const RecordFrame& frame) {
   for (const MappingTable& table : frame.mappings) {
-    if (table.target >= frame.targets.size()) return false;
+    if (table.target >= frame.targets.size() || table.from >= frame.snapshots.size()) return false;
     uint64_t end = 0;
     for (const RecordedMapping& mapping : table.mappings) {
       if (mapping.name >= frame.names.size() || mapping.range.start < end ||
-          mapping.range.end < mapping.range.start) {
+          mapping.range.end <= mapping.range.start) {
         return false;
       }
       end = mapping.range.end;
@@ -214,7 +215,6 @@ Result<RecordFrame> frame_of(const FrameHeader& header, std::string_view raw) {
   }
   for (const Json& each : json.at("names")) frame.names.push_back({each.at(0), each.at(1)});
   for (const Json& each : json.at("mapping_tables")) frame.mappings.push_back(table_of(each));
-  if (!valid(frame)) return fail(EBADMSG, "the frame's mappings are damaged");
   std::array<std::string_view, SnapshotColumns::kNumber> columns;
   for (size_t i = 0; i < columns.size(); ++i) {
     const size_t size = json.at("columns").at(kColumnNames[i]);
@@ -225,6 +225,7 @@ Result<RecordFrame> frame_of(const FrameHeader& header, std::string_view raw) {
   auto snapshots = from_columns(columns, json.at("unit"), frame.targets.size());
   if (!snapshots) return tl::unexpected(snapshots.error());
   frame.snapshots = *std::move(snapshots);
+  if (!valid(frame)) return fail(EBADMSG, "the frame's mappings are damaged");
   return frame;
 }
 

@@ -172,68 +172,92 @@ void SummaryBuilder::add_regions(const RecordFrame& frame, const RecordedSnapsho
   state.summary.last_us = snapshot.time_us;
 }
 
+std::map<std::pair<std::string_view, uint64_t>, uint64_t> SummaryBuilder::shared_resident(
+    uint64_t now) const {
+  std::map<std::pair<std::string_view, uint64_t>, uint64_t> resident;
+  for (const auto& [id, state] : targets_) {
+    if (state.summary.last_us != now) continue;
+    for (const RecordedMapping& mapping : state.mappings) {
+      if (mapping.key.empty()) continue;
+      uint64_t& most = resident[{mapping.key, mapping.offset}];
+      most = std::max(most, mapping.resident);
+    }
+  }
+  return resident;
+}
+
+void SummaryBuilder::add_range(Sums& sum, SummaryPoint& point, const IdleMap& space,
+                               AddrRange range, uint64_t resident) {
+  const uint64_t now = point.time_us;
+  MemoryByAge by_age;
+  std::vector<uint64_t> idle(kReclaimAges.size());
+  uint64_t untouched = 0;
+  uint64_t in_minute = 0;
+  uint64_t accessed = 0;
+  space.for_each(range, [&](AddrRange part, const IdleMap::Piece& piece) {
+    const uint64_t idle_us = now - std::min(piece.last_us, now);
+    const uint64_t bytes = part.size();
+    if (piece.heat == Heat::unknown && idle_us < MemoryByAge::kColdUs[0]) {
+      by_age.unknown += bytes;
+      return;
+    }
+    if (piece.heat == Heat::idle) untouched += bytes;
+    if (piece.heat != Heat::idle && idle_us < MemoryByAge::kColdUs[0]) {
+      (piece.heat == Heat::hot && idle_us == 0 ? by_age.hot : by_age.warm) += bytes;
+      if (idle_us == 0) accessed += bytes;
+      return;
+    }
+    if (piece.heat != Heat::idle && idle_us < kMinute) in_minute += bytes;
+    // What was idle all the time may have been so for longer.
+    by_age.cold[cold_class(idle_us)] += bytes;
+    for (size_t i = 0; i < idle.size() && idle_us >= kReclaimAges[i]; ++i) idle[i] += bytes;
+  });
+  // What is accessed is in memory, though a region may be wider than that; of the rest only what
+  // fits into what is.
+  by_age.hot = std::min(by_age.hot, resident);
+  by_age.warm = std::min(by_age.warm, resident - by_age.hot);
+  by_age.unknown = std::min(by_age.unknown, resident - by_age.hot - by_age.warm);
+  accessed = std::min(accessed, by_age.hot + by_age.warm);
+  const uint64_t live = by_age.hot + by_age.warm + by_age.unknown;
+  const uint64_t cold = by_age.all_cold();
+  const uint64_t cold_resident = resident - live;
+  for (uint64_t& each : by_age.cold) scale(each, cold_resident, cold);
+  for (uint64_t& each : idle) scale(each, cold_resident, cold);
+  scale(untouched, cold_resident, cold);
+  scale(in_minute, cold_resident, cold);
+  sum.mapped += range.size();
+  sum.untouched += untouched;
+  sum.by_age += by_age;
+  for (size_t i = 0; i < idle.size(); ++i) sum.idle[i] += idle[i];
+  point.accessed += accessed;
+  point.within_10s += by_age.hot + by_age.warm;
+  point.within_1min += by_age.hot + by_age.warm + in_minute;
+  point.resident += by_age.total();
+}
+
 std::vector<SummaryBuilder::Sums> SummaryBuilder::sums_by_name(const RecordedSnapshot& snapshot,
                                                                SummaryPoint& point) const {
   std::vector<Sums> sums(names_.size());
   for (Sums& each : sums) each.idle.resize(kReclaimAges.size());
   std::map<std::string, RangeList> counted;
   const uint64_t now = snapshot.time_us;
-  const auto add = [&](Sums& sum, const IdleMap& space, AddrRange range, uint64_t resident) {
-    MemoryByAge by_age;
-    std::vector<uint64_t> idle(kReclaimAges.size());
-    uint64_t untouched = 0;
-    uint64_t in_minute = 0;
-    uint64_t accessed = 0;
-    space.for_each(range, [&](AddrRange part, const IdleMap::Piece& piece) {
-      const uint64_t idle_us = now - std::min(piece.last_us, now);
-      const uint64_t bytes = part.size();
-      if (piece.heat == Heat::unknown && idle_us < MemoryByAge::kColdUs[0]) {
-        by_age.unknown += bytes;
-        return;
-      }
-      if (piece.heat == Heat::idle) untouched += bytes;
-      if (piece.heat != Heat::idle && idle_us < MemoryByAge::kColdUs[0]) {
-        (piece.heat == Heat::hot && idle_us == 0 ? by_age.hot : by_age.warm) += bytes;
-        if (idle_us == 0) accessed += bytes;
-        return;
-      }
-      if (piece.heat != Heat::idle && idle_us < kMinute) in_minute += bytes;
-      // What was idle all the time may have been so for longer.
-      by_age.cold[cold_class(idle_us)] += bytes;
-      for (size_t i = 0; i < idle.size() && idle_us >= kReclaimAges[i]; ++i) idle[i] += bytes;
-    });
-    // What is accessed is in memory; of the rest only what fits into what is.
-    const uint64_t live = by_age.hot + by_age.warm + by_age.unknown;
-    const uint64_t cold = by_age.all_cold();
-    const uint64_t cold_resident = resident > live ? resident - live : 0;
-    for (uint64_t& each : by_age.cold) scale(each, cold_resident, cold);
-    for (uint64_t& each : idle) scale(each, cold_resident, cold);
-    scale(untouched, cold_resident, cold);
-    scale(in_minute, cold_resident, cold);
-    sum.mapped += range.size();
-    sum.untouched += untouched;
-    sum.by_age += by_age;
-    for (size_t i = 0; i < idle.size(); ++i) sum.idle[i] += idle[i];
-    point.accessed += accessed;
-    point.within_10s += by_age.hot + by_age.warm;
-    point.within_1min += by_age.hot + by_age.warm + in_minute;
-    point.resident += by_age.total();
-  };
+  const auto shared_bytes = shared_resident(now);
   for (const auto& [id, state] : targets_) {
     if (state.summary.last_us != now) continue;
     for (const RecordedMapping& mapping : state.mappings) {
       if (mapping.key.empty()) {
-        add(sums[mapping.name], state.own, mapping.range, mapping.resident);
+        add_range(sums[mapping.name], point, state.own, mapping.range, mapping.resident);
         continue;
       }
       const auto space = shared_.find(mapping.key);
       if (space == shared_.end()) continue;
       const AddrRange range{mapping.offset, mapping.offset + mapping.range.size()};
+      const uint64_t there = std::min(shared_bytes.at({mapping.key, mapping.offset}), range.size());
       RangeList& done = counted[mapping.key];
       const RangeList rest = subtract(RangeList{range}, done);
       for (const AddrRange& part : rest) {
-        add(sums[mapping.name], space->second, part,
-            mult_frac(mapping.resident, part.size(), range.size()));
+        add_range(sums[mapping.name], point, space->second, part,
+                  mult_frac(there, part.size(), range.size()));
       }
       done = unite(done, rest);
     }

@@ -7,6 +7,8 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/ranges.h"
@@ -123,6 +125,13 @@ class SummaryBuilder {
   void add_part(State& state, const RecordedMapping& mapping, AddrRange part,
                 const RecordedRegion& region, const RecordFrame& frame, uint64_t time_us);
   void add_point(const RecordedSnapshot& snapshot);
+  // Adds what is known of `range`, of which `resident` bytes are in memory, to `sum` and `point`.
+  static void add_range(Sums& sum, SummaryPoint& point, const IdleMap& space, AddrRange range,
+                        uint64_t resident);
+  // How much of shared mappings is in memory, by key and offset, of the processes that are there at
+  // `now`: as who knows of most says, for who is looked at last knows of the others' pages, too.
+  [[nodiscard]] std::map<std::pair<std::string_view, uint64_t>, uint64_t> shared_resident(
+      uint64_t now) const;
   std::vector<Sums> sums_by_name(const RecordedSnapshot& snapshot, SummaryPoint& point) const;
 
   RecordSummary summary_;

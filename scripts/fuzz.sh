@@ -1,60 +1,103 @@
 #!/bin/bash
-# Feeds the parsers in fs/ and ops/ with what libFuzzer makes up (tests/fuzz), each for its share of the time. Needs clang.
-# What made one fail stays in BUILD/fuzz/NAME; the exit status is 1 then.
+# Plays against the parsers (tests/fuzz/parsers), a tree in this process (tests/fuzz/tree_player.cc) and a mounted one
+# (tests/fuzz/mount.py) with what libFuzzer and chance make up. Needs clang; the mount needs root and FUSE. What made one
+# fail stays in BUILD/fuzz/NAME; the exit status is 1 then.
 
 set -uo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 
 usage() {
     cat <<EOT
-usage: scripts/fuzz.sh [--minutes N] [NAME...]
-  --minutes N  in all (default: 10)
-  NAME         only these: $(cd tests/fuzz && echo *.cc | sed 's/\.cc//g')
+usage: scripts/fuzz.sh [--minutes N | --seconds N] [--keep-corpus] [--junit DIR] [KIND | PARSER...]
+  --minutes N    for each kind (default: 10); the parsers share theirs
+  --keep-corpus  adds what was new to BUILD/fuzz/NAME/corpus, and begins with what is there, too
+  --junit DIR    leaves a file for each kind there
+  KIND           parsers, tree, mount: only this one; or the names of parsers (default: all kinds)
+The first two begin with the corpus in tests/fuzz/corpus. They are built in build-asan, or \$DAMONFS_FUZZ_BUILD; the daemon
+is that of build, or \$DAMONFS_BUILD.
 EOT
 }
 
-minutes=10 names=()
+seconds=600 keep='' junit='' names=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --minutes) minutes=${2-} && shift 2 ;;
+        --minutes) seconds=$((${2-x} * 60)) 2>/dev/null || seconds=x; shift ;;
+        --seconds) seconds=${2-} && shift ;;
+        --keep-corpus) keep=yes ;;
+        --junit) junit=${2-} && mkdir -p "$junit" && shift ;;
         -h | --help) usage && exit ;;
         -*) usage >&2 && exit 2 ;;
-        *) names+=("$1") && shift ;;
+        *) names+=("$1") ;;
     esac
+    shift
 done
-[[ $minutes =~ ^[0-9]+$ ]] || { usage >&2 && exit 2; }
-[ ${#names[@]} -gt 0 ] || mapfile -t names < <(cd tests/fuzz && ls ./*.cc | sed 's|\./||; s|\.cc$||')
+[[ $seconds =~ ^[0-9]+$ ]] || { usage >&2 && exit 2; }
+[ ${#names[@]} -gt 0 ] || names=(parsers tree mount)
 
-build=${DAMONFS_FUZZ_BUILD:-build-fuzz}
-cmake -S . -B "$build" -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang -DDAMONFS_FUZZ=ON >/dev/null || exit 2
-ninja -C "$build" "${names[@]/#/fuzz_}" || exit 2
+build=$(realpath -m "${DAMONFS_FUZZ_BUILD:-build-asan}")
+if [ "${names[*]}" != mount ]; then
+    # The same as scripts/test.sh --sanitize has, so that nothing is built twice.
+    scripts/build.sh --dir "$build" --only fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DDAMONFS_WHOLE=ON \
+        -DDAMONFS_SANITIZE=address,undefined -DDAMONFS_FUZZ=ON || exit 2
+fi
 
-# What the parsers read for real, to begin with.
-seed() { # NAME
-    local to=$build/fuzz/$1/corpus
-    mkdir -p "$to"
-    case $1 in
-        pattern) cp scripts/*.pattern tests/integration/*.pattern "$to" ;;
-        maps) cat /proc/self/maps >"$to/self" ;;
-        iomem) cat /proc/iomem >"$to/own" ;;
-        zoneinfo) { cat /proc/zoneinfo && printf '\0' && head -c 4000 /proc/cpuinfo; } >"$to/own" ;;
-        mountinfo) cat /proc/self/mountinfo >"$to/own" ;;
-        config) printf 'protect: [pid=1]\nkdamonds:\n  - state: on\n    contexts:\n      - operations: vaddr\n        targets: [{pid_target: 1}]\n' >"$to/one" ;;
-        perf_options) printf -- '-e\ndamon:*\n-o\nfile\n--\nsleep\n1\n' >"$to/one" ;;
-        trace_line) echo '       kdamond.0-1234    [001] ..... 12.345678901: damon_aggregated: target_id=0 nr_regions=12 4096-8192: 0 1' >"$to/one" ;;
-    esac
+# feed NAME SECONDS PROGRAM...: has libFuzzer run PROGRAM for that time; adds what came of it to the file of results.
+feed() {
+    local name=$1 time=$2 place=$build/fuzz/$1 status=0
+    shift 2
+    mkdir -p "$place/corpus"
+    [ -n "$keep" ] || find "$place/corpus" -type f -delete
+    "$@" -max_total_time="$time" -max_len=8192 -rss_limit_mb=2048 -timeout=20 -print_final_stats=1 -artifact_prefix="$place/" \
+        "$place/corpus" "tests/fuzz/corpus/$name" >"$place/log" 2>&1 || status=$?
+    echo "$name: $(grep -o 'number_of_executed_units: .*' "$place/log" | grep -o '[0-9]*') inputs, exit status $status"
+    local failure=''
+    if [ $status != 0 ]; then
+        grep -vE '^#[0-9]+\s+(NEW|REDUCE|pulse)' "$place/log" | tail -40
+        failure='<failure>see the log</failure>'
+    fi
+    echo "<testcase name=\"$name\">$failure</testcase>" >>"$cases"
+    return $status
 }
 
-status=0
+# report KIND: the file for scripts/test.sh.
+report() {
+    [ -z "$junit" ] || { echo '<testsuite name="fuzz">' && cat "$cases" && echo '</testsuite>'; } >"$junit/$1.xml"
+}
+
+fuzz_parsers() { # NAME...
+    local status=0 name each cases=$build/fuzz/parsers.cases
+    mkdir -p "$build/fuzz" && : >"$cases"
+    each=$((seconds / $#))
+    for name in "$@"; do
+        feed "$name" $((each > 0 ? each : 1)) "$build/tests/fuzz/fuzz_parsers" "$name" || status=1
+    done
+    report parsers
+    return $status
+}
+
+fuzz_tree() {
+    local status=0 cases=$build/fuzz/tree.cases
+    mkdir -p "$build/fuzz" && : >"$cases"
+    feed tree "$seconds" "$build/tests/fuzz/fuzz_tree" || status=1
+    report tree
+    return $status
+}
+
+fuzz_mount() {
+    /usr/bin/python3 tests/fuzz/mount.py --seconds "$seconds" ${junit:+--junit "$junit/mount.xml"}
+}
+
+# The first two use a processor each; the mount is for as many as there are.
+status=0 jobs=() parsers=()
 for name in "${names[@]}"; do
-    seed "$name"
-    (
-        cd "$build/fuzz/$name" || exit 2
-        "../../tests/fuzz/fuzz_$name" -max_total_time=$((minutes * 60 / ${#names[@]})) -max_len=8192 -rss_limit_mb=1024 -timeout=10 \
-            -print_final_stats=1 corpus >log 2>&1
-    )
-    result=$?
-    echo "$name: $(grep -o 'number_of_executed_units: .*' "$build/fuzz/$name/log" | grep -o '[0-9]*') inputs, exit status $result"
-    [ $result = 0 ] || { status=1 && tail -20 "$build/fuzz/$name/log"; }
+    case $name in
+        parsers) mapfile -t parsers < <("$build/tests/fuzz/fuzz_parsers") ;;
+        tree) fuzz_tree & jobs+=($!) ;;
+        mount) ;;
+        *) parsers+=("$name") ;;
+    esac
 done
+[ ${#parsers[@]} = 0 ] || fuzz_parsers "${parsers[@]}" || status=1
+for job in "${jobs[@]}"; do wait "$job" || status=1; done
+[[ " ${names[*]} " != *" mount "* ]] || fuzz_mount || status=1
 exit $status

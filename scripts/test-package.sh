@@ -91,7 +91,7 @@ try_release() {
     make_root "$release"
     mkdir -p "$root/tmp/packages"
     if [ -n "$packages" ]; then
-        cp "$packages"/*.deb "$packages"/*.changes "$root/tmp/packages"
+        cp "$packages"/*.deb "$packages"/*.changes "$packages"/*.buildinfo "$root/tmp/packages"
     else
         mkdir "$root/tmp/source"
         git archive HEAD | tar -x -C "$root/tmp/source"

@@ -9,11 +9,12 @@ cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 usage() {
     cat <<EOT
 usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize | --sanitize-units] [--accuracy] [--tidy] [--package] [--require BACKEND[,BACKEND]]
-  (nothing)    units, and the scripted tests on this machine's kernel
+  (nothing)    units, the scripted tests on this machine's kernel, and a minute of random operations on a mount
   --lab        ... and in the four guests (scripts/lab)
   --lab-smoke  ... of these only: they boot, doctor, accesses are seen, our tree beside the kernel's; without the guest
-               idle where its kernel is not in the cache yet, for it takes minutes to build
-  --sanitize   ... and all but the lab's again under ASan+UBSan and under TSan
+               idle where its kernel is not in the cache yet, for it takes minutes to build, and without one whose
+               kernel cannot be fetched
+  --sanitize   ... and all but the lab's again under ASan+UBSan and under TSan; a minute of fuzzing of parsers and tree
   --sanitize-units  ... of these the units only
   --accuracy   ... and how right it is about programs with known accesses (5 minutes, a quiet machine)
   --tidy       clang-tidy over our sources, too
@@ -119,6 +120,11 @@ accuracy() {
     DAMONFS_BUILD=$PWD/build $python -m pytest -p no:cacheprovider -q -rA tests/accuracy --junitxml "$results/accuracy/junit.xml"
 }
 
+# A minute of each kind that is built; scripts/fuzz.sh does more of it.
+fuzz() {
+    scripts/fuzz.sh --seconds 50 --junit "$results/fuzz" ${sanitize:+parsers tree} mount
+}
+
 demo() {
     $python -m pytest -p no:cacheprovider -q -rA tests/test_demo.py --junitxml "$results/demo/junit.xml"
 }
@@ -147,9 +153,10 @@ if [ -n "$package" ]; then step package scripts/test-package.sh; fi
 if [ -n "$sanitize" ]; then
     # clang, which takes half of GCC's time for it, and has another mind about the language.
     clang=(-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DDAMONFS_WHOLE=ON)
-    build_and_test -asan build-asan "${clang[@]}" -DDAMONFS_SANITIZE=address,undefined
+    build_and_test -asan build-asan "${clang[@]}" -DDAMONFS_SANITIZE=address,undefined -DDAMONFS_FUZZ=ON
     build_and_test -tsan build-tsan "${clang[@]}" -DDAMONFS_SANITIZE=thread
 fi
+if [ -n "$built" ]; then step fuzz fuzz; fi
 if [ -n "$lab" ] && [ -n "$built" ]; then
     if [ "$lab" = smoke ]; then
         step lab-smoke tests/lab/run-all --smoke "$results/lab-smoke"

@@ -114,6 +114,18 @@ const FileSymbols* MemoryGroups::symbols_of(const MemoryNames& process,
   return at->second.get();
 }
 
+const JitSymbols* MemoryGroups::jit_symbols_of(const MemoryNames& process,
+                                               const NamedMapping& mapping) {
+  // Some runtimes have their code in shared memory.
+  const bool of_jit = mapping.kind == MemoryKind::jit || mapping.kind == MemoryKind::shared;
+  if (by_ != GroupBy::symbol || !mapping.executable || !of_jit) return nullptr;
+  const auto [at, added] = jit_symbols_.try_emplace(process.pid());
+  if (added) {
+    if (auto opened = JitSymbols::open(process.directory())) at->second = *std::move(opened);
+  }
+  return at->second.get();
+}
+
 void MemoryGroups::add_part(const NamedMapping& mapping, AddrRange part, size_t heat,
                             size_t group) {
   if (!mapping.counted_once()) {
@@ -127,10 +139,15 @@ void MemoryGroups::add_part(const NamedMapping& mapping, AddrRange part, size_t 
 void MemoryGroups::add(const MemoryNames& process, AddrRange range, size_t heat) {
   process.for_each_in(range, [&](const NamedMapping& mapping, AddrRange part) {
     const FileSymbols* symbols = symbols_of(process, mapping);
-    if (symbols == nullptr) return add_part(mapping, part, heat, group_of(process, mapping, {}));
+    const JitSymbols* jit = jit_symbols_of(process, mapping);
+    if (symbols == nullptr && jit == nullptr) {
+      return add_part(mapping, part, heat, group_of(process, mapping, {}));
+    }
     for (AddrRange page{part.start, 0}; page.start < part.end; page.start = page.end) {
       page.end = std::min(part.end, align_down(page.start, kPageSize) + kPageSize);
-      const std::string name = symbols->at(mapping.offset + (page.start - mapping.range.start));
+      const std::string name =
+          jit != nullptr ? std::string(jit->first_in(page))
+                         : symbols->at(mapping.offset + (page.start - mapping.range.start));
       add_part(mapping, page, heat, group_of(process, mapping, name.empty() ? "?" : name));
     }
   });

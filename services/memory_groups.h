@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "services/jit_symbols.h"
 #include "services/memory_names.h"
 #include "services/symbols.h"
 
@@ -25,7 +26,8 @@ enum class GroupBy : uint8_t {
   file,     // all of the same name, in all processes: a file, [heap], [anon:NAME], ...
   process,  // all memory of a process; what is shared goes to the first that has it hottest
   thread,   // stacks by thread, everything else by process
-  symbol,   // code by function: each page by the function at its begin; everything else by file
+  symbol,  // code by function: each page by the function at its begin, of code that was made at run
+           // time by the first one in it; everything else by file
 };
 [[nodiscard]] Result<GroupBy> parse_group_by(std::string_view word);
 [[nodiscard]] std::string_view word_of(GroupBy by);
@@ -71,8 +73,10 @@ class MemoryGroups {
   size_t group_of(const MemoryNames& process, const NamedMapping& mapping,
                   const std::string& symbol);
   void add_part(const NamedMapping& mapping, AddrRange part, size_t heat, size_t group);
-  // The symbols of a mapping's file; null where there are none.
+  // The symbols of a mapping's file, or of code that was made at run time; null where there are
+  // none.
   const FileSymbols* symbols_of(const MemoryNames& process, const NamedMapping& mapping);
+  const JitSymbols* jit_symbols_of(const MemoryNames& process, const NamedMapping& mapping);
 
   GroupBy by_;
   std::map<Key, size_t> index_;
@@ -80,6 +84,7 @@ class MemoryGroups {
   std::vector<std::map<pid_t, bool>> processes_;  // of each group
   std::map<MemoryIdentity, std::vector<Part>> shared_;
   std::map<MemoryIdentity, std::unique_ptr<FileSymbols>> symbols_;
+  std::map<pid_t, std::unique_ptr<JitSymbols>> jit_symbols_;
 };
 
 }  // namespace damonfs

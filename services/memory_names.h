@@ -77,6 +77,8 @@ class MemoryNames {
   explicit MemoryNames(pid_t pid, const Paths& paths = {});
 
   [[nodiscard]] pid_t pid() const { return pid_; }
+  // Of the process in procfs.
+  [[nodiscard]] const std::string& directory() const { return directory_; }
   // Raw bytes, as of the last update().
   [[nodiscard]] const std::string& comm() const { return comm_; }
 

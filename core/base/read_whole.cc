@@ -9,13 +9,14 @@
 
 namespace damonfs {
 
-Result<std::string> read_whole(const Fd& file) {
+Result<std::string> read_whole(const Fd& file, size_t most) {
   constexpr size_t kPiece = 64 << 10;
   std::string text;
   for (;;) {
     const size_t had = text.size();
-    text.resize(had + kPiece);
-    const ssize_t size = ::read(file.get(), text.data() + had, kPiece);
+    const size_t wanted = std::min(kPiece, most - had);
+    text.resize(had + wanted);
+    const ssize_t size = ::read(file.get(), text.data() + had, wanted);
     const int error = errno;
     text.resize(had + static_cast<size_t>(std::max<ssize_t>(size, 0)));
     if (size == 0) return text;

@@ -1,6 +1,8 @@
 // Files that are read at once.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "core/base/fd.h"
@@ -8,8 +10,9 @@
 
 namespace damonfs {
 
-// All of `file` from where it stands to its end, in big pieces. What read(2) says when it fails.
-[[nodiscard]] Result<std::string> read_whole(const Fd& file);
+// All of `file` from where it stands to its end, but not more than `most` bytes, in big pieces.
+// What read(2) says when it fails.
+[[nodiscard]] Result<std::string> read_whole(const Fd& file, size_t most = SIZE_MAX);
 
 // All of the file at `path`. What open(2) or read(2) says when it fails, with the path.
 [[nodiscard]] Result<std::string> read_whole(const std::string& path);

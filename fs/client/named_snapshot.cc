@@ -18,9 +18,21 @@ uint64_t bytes_of(const MemoryGroup& group, Heat heat) {
   return group.bytes[static_cast<size_t>(heat)];
 }
 
-std::string name_row(uint64_t hot, uint64_t accessed, uint64_t size, const std::string& name) {
-  return fmt::format("{:>11} {:>11} {:>11}  {}", human_size(hot), human_size(accessed),
-                     human_size(size), name);
+// A table of names needs room for three columns of sizes and some of a name; else it has one
+// column.
+constexpr size_t kColumn = 12;
+constexpr size_t kWidthForAll = 3 * kColumn + 20;
+constexpr size_t kNameWidth = 44;
+
+std::string name_row(const std::string& hot, const std::string& accessed, const std::string& size,
+                     const std::string& name, size_t width) {
+  if (width < kWidthForAll) return fmt::format("{:>11}  {}", accessed, name);
+  return fmt::format("{:>11} {:>11} {:>11}  {}", hot, accessed, size, name);
+}
+
+std::string name_row(const MemoryGroup& group, const std::string& name, size_t width) {
+  return name_row(human_size(bytes_of(group, Heat::hot)), human_size(accessed_bytes(group)),
+                  human_size(group.total()), name, width);
 }
 
 // `text`, which is valid UTF-8, but for characters beyond `size` bytes.
@@ -87,18 +99,21 @@ std::string short_name(std::string_view name, size_t width) {
 }
 
 std::string group_label(const MemoryGroup& group, size_t width) {
-  std::string label = short_name(group.name, width);
-  if (group.offset != 0) label += fmt::format("+{:#x}", group.offset);
-  if (group.pid != 0) label += fmt::format(" ({})", group.pid);
-  if (group.nr_processes > 1) label += fmt::format(" x{}", group.nr_processes);
-  return label;
+  constexpr size_t kLeast = 8;
+  std::string behind;
+  if (group.offset != 0) behind += fmt::format("+{:#x}", group.offset);
+  if (group.pid != 0) behind += fmt::format(" ({})", group.pid);
+  if (group.nr_processes > 1) behind += fmt::format(" x{}", group.nr_processes);
+  return short_name(group.name, std::max(width, kLeast + behind.size()) - behind.size()) + behind;
 }
 
-std::vector<std::string> name_table(std::span<const MemoryGroup> groups, size_t rows) {
-  constexpr size_t kNameWidth = 44;
+std::vector<std::string> name_table(std::span<const MemoryGroup> groups, size_t rows,
+                                    size_t width) {
   std::vector<std::string> lines;
   if (groups.empty()) return lines;
-  lines.push_back(fmt::format("{:>11} {:>11} {:>11}  {}", "hot", "accessed", "size", "name"));
+  const size_t taken = width < kWidthForAll ? kColumn + 1 : 3 * kColumn + 1;
+  const size_t name_width = std::min(kNameWidth, std::max(width, taken) - taken);
+  lines.push_back(name_row("hot", "accessed", "size", "name", width));
   MemoryGroup others;
   size_t nr_others = 0;
   for (size_t i = 0; i < groups.size(); ++i) {
@@ -108,12 +123,10 @@ std::vector<std::string> name_table(std::span<const MemoryGroup> groups, size_t 
       for (size_t c = 0; c < group.bytes.size(); ++c) others.bytes[c] += group.bytes[c];
       continue;
     }
-    lines.push_back(name_row(bytes_of(group, Heat::hot), accessed_bytes(group), group.total(),
-                             group_label(group, kNameWidth)));
+    lines.push_back(name_row(group, group_label(group, name_width), width));
   }
   if (nr_others > 0) {
-    lines.push_back(name_row(bytes_of(others, Heat::hot), accessed_bytes(others), others.total(),
-                             fmt::format("{} others", nr_others)));
+    lines.push_back(name_row(others, fmt::format("{} others", nr_others), width));
   }
   return lines;
 }

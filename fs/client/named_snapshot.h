@@ -53,11 +53,14 @@ class SnapshotNames {
 [[nodiscard]] std::string short_name(std::string_view name, size_t width);
 
 // The name of `group` for a table, as short_name() has it, and what tells it from others: where it
-// begins in its file, its process, how many processes it is of.
+// begins in its file, its process, how many processes it is of. Longer than `width` only where that
+// leaves the name less than eight characters.
 [[nodiscard]] std::string group_label(const MemoryGroup& group, size_t width);
 
-// Lines of a table of the first `rows` of `groups`, and one for the sum of the others.
-[[nodiscard]] std::vector<std::string> name_table(std::span<const MemoryGroup> groups, size_t rows);
+// Lines of a table of the first `rows` of `groups`, and one for the sum of the others, of `width`
+// characters: where there is no room for more, only what is accessed.
+[[nodiscard]] std::vector<std::string> name_table(std::span<const MemoryGroup> groups, size_t rows,
+                                                  size_t width);
 
 // One line of JSON, without the newline: {"time", "monotonic", "elapsed",
 // "samples_per_aggregation", "processes": [{"pid", "regions": [{"start", "end", "nr_accesses",

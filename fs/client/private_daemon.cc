@@ -9,7 +9,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -30,15 +32,28 @@ std::string own_path() {
   return !error && std::filesystem::exists(path, error) ? path.string() : "/proc/self/exe";
 }
 
+// A new directory: in $TMPDIR if that says something, else in /tmp, or in /run where the root and
+// so /tmp cannot be written to.
+Result<std::string> make_mount_point() {
+  const char* tmp = std::getenv("TMPDIR");
+  const bool chosen = tmp != nullptr && *tmp != '\0';
+  std::string mount = std::string(chosen ? tmp : "/tmp") + "/damonfs-watch.XXXXXX";
+  if (::mkdtemp(mount.data()) != nullptr) return mount;
+  const int code = errno;
+  std::string other = "/run/damonfs-watch.XXXXXX";
+  if (!chosen && code == EROFS && ::mkdtemp(other.data()) != nullptr) return other;
+  return fail(code, "cannot make {}: {}; set TMPDIR to a directory that can be written to", mount,
+              std::strerror(code));
+}
+
 }  // namespace
 
 Result<PrivateDaemon> PrivateDaemon::start(const std::string& backend, const EndSignals& signals) {
-  const char* tmp = std::getenv("TMPDIR");
-  std::string mount = std::string(tmp && *tmp ? tmp : "/tmp") + "/damonfs-watch.XXXXXX";
+  auto mount = make_mount_point();
+  if (!mount) return tl::unexpected(mount.error());
   Fd log(::memfd_create("damonfs-watch-log", MFD_CLOEXEC));
   if (!log.valid()) return failed("cannot keep the daemon's log");
-  if (!::mkdtemp(mount.data())) return failed("cannot make " + mount);
-  PrivateDaemon daemon(mount, std::move(log));
+  PrivateDaemon daemon(*mount, std::move(log));
   std::vector<std::string> argv = {own_path(), "mount", daemon.mount_, "--foreground"};
   if (!backend.empty()) argv.insert(argv.end(), {"--backend", backend});
   auto child = Child::start(argv, {.out = daemon.log_.get(),

@@ -78,6 +78,7 @@ bool parse_line(std::string_view line, uint64_t addr_unit, KdamondRegions& regio
   region.swept = *swept;
   region.range.start = mult_frac(region.range.start, addr_unit, 1);
   region.range.end = mult_frac(region.range.end, addr_unit, 1);
+  if (region.range.size() == 0) return true;  // beyond all memory
   auto& targets = regions.targets;
   if (targets.empty() || targets.back().number != target) targets.push_back({target, pid, {}});
   auto& of_target = targets.back().regions;
@@ -99,6 +100,7 @@ Result<KdamondRegions> parse_regions(std::string_view text) {
     if (!head.set(name, word)) return fail(EPROTO, "{} is \"{}\"", name, word);
   }
   if (head.schema != 1) return fail(EPROTO, "the schema is {}, not 1", head.schema);
+  if (head.addr_unit == 0) return fail(EPROTO, "addresses are in units of 0");
   while (!text.empty()) {
     const std::string_view line = take(text, '\n');
     if (line.starts_with('#')) continue;

@@ -89,6 +89,7 @@ std::unique_ptr<GroupView> make_group_view(const WatchOptions& options) {
   const auto selector = selector_of(options.targets);
   draw.title = fmt::format("{}, every {}", selector ? to_string(*selector) : std::string(),
                            human_time(options.interval));
+  draw.width = static_cast<size_t>(options.width);
   draw.rows = static_cast<size_t>(options.rows);
   return make_table_view(stdout, draw);
 }
@@ -327,7 +328,9 @@ void Watching::name(Snapshot& snapshot) {
   names_.update(one, 1);
   const auto sums = names_.sums(one, GroupBy::file);
   if (!sums.empty() && accessed_bytes(sums.front()) > 0) snapshot.hottest = sums.front().name;
-  snapshot.names = name_table(sums, kNameRows);
+  DrawOptions draw;
+  draw.width = static_cast<size_t>(options_.width);
+  snapshot.names = name_table(sums, kNameRows, line_width(stdout, draw));
 }
 
 std::optional<Watching::End> Watching::show_one() {

@@ -36,6 +36,10 @@ Screen screen_of(std::FILE* out) {
   return screen;
 }
 
+size_t width_of(const DrawOptions& options, const Screen& screen) {
+  return options.width ? options.width : screen.width;
+}
+
 bool print(std::FILE* out, const std::string& text) {
   return std::fwrite(text.data(), 1, text.size(), out) == text.size() && std::fflush(out) == 0;
 }
@@ -46,11 +50,11 @@ Palette palette_of(const DrawOptions& options) {
 }
 
 bool has_room_for_names(const DrawOptions& options, const Screen& screen) {
-  return (options.width ? options.width : screen.width) >= kWidthForNames;
+  return width_of(options, screen) >= kWidthForNames;
 }
 
 size_t map_width(const DrawOptions& options, const Screen& screen, bool named) {
-  size_t width = options.width ? options.width : screen.width;
+  size_t width = width_of(options, screen);
   if (named) width -= kHottestWidth + 1;
   return std::max(width, kLabelWidth + kTailWidth + kMinMapWidth) - kLabelWidth - kTailWidth;
 }
@@ -212,7 +216,9 @@ class TableView final : public GroupView {
     text += fmt::format("{:6.1f} s  {} process{}: {} accessed of {}\n", snapshot.elapsed, number,
                         number == 1 ? "" : "es", human_size(accessed), human_size(size));
     const size_t rows = options_.rows != 0 ? options_.rows : 10;
-    for (const std::string& line : name_table(snapshot.by_name, rows)) text += line + '\n';
+    for (const std::string& line : name_table(snapshot.by_name, rows, line_width(out_, options_))) {
+      text += line + '\n';
+    }
     return print(out_, text);
   }
 
@@ -222,6 +228,10 @@ class TableView final : public GroupView {
 };
 
 }  // namespace
+
+size_t line_width(std::FILE* out, const DrawOptions& options) {
+  return width_of(options, screen_of(out));
+}
 
 std::unique_ptr<GroupView> make_json_group_view(std::FILE* out) {
   return std::make_unique<JsonGroupView>(out);

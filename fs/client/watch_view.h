@@ -32,6 +32,9 @@ struct DrawOptions {
   size_t rows = 0;   // snapshots in the live map
 };
 
+// Characters in a line of `out`: what `options` say, else as its terminal has, else 80.
+[[nodiscard]] size_t line_width(std::FILE* out, const DrawOptions& options);
+
 // A view of several processes. Owned and used by one thread.
 class GroupView {
  public:

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/guarded.h"
+#include "core/base/json_value.h"
 #include "fs/config/config.h"
 #include "fs/damon/context_directories.h"
 #include "fs/damon/sysfs_kdamond.h"
@@ -20,6 +21,7 @@ namespace damonfs {
 
 namespace {
 
+// What is read; what is saved, while memory may be scarce, is JsonValue.
 using Json = nlohmann::json;
 
 constexpr std::string_view kState = "state";
@@ -61,9 +63,9 @@ class Saving {
     for (const auto& [name, child] : directory.children()) walk(*child, under(path, name));
   }
 
-  Json directories = Json::array();
-  Json files = Json::array();
-  Json owners = Json::array();
+  JsonValue directories = JsonValue::array();
+  JsonValue files = JsonValue::array();
+  JsonValue owners = JsonValue::array();
 
  private:
   void note_owner(const Directory& directory, int index, const std::string& path, mode_t mode) {
@@ -77,7 +79,7 @@ class Saving {
     if (command) return;
     const auto text = attribute.show({tree_, directory, lock_, never_, ::getpid()});
     if (!text) return;
-    Json file = {path, *text};
+    JsonValue file = {path, *text};
     if (attribute.name == kPidTarget) {
       file.push_back(static_cast<SysfsTarget*>(directory.object().get())->process.identity);
     }
@@ -90,21 +92,21 @@ class Saving {
 };
 
 // The files of a context that no tree has any more, below "0".
-Json save_committed(const SysfsContext& committed) {
+JsonValue save_committed(const SysfsContext& committed) {
   Tree tree;
   std::unique_lock lock(tree.mutex());
   add_context(tree.root(), "0", std::make_shared<SysfsContext>(committed));
   Saving saving(tree, lock);
   saving.walk(tree.root(), "");
-  Json saved = Json::object();
+  JsonValue saved = JsonValue::object();
   saved["files"] = std::move(saving.files);
   return saved;
 }
 
-Json save_context(const Context& context) {
-  Json targets = Json::array();
+JsonValue save_context(const Context& context) {
+  JsonValue targets = JsonValue::array();
   for (const Target& target : context.targets) {
-    Json regions = Json::array();
+    JsonValue regions = JsonValue::array();
     for (const Region& region : target.regions()) {
       regions.push_back(
           {region.range.start, region.range.end, context.moving_nr_accesses(region), region.age});
@@ -112,7 +114,7 @@ Json save_context(const Context& context) {
     targets.push_back({{"process", target.handle ? target.handle->identity() : ""},
                        {"regions", std::move(regions)}});
   }
-  Json schemes = Json::array();
+  JsonValue schemes = JsonValue::array();
   for (const Scheme& scheme : context.schemes) {
     const SchemeStat& stat = scheme.stat;
     schemes.push_back({stat.nr_tried, stat.sz_tried, stat.nr_applied, stat.sz_applied,
@@ -297,7 +299,7 @@ std::string save_files(Tree& tree, OldDirectories& old) {
   for (const auto& [inode, directory] : old) {
     saving.directories.push_back({directory->path(), inode, names_of(*directory)});
   }
-  Json kdamonds = Json::array();
+  JsonValue kdamonds = JsonValue::array();
   const auto admin = tree.find("kernel/mm/damon/admin/kdamonds");
   for (const auto& [name, directory] : admin->children()) {
     const auto& kdamond = *static_cast<const SysfsKdamond*>(directory->object().get());
@@ -305,12 +307,12 @@ std::string save_files(Tree& tree, OldDirectories& old) {
     kdamonds.push_back(
         {{"path", directory->path()}, {"committed", save_committed(*kdamond.committed)}});
   }
-  return Json{{"next_inode", tree.next_inode()},
-              {"directories", std::move(saving.directories)},
-              {"files", std::move(saving.files)},
-              {"owners", std::move(saving.owners)},
-              {"kdamonds", std::move(kdamonds)}}
-      .dump(-1, ' ', false, Json::error_handler_t::replace);
+  return JsonValue{{"next_inode", tree.next_inode()},
+                   {"directories", std::move(saving.directories)},
+                   {"files", std::move(saving.files)},
+                   {"owners", std::move(saving.owners)},
+                   {"kdamonds", std::move(kdamonds)}}
+      .dump();
 }
 
 SavedContexts save_contexts(Tree& tree, const SavedContexts& last,
@@ -341,7 +343,7 @@ SavedContexts save_contexts(Tree& tree, const SavedContexts& last,
 std::string join_contexts(const SavedContexts& contexts) {
   std::string text = "{";
   for (const auto& [path, context] : contexts) {
-    text += fmt::format("{}{}:{}", text.size() > 1 ? "," : "", Json(path).dump(), context);
+    text += fmt::format("{}{}:{}", text.size() > 1 ? "," : "", JsonValue(path).dump(), context);
   }
   return text + "}";
 }

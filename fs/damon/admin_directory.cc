@@ -86,6 +86,8 @@ Result<void> store_nr_kdamonds(const Call& call, std::string_view text) {
       return fail(EBUSY, "a kdamond is running; it would be removed");
     }
   }
+  // Whoever has a file of one open keeps it, but no thread.
+  for (const auto& kdamond : kdamonds.items()) kdamond->refresher.let_go();
   if (beside.kdamonds) beside.kdamonds->remove_numbered_children();
   const auto add = [&machine = machine, &beside = beside](Directory& parent, std::string name,
                                                           const auto& kdamond) {

@@ -21,7 +21,7 @@ void Refresher::set_ms(uint32_t ms) {
 
 Result<void> Refresher::follow(std::shared_ptr<Kdamond> kdamond, std::mutex& tree_mutex,
                                ShowFn show) {
-  thread_ = {};
+  let_go();
   auto thread =
       start_thread("damon-refresh", [this, kdamond = std::move(kdamond), &tree_mutex,
                                      show = std::move(show)](const std::stop_token& stop) {

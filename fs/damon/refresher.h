@@ -26,10 +26,12 @@ class Refresher {
   [[nodiscard]] uint32_t ms() const;
   void set_ms(uint32_t ms);
 
-  // Follows `kdamond` until it has ended, in place of the one before. `show` is called with
-  // `tree_mutex` held; both outlive the refresher. EAGAIN, ENOMEM when no thread is to be had:
+  // Follows `kdamond` until it has ended or is let go, in place of the one before. `show` is called
+  // with `tree_mutex` held; both outlive the refresher. EAGAIN, ENOMEM when no thread is to be had:
   // nothing is followed then.
   Result<void> follow(std::shared_ptr<Kdamond> kdamond, std::mutex& tree_mutex, ShowFn show);
+  // Follows nothing any more, and has no thread.
+  void let_go() { thread_ = {}; }
 
  private:
   // Until a period is over; false when `stop` is requested first.

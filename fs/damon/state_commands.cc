@@ -90,8 +90,13 @@ Result<void> turn_on(const Call& call, SysfsKdamond& files) {
 Result<void> turn_off(const Call& call, SysfsKdamond& files) {
   if (!files.kdamond) return never_started();
   const auto kdamond = files.kdamond;
-  const Unlocked unlocked(call.lock);
-  return kdamond->stop(call.interrupt);
+  Result<void> stopped;
+  {
+    const Unlocked unlocked(call.lock);
+    stopped = kdamond->stop(call.interrupt);
+  }
+  if (stopped) files.refresher.let_go();
+  return stopped;
 }
 
 // Builds what is wanted and has the kdamond take it over. Without the tree's lock.

@@ -1,7 +1,7 @@
 #include "fs/damonfs/context_status.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 
 #include "fs/damon/keywords.h"
@@ -11,7 +11,7 @@ namespace damonfs {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = JsonValue;
 
 // An array of what `to_json` makes of each item.
 template <class List, class Fn>
@@ -143,8 +143,8 @@ Json target_json(const ContextStatus::OfTarget& target, size_t nr_probes) {
                  {"nr_accesses", region.nr_accesses},     {"age", region.age},
                  {"sampling_addr", region.sampling_addr}, {"swept", word_of(region.swept)}};
     if (nr_probes != 0) {
-      const auto first = region.probe_hits.begin();
-      json["probe_hits"] = Json(std::vector<unsigned>(first, first + nr_probes));
+      const auto hits = std::span(region.probe_hits).first(nr_probes);
+      json["probe_hits"] = array_of(hits, [](unsigned number) { return Json(number); });
     }
     regions.push_back(std::move(json));
   }
@@ -217,7 +217,7 @@ ContextStatus ContextStatus::of(const Context& context) {
   return status;
 }
 
-nlohmann::ordered_json ContextStatus::to_json() const {
+JsonValue ContextStatus::to_json() const {
   size_t nr_regions = 0;
   for (const OfTarget& target : targets) nr_regions += target.regions.size();
   const auto with_probes = [this](const OfTarget& target) {

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
+#include "core/base/json_value.h"
 #include "core/context.h"
 
 namespace damonfs {
@@ -34,7 +34,7 @@ struct ContextStatus {
   };
 
   static ContextStatus of(const Context& context);
-  [[nodiscard]] nlohmann::ordered_json to_json() const;
+  [[nodiscard]] JsonValue to_json() const;
 
   OpsId operations = OpsId::vaddr;
   uint64_t addr_unit = 1;

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <span>
 
+#include "core/base/json_value.h"
 #include "core/scheme_applier.h"
 #include "fs/damon/keywords.h"
 #include "fs/damonfs/swept_word.h"
@@ -92,21 +92,21 @@ std::string text_head(const RegionsSnapshot& snapshot, const std::string& backen
 
 std::string json_head(const RegionsSnapshot& snapshot, const std::string& backend) {
   const MonitoringAttrs& attrs = snapshot.attrs;
-  const nlohmann::ordered_json head = {{"schema", 1},
-                                       {"state", "on"},
-                                       {"backend", backend},
-                                       {"operations", keyword_of(snapshot.operations)},
-                                       {"addr_unit", snapshot.addr_unit},
-                                       {"min_region_sz", snapshot.min_region_sz},
-                                       {"sample_us", attrs.sample_us},
-                                       {"aggr_us", attrs.aggr_us},
-                                       {"update_us", attrs.update_us},
-                                       {"min_nr_regions", attrs.min_nr_regions},
-                                       {"max_nr_regions", attrs.max_nr_regions},
-                                       {"max_nr_accesses", attrs.max_nr_accesses()},
-                                       {"nr_samples", snapshot.nr_samples},
-                                       {"time_ns", snapshot.time_ns},
-                                       {"nr_regions", snapshot.regions.size()}};
+  const JsonValue head = {{"schema", 1},
+                          {"state", "on"},
+                          {"backend", backend},
+                          {"operations", keyword_of(snapshot.operations)},
+                          {"addr_unit", snapshot.addr_unit},
+                          {"min_region_sz", snapshot.min_region_sz},
+                          {"sample_us", attrs.sample_us},
+                          {"aggr_us", attrs.aggr_us},
+                          {"update_us", attrs.update_us},
+                          {"min_nr_regions", attrs.min_nr_regions},
+                          {"max_nr_regions", attrs.max_nr_regions},
+                          {"max_nr_accesses", attrs.max_nr_accesses()},
+                          {"nr_samples", snapshot.nr_samples},
+                          {"time_ns", snapshot.time_ns},
+                          {"nr_regions", snapshot.regions.size()}};
   std::string text = head.dump();
   text.pop_back();
   return text;

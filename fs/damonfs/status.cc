@@ -3,9 +3,9 @@
 #include <unistd.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <vector>
 
+#include "core/base/json_value.h"
 #include "fs/damonfs/context_status.h"
 #include "fs/damonfs/kdamond_looks.h"
 
@@ -13,7 +13,7 @@ namespace damonfs {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = JsonValue;
 
 using Answer = LookAnswer<ContextStatus>;
 
@@ -45,8 +45,7 @@ Result<std::string> status_text(const DaemonFacts& daemon, std::span<const Kdamo
   for (size_t i = 0; i < places.size(); ++i) {
     json["kdamonds"].push_back(kdamond_json(places[i], (*answers)[i]));
   }
-  // Paths of cgroups may hold any bytes.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+  return json.dump() + '\n';
 }
 
 }  // namespace damonfs

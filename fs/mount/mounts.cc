@@ -16,13 +16,13 @@
 #include <climits>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <optional>
-#include <sstream>
 #include <thread>
 #include <utility>
 
+#include "core/base/pieces.h"
+#include "core/base/read_whole.h"
 #include "fs/command/commands.h"
 #include "fs/command/failures.h"
 #include "fs/command/privileges.h"
@@ -45,20 +45,33 @@ std::string unescape(std::string_view text) {
   return plain;
 }
 
+bool to_number(std::string_view word, auto& number) {
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+  return error == std::errc() && end == word.data() + word.size();
+}
+
 // A line: id parent major:minor root mount-point options [tags...] - type source options
-std::optional<MountEntry> parse_mount(const std::string& line) {
+std::optional<MountEntry> parse_mount(std::string_view line) {
+  constexpr size_t kFixed = 6;  // words
+  const std::vector<std::string_view> words = pieces_of(line, ' ');
+  const auto dash = std::ranges::find(words, "-");
+  if (words.size() < kFixed || dash - words.begin() < static_cast<ptrdiff_t>(kFixed) ||
+      words.end() - dash < 2) {
+    return std::nullopt;
+  }
   MountEntry entry;
   unsigned major = 0;
   unsigned minor = 0;
-  char colon = 0;
-  std::string word;
-  std::istringstream words(line);
-  words >> entry.id >> entry.parent >> major >> colon >> minor >> entry.root >> entry.mount_point;
-  while (words >> word && word != "-") continue;
-  if (!(words >> entry.type)) return std::nullopt;
-  words >> entry.source;
+  const std::vector<std::string_view> device = pieces_of(words[2], ':');
+  if (!to_number(words[0], entry.id) || !to_number(words[1], entry.parent) || device.size() != 2 ||
+      !to_number(device[0], major) || !to_number(device[1], minor)) {
+    return std::nullopt;
+  }
   entry.device = makedev(major, minor);
-  entry.mount_point = unescape(entry.mount_point);
+  entry.root = words[3];
+  entry.mount_point = unescape(words[4]);
+  entry.type = dash[1];
+  if (words.end() - dash > 2) entry.source = dash[2];
   return entry;
 }
 
@@ -77,10 +90,12 @@ struct Place {
 
 // The id of the mount that `file` lies in, as mountinfo has it; 0 when it cannot be told.
 int mount_id(const Fd& file) {
-  std::ifstream info(fmt::format("/proc/self/fdinfo/{}", file.get()));
-  for (std::string word; info >> word;) {
+  constexpr std::string_view kName = "mnt_id:\t";
+  const auto info = read_whole(fmt::format("/proc/self/fdinfo/{}", file.get()));
+  if (!info) return 0;
+  for (const std::string_view line : pieces_of(*info, '\n')) {
     int id = 0;
-    if (word == "mnt_id:" && info >> id) return id;
+    if (line.starts_with(kName) && to_number(line.substr(kName.size()), id)) return id;
   }
   return 0;
 }
@@ -110,11 +125,10 @@ Result<std::optional<std::string>> follow(const Fd& link) {
 }
 
 // The names in a path, the last one first.
-std::vector<std::string> names_in(const std::string& path) {
+std::vector<std::string> names_in(std::string_view path) {
   std::vector<std::string> names;
-  std::istringstream parts(path);
-  for (std::string name; std::getline(parts, name, '/');) {
-    if (!name.empty() && name != ".") names.push_back(std::move(name));
+  for (const std::string_view name : pieces_of(path, '/')) {
+    if (!name.empty() && name != ".") names.emplace_back(name);
   }
   std::ranges::reverse(names);
   return names;
@@ -174,6 +188,16 @@ std::optional<Fd> open_mount(const MountEntry& mount) {
 bool unmount_held(const Fd& root, int flags) {
   const std::string held = fmt::format("/proc/self/fd/{}", root.get());
   return ::umount2(held.c_str(), flags | MNT_DETACH) == 0;
+}
+
+// The same by name, where there is no descriptor to hold it with: if what is seen there is of
+// `device`. Nothing is asked of whoever serves it.
+void unmount_named(const std::string& mount_point, dev_t device) {
+  struct statx status {};
+  const bool ours = ::statx(AT_FDCWD, mount_point.c_str(), AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
+                            STATX_TYPE, &status) == 0 &&
+                    makedev(status.stx_dev_major, status.stx_dev_minor) == device;
+  if (ours) ::umount2(mount_point.c_str(), MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
 // The place at `path`, from which what dead daemons left behind is taken off. EBUSY when one
@@ -258,18 +282,14 @@ Result<void> do_mount(const Place& place, int fuse) {
 
 std::vector<MountEntry> parse_mounts(std::string_view mountinfo) {
   std::vector<MountEntry> mounts;
-  std::istringstream lines{std::string(mountinfo)};
-  for (std::string line; std::getline(lines, line);) {
+  for (const std::string_view line : pieces_of(mountinfo, '\n')) {
     if (auto entry = parse_mount(line)) mounts.push_back(*std::move(entry));
   }
   return mounts;
 }
 
 std::vector<MountEntry> read_mounts() {
-  std::ifstream file("/proc/self/mountinfo");
-  std::ostringstream text;
-  text << file.rdbuf();
-  return parse_mounts(text.str());
+  return parse_mounts(read_whole("/proc/self/mountinfo").value_or(std::string()));
 }
 
 const MountEntry* top_mount(const std::vector<MountEntry>& mounts, std::string_view mount_point) {
@@ -343,7 +363,12 @@ Result<FuseMount> mount_damonfs(const std::string& path, bool nonempty) {
   }
   const auto mounts = read_mounts();
   const MountEntry* top = top_mount(mounts, place->path);
-  return FuseMount{*std::move(fuse), top == nullptr ? 0 : top->device, std::move(place->path)};
+  if (top == nullptr || top->type != kMountType) {
+    // As long as it is locked nobody mounts there but those who do not ask.
+    ::umount2(place->path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+    return fail(EIO, "{}: cannot see what is mounted here (/proc/self/mountinfo)", place->path);
+  }
+  return FuseMount{*std::move(fuse), top->device, std::move(place->path)};
 }
 
 Result<void> unmount_damonfs(const std::string& path) {
@@ -380,6 +405,8 @@ void unmount(const FuseMount& mounted) {
     if (const auto root = open_mount(*mount)) unmount_held(*root, MNT_FORCE);
     mounts.erase(mount);
   }
+  // Nothing is left there, unless something could not be opened.
+  unmount_named(mounted.mount_point, mounted.device);
 }
 
 int run_umount(const UmountOptions& options) {

@@ -15,7 +15,9 @@ namespace damonfs {
 namespace {
 
 // How often memory is looked at: not more often than kEvery, and so that looking takes less than a
-// hundredth of the time.
+// hundredth of the time. A newcomer is looked at after kFirst, and then each time after twice as
+// long: most are only about to become what they will be.
+constexpr double kFirst = 1;
 constexpr double kEvery = 10;
 constexpr double kShare = 100;
 // Larger mappings are reserved, hardly used: counting their pages would take too long.
@@ -39,8 +41,8 @@ void append_joined(std::vector<RecordedMapping>& list, RecordedMapping mapping) 
 // A process of this machine.
 class ProcessMemory final : public TargetMemory {
  public:
-  ProcessMemory(uint32_t id, std::shared_ptr<Process> process)
-      : process_(std::move(process)), names_(process_->pid()) {
+  ProcessMemory(uint32_t id, std::shared_ptr<Process> process, SharedPages& shared)
+      : process_(std::move(process)), names_(process_->pid()), shared_(shared) {
     target_.id = id;
     target_.pid = process_->pid();
     target_.identity = process_->identity();
@@ -59,27 +61,36 @@ class ProcessMemory final : public TargetMemory {
       recorded.range = mapping.range;
       recorded.name =
           names.add_name({escape_text(mapping.name), std::string(word_of(mapping.kind))});
-      const uint64_t size = mapping.range.size();
-      if (!mapping.readable && !mapping.writable && !mapping.executable) {
-        recorded.resident = 0;  // reserved
-      } else if (!counter || size > kMaxCounted) {
-        recorded.resident = size;
-      } else {
-        recorded.resident = counter->count(mapping.range);
-      }
       if (mapping.counted_once()) {
         recorded.key = fmt::format("{:x}:{}", mapping.file.device, mapping.file.inode);
         recorded.offset = mapping.offset;
       }
+      recorded.resident = resident(mapping, counter, recorded.key);
       append_joined(list, std::move(recorded));
     }
     return list;
   }
 
  private:
+  // Bytes of it that are in memory; of what several processes map, in memory of any of them.
+  uint64_t resident(const NamedMapping& mapping, Result<ResidentCounter>& counter,
+                    const std::string& key) {
+    const uint64_t size = mapping.range.size();
+    if (!mapping.readable && !mapping.writable && !mapping.executable) return 0;  // reserved
+    if (!counter || size > kMaxCounted) return size;
+    if (key.empty()) return counter->count(mapping.range);
+    RangeList present = counter->present(mapping.range);
+    for (AddrRange& part : present) {
+      part.start = part.start - mapping.range.start + mapping.offset;
+      part.end = part.end - mapping.range.start + mapping.offset;
+    }
+    return shared_.add(key, {mapping.offset, mapping.offset + size}, present);
+  }
+
   RecordedTarget target_;
   std::shared_ptr<Process> process_;
   MemoryNames names_;
+  SharedPages& shared_;  // of the TargetMemories that this belongs to
 };
 
 // What nobody has names for: one name for all that is watched.
@@ -149,7 +160,7 @@ std::unique_ptr<TargetMemory> TargetMemories::open(const KdamondRegions::OfTarge
     return std::make_unique<NamelessMemory>(target, RecordedName{"described memory", "other"});
   }
   auto process = Process::open(regions.pid, Paths{});
-  if (process) return std::make_unique<ProcessMemory>(target.id, *std::move(process));
+  if (process) return std::make_unique<ProcessMemory>(target.id, *std::move(process), *shared_);
   return std::make_unique<NamelessMemory>(target, RecordedName{"memory", "other"});
 }
 
@@ -165,13 +176,16 @@ uint32_t TargetMemories::update(const KdamondRegions::OfTarget& regions, double 
   if (!entry.memory) {
     entry.memory = open(regions);
     entry.next_s = 0;
+    entry.every_s = kFirst;
   }
   const AddrRange watched{regions.regions.front().range.start, regions.regions.back().range.end};
   if (now_s >= entry.next_s || watched != entry.watched) {
     const double began = monotonic_seconds();
     auto mappings = entry.memory->mappings(regions, builder);
     entry.watched = watched;
-    entry.next_s = now_s + std::max(kEvery, kShare * (monotonic_seconds() - began));
+    entry.next_s = now_s + std::max(entry.every_s, kShare * (monotonic_seconds() - began));
+    entry.every_s = std::min(2 * entry.every_s, kEvery);
+    entry.round = round_;
     builder.set_mappings(entry.memory->target(), std::move(mappings));
   }
   return entry.memory->target().id;
@@ -186,6 +200,10 @@ void TargetMemories::forget_ended(FrameBuilder& builder) {
     }
     builder.forget(entry.memory->target().id);
     it = entries_.erase(it);
+  }
+  if (std::ranges::all_of(entries_, [&](const auto& e) { return e.second.round == round_; })) {
+    ++round_;
+    shared_->next_round();
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "core/base/result.h"
 #include "fs/client/regions_file.h"
+#include "fs/record/shared_pages.h"
 #include "recording/frame.h"
 #include "recording/frame_builder.h"
 
@@ -52,9 +53,11 @@ class TargetMemories {
  private:
   struct Entry {
     std::unique_ptr<TargetMemory> memory;
-    double next_s = 0;  // when to look again
-    AddrRange watched;  // from the first region to the last, when it was looked at
-    bool told = false;  // in the snapshot that is being taken
+    double next_s = 0;   // when to look again
+    double every_s = 0;  // how long after that once more, at the least
+    AddrRange watched;   // from the first region to the last, when it was looked at
+    bool told = false;   // in the snapshot that is being taken
+    uint64_t round = 0;  // in which it was looked at
   };
   TargetMemories() = default;
   std::unique_ptr<TargetMemory> open(const KdamondRegions::OfTarget& regions);
@@ -63,6 +66,8 @@ class TargetMemories {
   bool physical_ = false;
   bool described_ = false;
   uint32_t last_id_ = 0;
+  std::shared_ptr<SharedPages> shared_ = std::make_shared<SharedPages>();
+  uint64_t round_ = 1;                // of looks at all processes
   std::map<int64_t, Entry> entries_;  // by pid; where there is none, by the number, negative
 };
 

@@ -22,7 +22,9 @@ bool parse_resource(std::string_view line, Resource& resource) {
   const auto first = std::from_chars(line.data(), end, resource.first, 16);
   if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-') return false;
   const auto last = std::from_chars(first.ptr + 1, end, resource.last, 16);
-  if (last.ec != std::errc() || resource.last < resource.first) return false;
+  if (last.ec != std::errc() || resource.last < resource.first || resource.last == UINT64_MAX) {
+    return false;
+  }
   constexpr std::string_view kBetween = " : ";
   const std::string_view rest(last.ptr, static_cast<size_t>(end - last.ptr));
   if (!rest.starts_with(kBetween)) return false;

@@ -38,7 +38,9 @@ void KnownMappings::take(Known& known) {
 
 Result<KnownMappings::Mappings> KnownMappings::of(const std::shared_ptr<const Process>& process) {
   Known& known = this->known(process);
-  if (known.reading == nullptr && monotonic_ns() >= known.next_ns) {
+  // One thread that is blocked by a process is enough.
+  const bool is_due = known.reading == nullptr && monotonic_ns() >= known.next_ns;
+  if (is_due && process->map_is_free()) {
     known.reading = std::make_shared<Reading>();
     const auto read = [process, reading = known.reading] {
       const uint64_t began = thread_cpu_ns();

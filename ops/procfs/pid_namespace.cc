@@ -61,6 +61,12 @@ Result<void> check_own_procfs(const Paths& paths) {
   const auto self = read_status(paths.proc + "/self");
   // A kernel without pid namespaces has no NSpid.
   if (self && self->tgid == ::getpid() && self->nspid.size() <= 1) return {};
+  // Of whoever is not in its namespace procfs has the link, too, but leads nowhere.
+  std::error_code error;
+  if (!files::exists(files::symlink_status(paths.proc + "/self", error))) {
+    return fail(ENOENT, "no procfs is mounted at {}: mount -t proc proc {}", paths.proc,
+                paths.proc);
+  }
   return fail(EINVAL, "{} is the procfs of another pid namespace: its numbers mean others there",
               paths.proc);
 }

@@ -39,9 +39,11 @@ uint64_t bytes_of(std::string_view text, std::string_view key) {
 std::optional<ProcessStatus> parse_status(std::string_view text) {
   const std::vector<pid_t> tgid = numbers_of(text, "Tgid:");
   if (tgid.empty()) return std::nullopt;
+  const std::vector<uid_t> users = numbers_of<uid_t>(text, "Uid:");
   const uint64_t shmem = bytes_of(text, "RssShmem:");
   return ProcessStatus{.tgid = tgid.front(),
                        .nspid = numbers_of(text, "NSpid:"),
+                       .euid = users.size() > 1 ? std::optional(users[1]) : std::nullopt,
                        .anon = bytes_of(text, "RssAnon:"),
                        .swap = bytes_of(text, "VmSwap:"),
                        .file = bytes_of(text, "RssFile:") + shmem,

@@ -16,6 +16,7 @@ struct ProcessStatus {
   pid_t tgid = 0;  // its process
   std::vector<pid_t>
       nspid;  // its own numbers, from procfs's pid namespace to its own; may be empty
+  std::optional<uid_t> euid;  // the user whom it runs as (effective)
   // Bytes of its memory: anonymous, swapped out, and of files, shared memory among them. 0
   // for a kernel thread.
   uint64_t anon = 0;

@@ -15,9 +15,11 @@ import pytest
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from conftest import fails, found_by_samples, own_cgroup, real_daemon, skip_without_backend  # noqa: E402
+from conftest import fails, found_by_samples, own_cgroup, real_daemon, skip_without_backend, wait_until  # noqa: E402
 from damon_tree import DAMONFS, comes_true  # noqa: E402
+from prometheus_client.openmetrics.parser import text_string_to_metric_families  # noqa: E402
 from test_restart import daemon_of  # noqa: E402
+from test_top import Terminal  # noqa: E402
 
 MIB = 1 << 20
 PATIENCE = 30
@@ -271,6 +273,126 @@ def test_wss_by_name_agrees_with_smaps(start):
         truth = smaps(pids, name, "Rss")
         print(name, names[name]["bytes"], truth)
         assert names[name]["bytes"] == pytest.approx(truth, rel=0.05), name
+
+
+def end(server):
+    os.killpg(server.pid, 9)
+    server.wait()
+
+
+def recorded(path):
+    """The names of the processes in a record, by their pids; none while it has no snapshot."""
+    done = subprocess.run([DAMONFS, "report", path, "--json"], capture_output=True, text=True, timeout=60, check=False)
+    return {each["pid"]: each["comm"] for each in json.loads(done.stdout)["targets"]} if done.returncode == 0 else {}
+
+
+def test_a_record_has_a_service_before_and_after_its_restart(directory, group, start):
+    folder, cgroup = group
+    first, workers = start(1, folder=folder, comm=b"before")
+    path = directory / "record"
+    with open(directory / "said", "w+", encoding="utf-8") as said:
+        process = subprocess.Popen([DAMONFS, "record", "--cgroup", cgroup, "-o", path, "--every", "100ms"], stderr=said)
+        try:
+            before = {first.pid: "before", workers[0]: "before"}
+            wait_until(lambda: process.poll() is not None or recorded(path) == before, "for the service")
+            if process.poll() is not None:
+                skip_without_backend("auto", pathlib.Path(said.name).read_text(encoding="utf-8"))
+            end(first)
+            second, workers = start(2, folder=folder, comm=b"after")
+            after = dict.fromkeys([second.pid, *workers], "after")
+            assert comes_true(lambda: recorded(path) == before | after, PATIENCE), recorded(path)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+            process.wait()
+    assert recorded(path) == before | after, "also those that have ended, and each with its own name"
+
+
+def test_top_shows_a_service_that_restarts(directory, group, start):
+    folder, cgroup = group
+    first, _ = start(0, folder=folder, comm=b"before")
+    terminal = Terminal(directory)
+    try:
+        terminal.start("--cgroup", cgroup, "--interval", "200ms", locale="C", width=120)
+        wait_until(lambda: any(word in " ".join(terminal.screen()) for word in (" before", "status 1")), "for the service")
+        if "status 1" in " ".join(terminal.screen()):
+            skip_without_backend("auto", " ".join(terminal.screen()))
+        end(first)
+        start(0, folder=folder, comm=b"after")
+        terminal.shows(" after")
+        wait_until(lambda: " before" not in "\n".join(terminal.screen()), "for what has ended to go")
+        terminal.press("q")
+        terminal.shows("status 0")
+    finally:
+        terminal.close()
+
+
+def exported(path, service):
+    """The values of a service in a file of metrics: the number of its processes, and its memory by kind."""
+    processes, memory = None, {}
+    for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
+        for sample in family.samples:
+            if sample.labels.get("service") != service:
+                continue
+            if sample.name == "damonfs_processes":
+                processes = sample.value
+            if sample.name == "damonfs_memory_bytes":
+                kind = sample.labels["kind"]
+                memory[kind] = memory.get(kind, 0) + sample.value
+    return processes, memory
+
+
+def test_the_file_of_metrics_keeps_up_with_a_service(directory, group, start):
+    folder, cgroup = group
+    path = directory / "damonfs.prom"
+    first, _ = start(1, folder=folder)
+    with real_daemon("auto", "--metrics-file", str(path), "--metrics-period", "200ms") as daemon:
+        follow(daemon.tree, "cgroup " + cgroup)
+        daemon.tree.command("on")
+        assert comes_true(lambda: exported(path, cgroup)[0] == 2, PATIENCE), path.read_text()
+        end(first)
+        assert comes_true(lambda: exported(path, cgroup) == (0, {}), PATIENCE), path.read_text()
+        second, workers = start(3, folder=folder, shared=32 * MIB)
+        # Shared memory counts once, and what a worker has since its fork on its own.
+        assert comes_true(lambda: exported(path, cgroup)[1].get("shmem", 0) == pytest.approx(32 * MIB, rel=0.05) and
+                          exported(path, cgroup)[0] == 4, PATIENCE), (path.read_text(), second.pid, workers)
+        daemon.tree.clear()
+
+
+# Code that was made at run time, as its program tells perf.
+JIT = r"""import mmap, os, time
+code = mmap.mmap(-1, 64 << 10, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,
+                 prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+for at in range(0, 64 << 10, 4096): code[at] = 1
+start = next(int(line.split("-")[0], 16) for line in open("/proc/self/maps") if " rwxp " in line)
+with open("/tmp/perf-%d.map" % os.getpid(), "w") as file: file.write("%x 8000 py::a b\x1b\n" % start)
+print("ready", flush=True)
+while True:
+    for at in range(0, 64 << 10, 4096): code[at] = 1
+    time.sleep(0.01)
+"""
+
+
+def test_code_made_at_run_time_has_the_names_that_perf_gets(children):
+    process = subprocess.Popen([sys.executable, "-c", JIT], stdout=subprocess.PIPE, text=True, umask=0o022)
+    children.append(process)
+    names = pathlib.Path("/tmp/perf-%d.map" % process.pid)
+    try:
+        assert process.stdout.readline() == "ready\n"
+
+        def by_symbol():
+            done = subprocess.run([DAMONFS, "wss", str(process.pid), "--for", "1s", "--by", "symbol", "--json",
+                                   "--max-cpu", "100"], capture_output=True, text=True, timeout=120, check=False)
+            if done.returncode:
+                skip_without_backend("auto", done.stderr)
+            return {each["name"]: each["bytes"] for each in json.loads(done.stdout)["by"] if each["kind"] == "jit"}
+
+        assert by_symbol() == {"[jit]:py::a b\\x1b": 32 << 10, "[jit]:?": 32 << 10}
+        os.chown(names, 12345, 12345)
+        assert by_symbol() == {"[jit]": 64 << 10}, "what somebody else may have written is not believed"
+    finally:
+        names.unlink(missing_ok=True)
 
 
 def one_line(*arguments):

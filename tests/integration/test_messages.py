@@ -179,3 +179,29 @@ def test_the_last_refusals_can_be_read(mount):
     assert path == "kernel/mm/damon/admin/kdamonds/nr_kdamonds"
     assert (value, code, reason) == ('"x39\\n"', "EINVAL", "this is not a number")
     assert errors.stat().st_mode & 0o777 == 0o400
+
+
+def in_namespace(setup, *arguments):
+    """`damonfs` in a mount namespace of its own, after the commands `setup`."""
+    return subprocess.run(["unshare", "-m", "sh", "-c", setup + ' && exec "$@"', "sh", DAMONFS, *map(str, arguments)],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=3 * PATIENCE, check=False)
+
+
+def test_a_root_that_cannot_be_written_to(directory):
+    """A daemon of its own is mounted in /run then; who has chosen a directory is told."""
+    (directory / "pattern").write_text(PATTERN)
+    read_only = "mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp"
+    words = ["watch", "--backend", "synthetic:%s" % (directory / "pattern"), "--for", "1s", "1"]
+    done = in_namespace(read_only, *words)
+    assert done.returncode == 0 and "accessed" in done.stdout, done.stderr
+    assert not list(pathlib.Path("/run").glob("damonfs-watch.*"))
+    line = line_of(in_namespace("export TMPDIR=/tmp && " + read_only, *words), 1)
+    assert "Read-only file system; set TMPDIR to a directory that can be written to" in line
+
+
+def test_without_procfs_or_fuse(directory):
+    line = line_of(in_namespace("mount -t tmpfs none /proc", "mount", directory, "--foreground"), 1)
+    assert line == "damonfs: no procfs is mounted at /proc: mount -t proc proc /proc"
+    line = line_of(in_namespace("mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9",
+                                "mount", directory, "--foreground"), 1)
+    assert "/dev/fuse: No such file or directory; is the kernel module loaded (modprobe fuse)?" in line

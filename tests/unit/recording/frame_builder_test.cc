@@ -63,6 +63,18 @@ TEST(FrameBuilderTest, EachFrameHasWhatItNeeds) {
   EXPECT_EQ(frame.snapshots[1].targets[0].target, 0);
 }
 
+TEST(FrameBuilderTest, AProcessHasTheNameOfWhatItHasBecome) {
+  FrameBuilder builder({.max_us = 60'000'000, .max_bytes = 1 << 20});
+  builder.set_head({});
+  builder.set_mappings({.id = 3, .pid = 42, .comm = "sh", .identity = {}}, {});
+  builder.add({.time_us = 1, .nr_aggregations = 0, .targets = {{3, {}}}});
+  builder.set_mappings({.id = 3, .pid = 42, .comm = "server", .identity = {}}, {});
+  builder.add({.time_us = 2, .nr_aggregations = 0, .targets = {{3, {}}}});
+  const RecordFrame frame = builder.take();
+  ASSERT_EQ(frame.targets.size(), 1);
+  EXPECT_EQ(frame.targets[0].comm, "server");
+}
+
 TEST(FrameBuilderTest, OtherAttributesEndAFrame) {
   FrameBuilder builder({.max_us = 60'000'000, .max_bytes = 1 << 20});
   builder.set_head({});

@@ -73,6 +73,22 @@ TEST(FrameTest, AnyByteThatIsWrongIsNoticed) {
   }
 }
 
+TEST(FrameTest, WhatNoWriterMakesIsDamaged) {
+  const RecordFrame good = frame_of(1, 3);
+  ASSERT_TRUE(unpacked(pack_frame(good, 0)));
+  RecordFrame late = good;
+  late.mappings[0].from = 3;
+  RecordFrame nothing_mapped = good;
+  nothing_mapped.mappings[0].mappings[1].range = {0x700000, 0x700000};
+  RecordFrame empty = good;
+  empty.snapshots[1].targets[0].regions[0].range = {0x100000, 0x100000};
+  for (const RecordFrame& frame : {late, nothing_mapped, empty}) {
+    const auto back = unpacked(pack_frame(frame, 0));
+    ASSERT_FALSE(back);
+    EXPECT_EQ(back.error().code, EBADMSG);
+  }
+}
+
 TEST(FrameTest, IsFoundAmongOtherBytes) {
   const std::string bytes = pack_frame(frame_of(1, 1), 9);
   EXPECT_EQ(find_frame("xyz" + bytes), 3);

@@ -111,6 +111,32 @@ TEST(SummaryTest, SharedMemoryIsCountedOnce) {
   EXPECT_EQ(summary.targets.size(), 2);
 }
 
+TEST(SummaryTest, SharedMemoryIsThereWhenAnyProcessHasIt) {
+  RecordFrame frame = frame_of(kStart, 3);
+  // The first has half of the library in memory; the second has been looked at later, and all of it
+  // is.
+  frame.targets.push_back({8, 43, "worker", "start"});
+  frame.mappings.push_back({1, 0, {{{0x900000, 0xA00000}, 1, 0x100000, "8:1", 0x1000}}});
+  const auto bytes = [&] { return named(summary_of({frame}), "/lib/libc.so").last.total(); };
+  EXPECT_EQ(bytes(), kMib / 2) << "one that is not there any more tells nothing";
+  for (RecordedSnapshot& snapshot : frame.snapshots) {
+    snapshot.targets.push_back({1, {{{0x900000, 0xA00000}, 0, 1000, {}}}});
+  }
+  EXPECT_EQ(bytes(), kMib);
+}
+
+TEST(SummaryTest, NoMoreIsHotThanIsInMemory) {
+  RecordFrame frame = frame_of(kStart, 3);
+  // A region is wider than what is there of it.
+  frame.mappings[0].mappings[0].resident = kMib / 4;
+  const RecordSummary summary = summary_of({frame});
+  const NameSummary& heap = named(summary, "[heap]");
+  EXPECT_EQ(heap.last.hot, kMib / 4);
+  EXPECT_EQ(heap.last.total(), kMib / 4);
+  EXPECT_EQ(summary.points.back().accessed, kMib / 4);
+  EXPECT_EQ(summary.points.back().within_10s, kMib / 4);
+}
+
 TEST(SummaryTest, WhatCannotBeToldIsNeverCold) {
   RecordFrame frame = frame_of(kStart, 30);
   for (RecordedSnapshot& snapshot : frame.snapshots) {

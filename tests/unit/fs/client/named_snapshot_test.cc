@@ -33,11 +33,21 @@ TEST(NameTable, HasTheFirstAndTheSumOfTheOthers) {
   const std::vector<MemoryGroup> groups = {group_of("one", 1 << 20, 2 << 20, 4 << 20),
                                            group_of("two", 0, 0, 1 << 20),
                                            group_of("three", 0, 0, 2 << 20)};
-  const auto lines = name_table(groups, 1);
+  const auto lines = name_table(groups, 1, 80);
   ASSERT_EQ(3U, lines.size());
   EXPECT_THAT(lines[1], HasSubstr("1.0 MiB     3.0 MiB     7.0 MiB  one"));
   EXPECT_THAT(lines[2], HasSubstr("3.0 MiB  2 others"));
-  EXPECT_TRUE(name_table({}, 3).empty());
+  EXPECT_TRUE(name_table({}, 3, 80).empty());
+}
+
+TEST(NameTable, FitsIntoItsWidth) {
+  const std::vector<MemoryGroup> groups = {
+      group_of("/usr/lib/x86_64-linux-gnu/libprometheus-cpp-core.so.1.0", 1 << 20, 0, 0),
+      group_of("two", 0, 0, 1 << 20)};
+  for (const size_t width : {40, 55, 56, 80}) {
+    for (const std::string& line : name_table(groups, 1, width)) EXPECT_LE(line.size(), width);
+  }
+  EXPECT_EQ("    1.0 MiB  libprometheus-cpp-core.so.1", name_table(groups, 1, 40)[1]);
 }
 
 TEST(GroupSnapshot, IsALineOfJson) {

@@ -3,12 +3,14 @@
 
 #include <cerrno>
 #include <chrono>
+#include <filesystem>
 #include <future>
 #include <memory>
 #include <stop_token>
 #include <string>
 #include <thread>
 
+#include "core/base/read_whole.h"
 #include "fs/damon/state_commands.h"
 #include "tests/unit/fs/damon/state_commands_fixture.h"
 
@@ -131,6 +133,27 @@ TEST_F(StateWaiting, ATreeThatGoesStopsItsKdamonds) {
   }
   EXPECT_EQ(tree->script.nr_alive, 2u);
   tree.reset();
+}
+
+size_t nr_threads_that_refresh() {
+  size_t number = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    const auto name = read_whole((task.path() / "comm").string());
+    number += name && *name == "damon-refresh\n" ? 1 : 0;
+  }
+  return number;
+}
+
+TEST_F(StateWaiting, NoThreadIsLeftOfWhatIsOffOrRemoved) {
+  turn_on();
+  EXPECT_TRUE(eventually([] { return nr_threads_that_refresh() == 1; }));
+  ASSERT_EQ(command("off"), 0);
+  EXPECT_EQ(nr_threads_that_refresh(), 0u);
+  turn_on();
+  let_it_end();
+  const auto held = tree_.open(kState);
+  set("kdamonds/nr_kdamonds", "0");
+  EXPECT_EQ(nr_threads_that_refresh(), 0u) << "though a file of it is open";
 }
 
 }  // namespace

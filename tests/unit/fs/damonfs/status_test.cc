@@ -85,7 +85,7 @@ Context& with_all(Context& context) {
 
 TEST(ContextStatusTest, SaysAll) {
   Context context(OpsId::fvaddr, nullptr, 1);
-  const Json json = ContextStatus::of(with_all(context)).to_json();
+  const Json json = Json::parse(ContextStatus::of(with_all(context)).to_json().dump());
   EXPECT_EQ(json["operations"], "fvaddr");
   EXPECT_EQ(json["addr_unit"], 8);
   EXPECT_EQ(json["min_region_sz"], 4096);
@@ -114,7 +114,7 @@ TEST(ContextStatusTest, SaysAllOfTargets) {
   with_all(context);
   // A whole aggregation lacks: all of the last one counts.
   context.schedule.next_aggregation = 10;
-  EXPECT_EQ(ContextStatus::of(context).to_json()["targets"], Json::parse(R"([
+  EXPECT_EQ(Json::parse(ContextStatus::of(context).to_json().dump())["targets"], Json::parse(R"([
     {"pid_target": 42, "obsolete_target": false, "nr_regions": 1,
      "regions": [{"start": 4096, "end": 12288, "nr_accesses": 10, "age": 6, "sampling_addr": 0,
                   "swept": "yes", "probe_hits": [10]}]},
@@ -123,8 +123,9 @@ TEST(ContextStatusTest, SaysAllOfTargets) {
 
 TEST(ContextStatusTest, SaysAllOfSchemes) {
   Context context(OpsId::fvaddr, nullptr, 1);
-  Json scheme = ContextStatus::of(with_all(context)).to_json()["schemes"].at(0);
-  EXPECT_EQ(scheme["ops_filters"][1]["memcg_path"], "/\xff");
+  const std::string text = ContextStatus::of(with_all(context)).to_json().dump();
+  Json scheme = Json::parse(text)["schemes"].at(0);
+  EXPECT_EQ(scheme["ops_filters"][1]["memcg_path"], "/\xef\xbf\xbd") << "it was no UTF-8";
   scheme["ops_filters"].erase(1);
   EXPECT_EQ(scheme, Json::parse(R"({
     "action": "migrate_hot", "active": false, "apply_interval_us": 9, "target_nid": 1,

@@ -31,6 +31,16 @@ TEST(MountsTest, ReadsMountinfo) {
   EXPECT_EQ(mounts[0].type, "sysfs");
 }
 
+TEST(MountsTest, LinesThatAreCutOffAreLeftOut) {
+  const std::string line = "41 28 0:36 /root /mnt rw master:3 - tmpfs none rw";
+  ASSERT_EQ(parse_mounts(line).size(), 1u);
+  EXPECT_EQ(parse_mounts(line)[0].type, "tmpfs");
+  for (const std::string cut : {"41 28 0:36 /root /mnt rw", "41 28 0:36 /root /mnt rw -", "41 28 0",
+                                "x 28 0:36 /root /mnt rw - tmpfs", "41 28 36 / /mnt rw - tmpfs"}) {
+    EXPECT_TRUE(parse_mounts(cut).empty()) << cut;
+  }
+}
+
 TEST(MountsTest, FindsTheMountOnTop) {
   const auto mounts = parse_mounts(kMountinfo);
   EXPECT_EQ(top_mount(mounts, "/mnt/x")->id, 42);

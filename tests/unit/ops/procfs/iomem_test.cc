@@ -54,6 +54,12 @@ TEST(IomemTest, AddressesThatAreHiddenAreAnError) {
   EXPECT_THAT(ram.error().message, HasSubstr("CAP_SYS_ADMIN"));
 }
 
+TEST(IomemTest, ARangeThatEndsWithTheLastAddressIsNone) {
+  const auto ram = parse_iomem("1000-ffffffffffffffff : System RAM\n");
+  ASSERT_FALSE(ram);
+  EXPECT_EQ(ram.error().code, EINVAL);
+}
+
 TEST(IomemTest, WhatIsNoIomemIsNamed) {
   for (const char* text :
        {"1000-1fff System RAM\n", "1000 : System RAM\n", "2000-1fff : System RAM\n",

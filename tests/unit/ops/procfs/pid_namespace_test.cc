@@ -112,7 +112,10 @@ TEST(PidNamespaceTest, NumbersOfAnInnerNamespaceByStatus) {
 
 TEST(PidNamespaceTest, AnotherNamespacesProcfsIsRefused) {
   const TempTree tree;
-  EXPECT_FALSE(check_own_procfs(tree.paths())) << "there is no self";
+  EXPECT_EQ(check_own_procfs(tree.paths()).error().code, ENOENT) << "it is not mounted";
+  std::filesystem::create_symlink("nowhere", tree.path("proc/self"));
+  EXPECT_EQ(check_own_procfs(tree.paths()).error().code, EINVAL) << "we have no number there";
+  std::filesystem::remove(tree.path("proc/self"));
   const std::string tgid = "Name:\tx\nTgid:\t" + std::to_string(::getpid());
   tree.write("proc/self/status", tgid + "\nNSpid:\t" + std::to_string(::getpid()) + "\n");
   EXPECT_TRUE(check_own_procfs(tree.paths()));
