@@ -51,23 +51,30 @@ Result<std::string> read_status(const std::string& mount) {
   return text;
 }
 
-// Says that schemes leave the process alone; nothing where they do not.
-std::string spared_line(int pid) {
-  if (pid <= 0) return {};
+// What is to be said of a watched process that its regions do not show: a line each.
+std::string process_lines(const nlohmann::ordered_json& target) {
+  const auto pid = target.at("pid_target").get<int>();
   const auto process = Process::open(pid, Paths());
-  const std::string access = process ? device_access(**process) : "";
-  if (access.empty()) return {};
-  return fmt::format("  process {} has {}: accesses by that do not show; schemes leave it alone\n",
-                     pid, access);
+  if (!process) return {};
+  std::string lines;
+  const auto say = [&](const std::string& what) {
+    lines += fmt::format("  process {} {}\n", pid, what);
+  };
+  if (const std::string access = device_access(**process); !access.empty())
+    say(fmt::format("has {}: accesses by that do not show; schemes leave it alone", access));
+  if (!(*process)->map_is_free())
+    say("is stuck with its memory map held: new accesses are unknown; schemes leave it alone");
+  if (target.at("nr_regions") == 0) say("could not be looked at: nothing is known of its accesses");
+  return lines;
 }
 
-// A line for each watched process that schemes leave alone.
-std::string spared_lines(const nlohmann::ordered_json& status) {
+// The same of all watched processes; nothing where they are described ones.
+std::string process_lines_of_all(const nlohmann::ordered_json& status) {
   std::string lines;
+  if (status.at("daemon").at("backend") == "synthetic") return lines;
   for (const auto& kdamond : status.at("kdamonds")) {
     for (const auto& context : kdamond.at("contexts")) {
-      for (const auto& target : context.at("targets"))
-        lines += spared_line(target.at("pid_target"));
+      for (const auto& target : context.at("targets")) lines += process_lines(target);
     }
   }
   return lines;
@@ -84,7 +91,7 @@ Result<std::string> report(const MountedTree& tree, bool json) {
   if (!text || json) return text;
   try {
     const auto status = nlohmann::ordered_json::parse(*text);
-    return status_view(mount, status) + spared_lines(status);
+    return status_view(mount, status) + process_lines_of_all(status);
   } catch (const nlohmann::json::exception&) {
     return fail(EPROTO, "{}: the daemon is of another version; use its own damonfs, or --json",
                 mount);

@@ -16,6 +16,8 @@ labels            reads all of it; how many pages are not so, of a file: as labe
 thread            a second thread touches instead     -> thread at=..
 fork              a child touches the other half of all for 2 s -> fork pid=.. at=..
 churn SIZE        maps, fills and unmaps memory of that size all the time -> churn at=..
+reserve SIZE      maps that much, of which it touches one page in 64 places -> reserve at=..
+scatter N         maps N pages, none beside another   -> scatter at=..
 unmap             gives up its memory while it is touched no more         -> unmap at=..
 exec SIZE         becomes a new program of that size  -> ready ...
 Times are of CLOCK_MONOTONIC, in ns, as those of tests/workload. An end of file ends it.
@@ -36,6 +38,7 @@ REST = 0.002  # seconds between two rounds: an emulated processor must get to dr
 
 
 BLOCK = 1 << 20
+MAP_NORESERVE = 0x4000
 
 
 @functools.cache
@@ -55,6 +58,15 @@ def block(at):
 def labelled(first, number):
     """What pages of a mapping hold: their number in it in each word, behind what touch() writes."""
     return b"".join((b"x" + page.to_bytes(7, "little")) * (PAGE // 8) for page in range(first, first + number))
+
+
+@functools.cache
+def libc():
+    lib = ctypes.CDLL(None, use_errno=True)
+    lib.mmap.restype = ctypes.c_void_p
+    lib.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    lib.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return lib
 
 
 def say(word, **values):
@@ -176,8 +188,7 @@ class Toucher:
     def do_unmap(self):
         self.part = None
         # The exported buffer keeps mmap.close() from it.
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.munmap(ctypes.c_void_p(self.start), ctypes.c_size_t(len(self.memory)))
+        libc().munmap(self.start, len(self.memory))
         say("unmap", at=time.monotonic_ns())
 
     def do_thread(self):
@@ -195,6 +206,22 @@ class Toucher:
             os._exit(0)
         threading.Thread(target=os.waitpid, args=(child, 0), daemon=True).start()
         say("fork", pid=child, at=time.monotonic_ns())
+
+    def do_reserve(self, size):
+        start = libc().mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE,
+                            mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        assert start != ctypes.c_void_p(-1).value
+        for place in range(64):
+            ctypes.memset(start + place * (size // 64), 1, 1)
+        say("reserve", at=time.monotonic_ns())
+
+    def do_scatter(self, number):
+        start = libc().mmap(None, 2 * number * PAGE, mmap.PROT_READ | mmap.PROT_WRITE,
+                            mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+        for page in range(number):
+            assert libc().munmap(start + 2 * page * PAGE, PAGE) == 0
+            ctypes.memset(start + (2 * page + 1) * PAGE, 1, 1)
+        say("scatter", at=time.monotonic_ns())
 
     def do_churn(self, size):
         def churning():

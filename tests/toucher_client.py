@@ -84,3 +84,18 @@ class Target:
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+
+
+class Stuck(Target):
+    """A tests/stuck.py: a process whose memory map can be locked for as long as one likes."""
+
+    def __init__(self, size):
+        self.process = subprocess.Popen([sys.executable, str(TOUCHER.with_name("stuck.py")), str(size)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.be_ready()
+
+    def be_ready(self):
+        word, values = score.fields(self.process.stdout.readline())
+        assert word == "ready"
+        self.pid = int(values["pid"])
+        self.range = (score.number(values["start"]), score.number(values["end"]))

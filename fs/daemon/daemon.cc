@@ -26,6 +26,7 @@
 
 #include "core/base/read_whole.h"
 #include "core/base/thread.h"
+#include "fs/command/daemon_state.h"
 #include "fs/command/failures.h"
 #include "fs/command/privileges.h"
 #include "fs/config/config.h"
@@ -41,6 +42,7 @@
 #include "fs/fuse/session.h"
 #include "fs/metrics/exporter.h"
 #include "fs/modules/module_files.h"
+#include "fs/mount/mounts.h"
 #include "fs/tracing/trace_pipe.h"
 #include "ops/procfs/free_memory.h"
 #include "ops/real_machine.h"
@@ -405,7 +407,13 @@ int serve_kept(const MountOptions& options, StartReport report, Legacy legacy) {
     held.reset();
     if (!options.foreground) leave_terminal();
   };
-  return run_keeper(serve_here, let_go);
+  const auto mount_point = resolve_mount_point(options.mount_point);
+  const int status = run_keeper(serve_here, let_go);
+  // The keeper has let go of its end: a mount whose daemon was killed is of no use from now on.
+  if (mount_point && ask_daemon(*mount_point) == DaemonState::dead) {
+    if (const auto gone = unmount_damonfs(*mount_point); !gone) complain(gone.error().message);
+  }
+  return status;
 }
 
 int start_mount(const MountOptions& options, bool keep) {

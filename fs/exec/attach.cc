@@ -55,24 +55,28 @@ Result<Fd> lock_view() {
   return fail(EBUSY, "another damonfs attaches or detaches at this moment");
 }
 
-// Takes a view off whose daemon has died. EBUSY when it lives.
+// Takes a view off whose daemon has died, or that is not whole. EBUSY when it is and lives.
 Result<void> remove_dead_view() {
   const auto mounts = read_mounts();
   const bool any =
       std::ranges::count(mounts, std::string_view(kViewSource), &MountEntry::source) != 0;
   if (!any) return {};
-  if (ask_daemon(kViewTree) != DaemonState::dead) {
+  // The tree comes last: without it somebody was killed while attaching.
+  const bool whole = top_mount(mounts, kViewTree) != nullptr;
+  if (whole && ask_daemon(kViewTree) != DaemonState::dead) {
     return fail(EBUSY, "a tree is attached already; see damonfs detach");
   }
   if (auto removed = remove_view(); !removed) return tl::unexpected(removed.error());
-  complain("replaces an attached tree whose daemon has died", "damonfs attach");
+  complain(whole ? "replaces an attached tree whose daemon has died"
+                 : "replaces a tree that was attached in part",
+           "damonfs attach");
   return {};
 }
 
-// All of the covers, or none.
+// All of the covers, or none; the first one, which has the tree, last.
 Result<void> place_covers(const std::vector<Cover>& covers) {
-  for (const Cover& cover : covers) {
-    auto placed = place_mount(cover.mounts, cover.place);
+  for (auto cover = covers.rbegin(); cover != covers.rend(); ++cover) {
+    auto placed = place_mount(cover->mounts, cover->place);
     if (placed) continue;
     if (auto removed = remove_view(); !removed) complain(removed.error().message);
     return placed;

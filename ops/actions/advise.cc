@@ -91,7 +91,8 @@ class Progress {
 
 // Whether an error is of the process as a whole and not of a piece of its memory.
 bool concerns_process(int error) {
-  return error == EPERM || error == EACCES || error == ESRCH || error == EBADF || error == ENOSYS;
+  return error == EPERM || error == EACCES || error == ESRCH || error == EBADF || error == ENOSYS ||
+         error == kMapNotFree;
 }
 
 bool passes_by_itself(int error) { return error == EAGAIN || error == EINTR; }
@@ -148,7 +149,8 @@ RangeList Adviser::advise(const Process& process, int advice, std::span<const Ad
     pieces.push_back({std::bit_cast<void*>(range.start), range.size()});
   }
   Progress progress(pieces);
-  const auto call = [&](std::span<const iovec> batch) {
+  const auto call = [&](std::span<const iovec> batch) -> int64_t {
+    if (!process.map_is_free()) return -kMapNotFree;
     const int64_t done = calls_.advise(process.pidfd(), batch, advice);
     if (done > 0) taken_.insert(advice);
     return done;
@@ -174,6 +176,13 @@ Adviser::Failure Adviser::judge(const Process& process, int advice, int error) {
       warn_("no memory", "process {} has no memory to be acted on: a kernel thread or a zombie",
             process.pid());
     }
+    return Failure::end;
+  }
+  if (error == kMapNotFree) {
+    warn_(
+        "map not free",
+        "schemes leave process {} alone for now: somebody holds its memory map and does not let go",
+        process.pid());
     return Failure::end;
   }
   if (error == EINVAL) {

@@ -3,6 +3,7 @@
 
 #include <sys/uio.h>
 
+#include <cerrno>
 #include <functional>
 #include <set>
 #include <span>
@@ -16,6 +17,10 @@
 
 namespace damonfs {
 
+// What stands for the errno where a call was not made because nobody knows how long it would wait
+// for the process's memory map (Process::map_is_free()). No error of process_madvise(2).
+inline constexpr int kMapNotFree = ETIMEDOUT;
+
 // Calls process_madvise(2) on a held process, many ranges a call, and gets past those that fail.
 // Owned by one VaddrActions, same thread.
 class Adviser {
@@ -28,7 +33,8 @@ class Adviser {
   // with all of its mapping, ENOMEM (unmapped meanwhile, or no memory) and others. An error
   // of the whole process (EPERM, say), or an advice that the kernel does not take for other
   // processes, ends it. Each errno is warned of once
-  // but EINVAL, EAGAIN, EINTR; a process that has gone (ESRCH) is no error.
+  // but EINVAL, EAGAIN, EINTR; a process that has gone (ESRCH) is no error. A process whose memory
+  // map is not free is left alone from there on.
   RangeList advise(const Process& process, int advice, std::span<const AddrRange> ranges,
                    std::span<const AddrRange> mappings);
 
@@ -55,7 +61,7 @@ AdviseCall cold_advice_for(int pidfd);
 // as many at once as the kernel takes, and steps over those it refuses: locked, unmapped meanwhile,
 // of a kind that cannot be aged. `refused[i]` becomes whether that was so for pieces[i]; when many
 // are refused the rest is not tried and counts as refused. The error is one that concerns the
-// process, not a piece: EPERM, ESRCH.
+// process, not a piece: EPERM, ESRCH, kMapNotFree.
 Result<> advise_cold(std::span<const iovec> pieces, const AdviseCall& call,
                      std::vector<bool>& refused);
 

@@ -147,7 +147,7 @@ bool Migrator::move(const Job& job, bool dry_run, RangeList& moved) {
   if (nodes.empty()) return true;
   std::vector<int> after = nodes;
   if (!dry_run) {
-    if (!job.process.exists()) return false;
+    if (!job.process.exists() || !job.process.map_is_free()) return false;
     const int64_t left = calls_.move_pages(job.process.pid(), pages, nodes.data(), after);
     if (left < 0 && !job.process.is_gone(static_cast<int>(-left))) {
       warn_("move_pages" + std::to_string(left), "move_pages of process {}: {}", job.process.pid(),
@@ -165,7 +165,7 @@ bool Migrator::move(const Job& job, bool dry_run, RangeList& moved) {
 
 std::vector<int> Migrator::current_nodes(const Process& process, std::span<void*> pages) {
   std::vector<int> status(pages.size(), -ENOENT);
-  if (pages.empty() || !process.exists()) return status;
+  if (pages.empty() || !process.exists() || !process.map_is_free()) return status;
   const int64_t error = calls_.move_pages(process.pid(), pages, nullptr, status);
   if (error < 0 && !process.is_gone(static_cast<int>(-error))) {
     warn_("move_pages?" + std::to_string(error), "asking for the nodes of process {}'s pages: {}",

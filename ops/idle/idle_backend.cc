@@ -53,6 +53,7 @@ void IdleBackend::look(std::span<Sample> samples) {
 void IdleBackend::check(std::span<Sample> samples) {
   for (Sample& sample : samples) {
     sample.accessed = false;
+    sample.unknown = pagemap_.left_out(sample.target);
     sample.leaf_sz = 0;
   }
   if (read_entries_) ask_entries(samples);

@@ -10,7 +10,6 @@
 
 #include "core/target.h"
 #include "ops/base/thread_time.h"
-#include "ops/procfs/maps.h"
 
 namespace damonfs {
 namespace {
@@ -31,10 +30,10 @@ uint64_t start_of(uint64_t addr, const Folio& folio) {
 Result<AddrRange> IdleSweeper::next_part(const std::shared_ptr<const Process>& process,
                                          AddrRange range) {
   if (process_.lock() != process || range.start < reached_ || mapped_.empty()) {
-    auto mapped = read_maps(*process);
+    const auto mapped = mappings_.of(process);
     if (!mapped) return tl::unexpected(mapped.error());
-    if (mapped->empty()) return fail(ESRCH, "process {} has no memory", process->pid());
-    mapped_ = *std::move(mapped);
+    mapped_ = (*mapped)->all;
+    if (mapped_.empty()) return fail(ESRCH, "process {} has no memory", process->pid());
     process_ = process;
     marks_->flags().tick();
   }
@@ -49,6 +48,8 @@ Result<AddrRange> IdleSweeper::next_part(const std::shared_ptr<const Process>& p
 
 Result<> IdleSweeper::read_entries(const Process& process, AddrRange part, SweepCost& cost) {
   entries_.assign(part.size() / kPageSize, {});
+  if (!process.map_is_free())
+    return fail(EBUSY, "somebody holds the memory map of process {}", process.pid());
   const auto file = process.open_file("pagemap", O_RDONLY);
   if (!file) return tl::unexpected(file.error());
   const uint64_t began = wall_ns();

@@ -10,6 +10,7 @@
 #include "core/sweep.h"
 #include "ops/idle/page_idle.h"
 #include "ops/pages/pagemap.h"
+#include "ops/procfs/known_mappings.h"
 #include "ops/procfs/paths.h"
 #include "ops/procfs/process.h"
 
@@ -35,7 +36,8 @@ class IdleSweeper final : public Sweeper {
   // The part of `range` that is looked at now: of one mapping. Empty, at the range's end, where
   // nothing is mapped. Reads what is mapped anew when a target is swept from further down.
   Result<AddrRange> next_part(const std::shared_ptr<const Process>& process, AddrRange range);
-  // Reads the entries for the pages of `part`; those that cannot be read are empty.
+  // Reads the entries for the pages of `part`; those that cannot be read are empty. EBUSY when
+  // somebody holds the memory map of the process who does not let go.
   Result<> read_entries(const Process& process, AddrRange part, SweepCost& cost);
   // Fills states_ for the entries, but for huge pages that begin below `start`.
   void ask(AddrRange part, uint64_t start);
@@ -47,6 +49,7 @@ class IdleSweeper final : public Sweeper {
   std::optional<PageIdle> marks_;
   std::weak_ptr<const Process> process_;  // that mapped_ is of
   RangeList mapped_;
+  KnownMappings mappings_;
   uint64_t reached_ = 0;  // by the last sweep()
 
   // Of one piece, kept for their memory; parallel.

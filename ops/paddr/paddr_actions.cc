@@ -18,7 +18,6 @@
 #include "core/base/stop_scope.h"
 #include "ops/paddr/numa.h"
 #include "ops/procfs/iomem.h"
-#include "ops/procfs/maps.h"
 
 namespace damonfs {
 namespace {
@@ -62,6 +61,7 @@ void look_again(ProcessPages& info, Pages& pages, const Seen& seen) {
 
 // A process that is ending has none before it is gone.
 bool has_memory(const Process& process) {
+  if (!process.map_is_free()) return true;
   const auto maps = process.open_file("maps", O_RDONLY);
   char first = 0;
   return maps && ::read(maps->get(), &first, 1) == 1;
@@ -234,11 +234,18 @@ std::vector<PaddrActions::Page> PaddrActions::pages_of(const Batch& batch,
 PaddrActions::Space* PaddrActions::space_of(Batch& batch, uint32_t process) {
   const auto [place, is_new] = batch.spaces.try_emplace(process);
   if (is_new) {
-    const Process& held = *batch.map->processes()[process].process;
-    auto mappings = read_maps(held);
+    const auto& held_by = batch.map->processes()[process].process;
+    const Process& held = *held_by;
+    const auto mappings = mappings_.of(held_by);
+    const bool is_free = held.map_is_free();
     auto info = ProcessPages::open(held, frames_, options_.method);
-    if (mappings && info) {
-      place->second.emplace(Space{held, *std::move(mappings), *std::move(info)});
+    if (mappings && info && is_free) {
+      place->second.emplace(Space{held, (*mappings)->all, *std::move(info)});
+    } else if (!is_free) {
+      warn_("map not free",
+            "schemes leave process {} alone for now: somebody holds its memory map and does not "
+            "let go",
+            held.pid());
     } else {
       const Error& error = mappings ? info.error() : mappings.error();
       if (!held.is_gone(error.code)) {
@@ -325,7 +332,7 @@ void PaddrActions::prioritize(const Process& process, std::span<Page> pages) {
     for (const Page& page : some) bytes.push_back({std::bit_cast<void*>(page.addr), 1});
     int64_t marked = static_cast<int64_t>(some.size());
     for (int i = 0; i < kMarks && marked > 0; ++i) {
-      if (!process.exists()) return;
+      if (!process.exists() || !process.map_is_free()) return;
       marked = calls_->touch(process.pid(), std::span(bytes).first(static_cast<size_t>(marked)));
     }
     // It may have been another one's; or this one is ending, and has no memory any more.

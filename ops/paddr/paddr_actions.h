@@ -19,6 +19,7 @@
 #include "ops/filters/paddr_filters.h"
 #include "ops/pages/kpageflags.h"
 #include "ops/pages/process_pages.h"
+#include "ops/procfs/known_mappings.h"
 #include "ops/procfs/paths.h"
 #include "ops/rmap/reverse_map_scan.h"
 
@@ -121,6 +122,7 @@ class PaddrActions {
   Adviser adviser_;
   Migrator migrator_;
   RangeList memory_;  // empty: not known
+  KnownMappings mappings_;
   WarnOnce warn_;
 };
 

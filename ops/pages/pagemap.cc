@@ -25,6 +25,7 @@ const Process& process_of(const TargetHandle& handle) {
 
 std::span<const PagemapEntry> PagemapReader::read(std::span<const Sample> samples) {
   entries_.assign(samples.size(), {});
+  left_out_.clear();
   std::vector<Open> before = std::exchange(open_, {});
   auto known = before.begin();  // processes come in the same order each time, but for changes
   PagemapEntry* entries = entries_.data();
@@ -39,7 +40,11 @@ std::span<const PagemapEntry> PagemapReader::read(std::span<const Sample> sample
     } else {
       open_.push_back({process, Fd(), 0});
     }
-    read_process(open_.back(), of_one, entries);
+    if (process_of(*process).map_is_free()) {
+      read_process(open_.back(), of_one, entries);
+    } else {
+      left_out_.insert(of_one.front().target);
+    }
     entries += of_one.size();
   });
   return entries_;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -39,6 +40,10 @@ class PagemapReader {
   // call.
   std::span<const PagemapEntry> read(std::span<const Sample> samples);
 
+  // Whether the last read() has left the target out, because somebody holds its memory map who does
+  // not let go (Process::map_is_free()). Its entries are empty.
+  [[nodiscard]] bool left_out(const Target* target) const { return left_out_.contains(target); }
+
  private:
   // An open pagemap. It belongs to the memory that the process had when it was opened, so it ends
   // with an exec: then, and from time to time (of a process that was just forked the memory may be
@@ -51,6 +56,7 @@ class PagemapReader {
   void read_process(Open& pagemap, std::span<const Sample> samples, PagemapEntry* entries);
   bool read_window(Open& pagemap, uint64_t page, std::span<PagemapEntry> window);
 
+  std::set<const Target*> left_out_;
   std::vector<Open> open_;  // of the last read, in the order of its samples
   std::vector<PagemapEntry> window_;
   std::vector<PagemapEntry> entries_;

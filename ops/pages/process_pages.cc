@@ -2,14 +2,17 @@
 
 #include <fcntl.h>
 #include <linux/ioctl.h>
+#include <spdlog/spdlog.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <mutex>
 
 #include "core/base/arithmetic.h"
+#include "core/base/stop_scope.h"
 
 namespace damonfs {
 
@@ -43,8 +46,21 @@ const unsigned long kPagemapScan = _IOWR('f', 16, ScanArg);
 
 // Looking at so much between two spans costs less than another system call.
 uint64_t max_gap() { return 64 * kPageSize; }
-// Pages whose entries are read at once.
+// Pages that are looked at at once.
 constexpr uint64_t kInfoChunk = 1 << 16;
+
+// Entry by entry that would take longer than half a second, and hold up all that is to be done
+// else.
+constexpr uint64_t kMostEntries = uint64_t{1} << 40;  // bytes
+
+void warn_of_vast() {
+  static std::once_flag warned;
+  std::call_once(warned, [] {
+    spdlog::warn(
+        "parts of memory of more than 1 TiB are not looked at: that takes PAGEMAP_SCAN (Linux "
+        "6.7)");
+  });
+}
 
 bool swapped(const PagemapEntry& entry) { return (entry.bits >> 62 & 1) != 0; }
 
@@ -78,19 +94,34 @@ RangeList ProcessPages::find(PageState state, std::span<const AddrRange> spans) 
   RangeList found;
   const RangeList reads = join(spans, max_gap());
   for (const AddrRange& read : reads) {
-    if (method_ == Method::best && scan(state, read, found)) continue;
-    method_ = Method::entries;
-    if (state == PageState::huge) {
-      look_up_huge(read, found);
-    } else {
-      look_up(state, read, found);
-    }
+    for (uint64_t at = read.start; at < read.end && !asked_to_stop();)
+      at = find_some(state, {at, read.end}, found);
   }
   // What lies between spans that were read together was not asked for.
   return reads.size() == spans.size() ? found : intersect(found, join(spans));
 }
 
-bool ProcessPages::scan(PageState state, AddrRange span, RangeList& found) {
+uint64_t ProcessPages::find_some(PageState state, AddrRange span, RangeList& found) {
+  if (method_ == Method::best) {
+    if (const uint64_t end = scan(state, span, found); end != 0) return end;
+    method_ = Method::entries;
+  }
+  if (span.size() > kMostEntries) {
+    warn_of_vast();
+    return span.end;
+  }
+  span.end = std::min(span.end, align_down(span.start, kHugePageSize) + kInfoChunk * kPageSize);
+  if (state == PageState::huge) {
+    look_up_huge(span, found);
+  } else {
+    look_up(state, span, found);
+  }
+  return span.end;
+}
+
+uint64_t ProcessPages::scan(PageState state, AddrRange span, RangeList& found) {
+  constexpr uint64_t kMostAddresses = uint64_t{8} << 30;
+  span.end = std::min(span.end, align_down(span.start, kHugePageSize) + kMostAddresses);
   std::array<ScanRegion, 1024> regions;
   ScanArg arg{};
   arg.size = sizeof(arg);
@@ -98,19 +129,18 @@ bool ProcessPages::scan(PageState state, AddrRange span, RangeList& found) {
   arg.end = span.end;
   arg.vec = reinterpret_cast<uintptr_t>(regions.data());
   arg.vec_len = regions.size();
+  arg.max_pages = kInfoChunk;
   arg.category_mask = state == PageState::swapped ? kIsSwapped : kIsPresent | kIsZero;
   if (state != PageState::swapped) arg.category_inverted = kIsZero;
   if (state == PageState::huge) arg.category_mask |= kIsHuge;
   arg.return_mask = kIsPresent;
-  while (arg.start < span.end) {
+  for (;;) {
     const int got = ::ioctl(file_.get(), kPagemapScan, &arg);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return errno != ENOTTY && errno != EINVAL;
+    if (got < 0) return errno != ENOTTY && errno != EINVAL ? span.end : 0;
     for (int i = 0; i < got; ++i) append_joined(found, {regions[i].start, regions[i].end});
-    if (arg.walk_end <= arg.start) return true;
-    arg.start = arg.walk_end;
+    return arg.walk_end > span.start ? arg.walk_end : span.end;
   }
-  return true;
 }
 
 std::vector<PagemapEntry> ProcessPages::entries(AddrRange range) {
@@ -147,15 +177,12 @@ void ProcessPages::look_up(PageState state, AddrRange span, RangeList& found) {
     static const uint64_t known = find_zero_frame();
     zero_frame_ = known;
   }
-  for (uint64_t start = span.start; start < span.end; start += kInfoChunk * kPageSize) {
-    const AddrRange chunk{start, std::min(start + kInfoChunk * kPageSize, span.end)};
-    uint64_t addr = chunk.start;
-    for (const PagemapEntry& entry : entries(chunk)) {
-      const bool zero = zero_frame_ != 0 && entry.pfn() == zero_frame_;
-      const bool wanted = state == PageState::swapped ? swapped(entry) : entry.present() && !zero;
-      if (wanted) append_joined(found, {addr, addr + kPageSize});
-      addr += kPageSize;
-    }
+  uint64_t addr = span.start;
+  for (const PagemapEntry& entry : entries(span)) {
+    const bool zero = zero_frame_ != 0 && entry.pfn() == zero_frame_;
+    const bool wanted = state == PageState::swapped ? swapped(entry) : entry.present() && !zero;
+    if (wanted) append_joined(found, {addr, addr + kPageSize});
+    addr += kPageSize;
   }
 }
 

@@ -2,13 +2,16 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <string>
+#include <utility>
 
-#include "core/base/read_whole.h"
+#include "core/ranges.h"
 
 namespace damonfs {
 namespace {
@@ -59,52 +62,109 @@ void for_each_line(std::string_view text, const Fn& fn) {
   }
 }
 
-Result<std::string> read_text(const Process& process) {
-  Result<Fd> file = process.open_file("maps", O_RDONLY);
+// The same for the lines of the maps of `process`, which are read in pieces: a million mappings
+// have a text of 100 MiB. Errors as Process::open_file() and read(2).
+template <class Fn>
+Result<> for_each_line(const Process& process, const Fn& fn) {
+  constexpr size_t kPiece = 64 << 10;
+  const Result<Fd> file = process.open_file("maps", O_RDONLY);
   if (!file) return tl::unexpected(file.error());
-  return read_whole(*file).map_error([&](const Error& error) {
-    return Error{error.code, fmt::format("maps of process {}: {}", process.pid(), error.message)};
-  });
+  std::string text;
+  for (bool more = true; more;) {
+    const size_t had = text.size();
+    text.resize(had + kPiece);
+    const ssize_t size = ::read(file->get(), text.data() + had, kPiece);
+    const int error = errno;
+    text.resize(had + static_cast<size_t>(std::max<ssize_t>(size, 0)));
+    if (size < 0 && error == EINTR) continue;
+    if (size < 0) {
+      return fail(error, "maps of process {}: cannot read: {}", process.pid(),
+                  std::strerror(error));
+    }
+    const size_t whole = size == 0 ? text.size() : text.rfind('\n') + 1;
+    for_each_line(std::string_view(text).substr(0, whole), [&](std::string_view line) {
+      more = more && fn(line);
+      return more;
+    });
+    text.erase(0, whole);
+    more = more && size != 0;
+  }
+  return {};
+}
+
+// Takes the lines of a maps file one after the other.
+class MappingLines {
+ public:
+  explicit MappingLines(bool wants_files) : wants_files_(wants_files) {}
+
+  // False when the line, or one before it, is of another format.
+  bool take(std::string_view line) {
+    AddrRange range;
+    std::string_view rest = line;
+    if (!take_range(rest, range)) {
+      mapped_ = fail(EINVAL, "not a line of maps: '{}'", line);
+      return false;
+    }
+    range.start = std::max(range.start, done_to_);
+    if (range.start >= range.end || range.start >= kKernelHalf) return true;
+    mapped_->all.push_back(range);
+    done_to_ = range.end;
+    uint64_t offset = 0;
+    if (wants_files_ && parse_file(rest, offset)) append_joined(mapped_->files, range);
+    return true;
+  }
+  Result<Mapped> finish() { return std::move(mapped_); }
+
+ private:
+  bool wants_files_;
+  Result<Mapped> mapped_ = Mapped();
+  uint64_t done_to_ = 0;
+};
+
+Result<Mapped> read_mapped(const Process& process, bool wants_files) {
+  MappingLines lines(wants_files);
+  return for_each_line(process, [&](std::string_view line) { return lines.take(line); })
+      .and_then([&] { return lines.finish(); });
+}
+
+std::vector<AddrRange> all_of(Mapped&& mapped) { return std::move(mapped.all); }
+
+void take_file(std::string_view line, std::vector<MappedFile>& files) {
+  MappedFile file;
+  if (take_range(line, file.range) && parse_file(line, file.offset)) files.push_back(file);
 }
 
 }  // namespace
 
 Result<std::vector<AddrRange>> parse_maps(std::string_view text) {
-  Result<std::vector<AddrRange>> mappings = std::vector<AddrRange>();
-  uint64_t done_to = 0;
-  for_each_line(text, [&](std::string_view line) {
-    AddrRange range;
-    std::string_view rest = line;
-    if (!take_range(rest, range)) {
-      mappings = fail(EINVAL, "not a line of maps: '{}'", line);
-      return false;
-    }
-    range.start = std::max(range.start, done_to);
-    if (range.start < range.end && range.start < kKernelHalf) {
-      mappings->push_back(range);
-      done_to = range.end;
-    }
-    return true;
-  });
-  return mappings;
+  MappingLines lines(false);
+  for_each_line(text, [&](std::string_view line) { return lines.take(line); });
+  return lines.finish().map(all_of);
 }
 
 Result<std::vector<AddrRange>> read_maps(const Process& process) {
-  return read_text(process).and_then([](const std::string& text) { return parse_maps(text); });
+  return read_mapped(process, false).map(all_of);
 }
+
+Result<Mapped> read_mapped(const Process& process) { return read_mapped(process, true); }
 
 std::vector<MappedFile> parse_mapped_files(std::string_view text) {
   std::vector<MappedFile> files;
   for_each_line(text, [&](std::string_view line) {
-    MappedFile file;
-    if (take_range(line, file.range) && parse_file(line, file.offset)) files.push_back(file);
+    take_file(line, files);
     return true;
   });
   return files;
 }
 
 Result<std::vector<MappedFile>> read_mapped_files(const Process& process) {
-  return read_text(process).map([](const std::string& text) { return parse_mapped_files(text); });
+  std::vector<MappedFile> files;
+  return for_each_line(process,
+                       [&](std::string_view line) {
+                         take_file(line, files);
+                         return true;
+                       })
+      .map([&] { return std::move(files); });
 }
 
 }  // namespace damonfs

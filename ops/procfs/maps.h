@@ -17,9 +17,18 @@ namespace damonfs {
 [[nodiscard]] Result<std::vector<AddrRange>> parse_maps(std::string_view text);
 
 // The mappings of `process` as they are now; none for a kernel thread and for a zombie. ESRCH when
-// it is gone, otherwise what open(2) and read(2) say. One read a page of text: for update
-// intervals, not for samplings.
+// it is gone, otherwise what open(2) and read(2) say. Takes 1 to 2 us a mapping, and as long as
+// others hold the memory map: whoever may not wait asks KnownMappings.
 [[nodiscard]] Result<std::vector<AddrRange>> read_maps(const Process& process);
+
+// What a process has mapped. A value; both ascend and do not overlap.
+struct Mapped {
+  std::vector<AddrRange> all;
+  std::vector<AddrRange> files;  // of these, those of files, joined where they touch
+};
+
+// The same with what of them are mappings of files, for whoever wants both. Errors as read_maps().
+[[nodiscard]] Result<Mapped> read_mapped(const Process& process);
 
 // A mapping of a file; of memory that is shared like one (tmpfs, memfd, MAP_SHARED), too. A plain
 // value.

@@ -87,6 +87,17 @@ Result<void> Process::check_readable() const {
 
 bool Process::exists() const { return alive(pidfd_); }
 
+bool Process::map_is_free() const {
+  const auto try_it = [self = shared_from_this()] {
+    const auto pagemap = self->open_file("pagemap", O_RDONLY);
+    uint64_t entry = 0;
+    // The kernel looks for page 0 with the lock held, whether it is there or not.
+    const ssize_t size = pagemap ? ::pread(pagemap->get(), &entry, sizeof(entry), 0) : -1;
+    static_cast<void>(size);
+  };
+  return trial_.run(try_it, patience());
+}
+
 Result<Fd> Process::open_file(const char* name, int flags) const {
   Fd file(::openat(directory_.get(), name, flags | O_CLOEXEC));
   if (file.valid()) return file;

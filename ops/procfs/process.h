@@ -10,13 +10,14 @@
 #include "core/base/fd.h"
 #include "core/base/result.h"
 #include "core/target.h"
+#include "ops/base/beside.h"
 #include "ops/procfs/paths.h"
 
 namespace damonfs {
 
 // A process by its pidfd and its procfs directory, both of which stay with that very process. Owned
 // by the targets that watch it. Immutable after open(); may be used from any thread.
-class Process final : public TargetHandle {
+class Process final : public TargetHandle, public std::enable_shared_from_this<Process> {
  public:
   // Holds the process `pid`, which may be a kernel's (it just maps nothing). The id of a thread
   // stands for its process. ESRCH when there is none; EINVAL for a number that is no pid.
@@ -44,6 +45,13 @@ class Process final : public TargetHandle {
   // zombie.
   [[nodiscard]] bool is_gone(int error) const { return error == ESRCH && !exists(); }
 
+  // Whether a call that takes the lock of its memory map for reading is answered now. That is tried
+  // on a thread beside: whoever holds the lock may be stuck (in mmap() of a file on a dead server)
+  // or have no processor to run on, and some calls that wait for it cannot be ended. Waits for the
+  // answer at most patience() (20 ms); as long as no answer has come this is false, at once. It is
+  // true of a process without memory.
+  [[nodiscard]] bool map_is_free() const;
+
   // Opens a file of its procfs directory, e.g. "maps" or "pagemap", close-on-exec. ESRCH once the
   // process is gone, otherwise what open(2) says.
   [[nodiscard]] Result<Fd> open_file(const char* name, int flags) const;
@@ -62,6 +70,7 @@ class Process final : public TargetHandle {
   pid_t pid_;
   Fd pidfd_;
   Fd directory_;
+  SideWork trial_;  // of map_is_free()
 };
 
 }  // namespace damonfs

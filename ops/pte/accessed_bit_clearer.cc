@@ -174,10 +174,13 @@ void AccessedBitClearer::cool_stretch(const Stretch& stretch, size_t end, std::v
   const Process& process = stretch.space->process();
   std::vector<bool> refused;
   const auto advised = advise_cold(std::span(ranges_).subspan(stretch.first, end - stretch.first),
-                                   cold_advice_for(process.pidfd()), refused);
+                                   cold_advice(*stretch.space), refused);
   refused_.insert(refused_.end(), refused.begin(), refused.end());
   if (advised) return;
-  if (!process.is_gone(advised.error().code))
+  if (advised.error().code == kMapNotFree)
+    warn_("map not free", "accesses of process {} are unknown for now: {}", process.pid(),
+          advised.error().message);
+  else if (!process.is_gone(advised.error().code))
     warn_("advice" + std::to_string(advised.error().code),
           "pages of process {} cannot be made old and will not be seen as accessed: {}",
           process.pid(), advised.error().message);
@@ -235,7 +238,7 @@ void AccessedBitClearer::judge_stuck(Share& share, std::span<const PageQuery> qu
                                      std::vector<Aged>& aged) {
   const ClearPlan plan = share.space->plan(now_, clear_ns_a_page_);
   Fd pagemap;
-  if (plan.any() && !plan.all()) {
+  if (plan.any() && !plan.all() && may_read(*share.space)) {
     pagemap = share.space->process().open_file("pagemap", O_RDONLY).value_or(Fd());
   }
   for (size_t i = share.first; i < share.first + share.nr_stuck; ++i) {
@@ -261,12 +264,34 @@ bool AccessedBitClearer::clear_share(const Share& share) {
   return clear_kinds(*share.space, {.anon = true, .file = true}).count() != 0;
 }
 
+AdviseCall AccessedBitClearer::cold_advice(const AddressSpace& space) {
+  return [this, &space,
+          call = cold_advice_for(space.process().pidfd())](std::span<const iovec> pieces) {
+    if (may_read(space)) return call(pieces);
+    return Result<size_t>(fail(kMapNotFree, "somebody holds its memory map and does not let go"));
+  };
+}
+
+bool AccessedBitClearer::may_read(const AddressSpace& space) {
+  return walker_->map_lock(space.fd()) != MAP_LOCK_BUSY || space.process().map_is_free();
+}
+
+bool AccessedBitClearer::may_clear(const AddressSpace& space) {
+  constexpr int kLooks = 4;  // readers come and go
+  for (int i = 0; i < kLooks; ++i) {
+    const int lock = walker_->map_lock(space.fd());
+    if (lock == MAP_LOCK_FREE) return true;
+    if (lock == MAP_LOCK_BUSY && !space.process().map_is_free()) return false;
+  }
+  return false;
+}
+
 std::chrono::nanoseconds AccessedBitClearer::clear_kinds(AddressSpace& space,
                                                          const ClearPlan& wanted) {
   const auto began = now();
   const ClearPlan kinds = space.plan(began, clear_ns_a_page_) & wanted;
   if (kinds != wanted) ease(began);
-  if (!kinds.any() || !clearing_.allows(began)) return {};
+  if (!kinds.any() || !clearing_.allows(began) || !may_clear(space)) return {};
   if (before_clearing_) before_clearing_(space, kinds);
   const auto begin = now();
   const uint64_t cpu_began = thread_cpu_ns();

@@ -71,6 +71,7 @@ struct Aged {
 //    It does not flush the TLB, as the kernel's own DAMON does not: an access soon after may be
 //    missed.
 // The kernel's page of zeros, hugetlb pages and device memory stay as they are (BitMeaning::none).
+// So do all pages of a process as long as somebody holds its memory map who is stuck.
 class AccessedBitClearer {
  public:
   using TimePoint = AddressSpace::Clock::time_point;
@@ -107,6 +108,11 @@ class AccessedBitClearer {
   // counts as a part of the clearing. Replaces the one before.
   using BeforeClearing = std::function<void(AddressSpace& space, const ClearPlan& kinds)>;
   void set_before_clearing(BeforeClearing before) { before_clearing_ = std::move(before); }
+
+  // The advice that makes pages of the space old. It fails with kMapNotFree instead of waiting for
+  // a memory map that somebody holds who is stuck (Process::map_is_free()). The lock is looked at
+  // right before the call; between the two there is a gap of some microseconds.
+  [[nodiscard]] AdviseCall cold_advice(const AddressSpace& space);
 
   // How this kernel lays out its memory.
   [[nodiscard]] const pte_layout& layout() const { return walker_->layout(); }
@@ -156,6 +162,11 @@ class AccessedBitClearer {
 
   AccessedBitClearer(std::unique_ptr<PageWalker> walker, const Clock& clock)
       : clock_(&clock), walker_(std::move(walker)), clearing_(now(), kClearingOneOutOf) {}
+
+  // Whether a call that takes the lock of the space's memory map for reading will be answered soon.
+  [[nodiscard]] bool may_read(const AddressSpace& space);
+  // The same for the lock in writing, which also keeps others from reading while it is waited for.
+  [[nodiscard]] bool may_clear(const AddressSpace& space);
 
   bool walk(std::span<const PageQuery> queries, bool want_ageing);
   void fill(std::span<const PageQuery> queries);

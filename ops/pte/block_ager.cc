@@ -76,13 +76,24 @@ Result<> BlockAger::make_old(AddressSpace& space, std::span<LeafBlock> blocks,
   check_edges();
   for (const bool last : {false, true}) {
     if (ranges_.empty()) break;
-    if (auto advised = advise(cost); !advised) return advised;
+    if (auto advised = advise(cost); !advised) {
+      if (advised.error().code != kMapNotFree) return advised;
+      return give_up();
+    }
     drain_lru_batches();
     const auto again = read_again();
     if (!again) return tl::unexpected(again.error());
     settle(*again, last);
   }
   for (const LeafBlock& block : blocks_) cost.pages_made_old += block.to_make_old().count();
+  return {};
+}
+
+Result<> BlockAger::give_up() {
+  for (const Range& range : ranges_) {
+    for (unsigned leaf = range.first; leaf < range.end; ++leaf)
+      blocks_[range.block].unknown.set(leaf);
+  }
   return {};
 }
 
@@ -193,7 +204,7 @@ Result<> BlockAger::advise_batch(std::span<Range> ranges, SweepCost& cost) {
     }
     piece_of_.push_back(pieces_.size() - 1);
   }
-  const AdviseCall call = cold_advice_for(space_->process().pidfd());
+  const AdviseCall call = clearer_->cold_advice(*space_);
   const auto timed = [&](std::span<const iovec> pieces) {
     const uint64_t began = wall_ns();
     auto done = call(pieces);

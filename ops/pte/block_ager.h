@@ -35,7 +35,8 @@ class BlockAger {
   // What only clear_refs makes old comes into `whole`, what nobody can make old becomes unknown. A
   // leaf that is accessed meanwhile may be made old again: it counts as accessed anyway. A leaf
   // that is not young is left alone, but for those in a large folio with a young one, which is
-  // advised as a whole. EPERM, ESRCH: the process may not be advised, or has gone.
+  // advised as a whole. All are unknown of a process whose memory map somebody holds who is stuck.
+  // EPERM, ESRCH: the process may not be advised, or has gone.
   Result<> make_old(AddressSpace& space, std::span<LeafBlock> blocks, const ReadAgain& read_again,
                     SweepCost& cost);
 
@@ -56,6 +57,8 @@ class BlockAger {
     unsigned leaf;
   };
 
+  // Makes unknown what was to be made old: the memory map of the process is not free.
+  Result<> give_up();
   void collect();
   void check_edges();
   // Asks about each leaf of the ranges in `odd` and replaces them by ranges of what can be advised.

@@ -16,9 +16,25 @@ struct counter {
   int counter;
 } RELOCATED;
 
+struct long_counter {
+  long counter;
+} RELOCATED;
+
+/* Of kernels with real-time locks. */
+struct rwbase_rt {
+  struct counter readers;
+} RELOCATED;
+
+/* Kernels have one of the two. */
+struct rw_semaphore {
+  struct long_counter count;
+  struct rwbase_rt rwbase;
+} RELOCATED;
+
 struct mm_struct {
   struct counter mm_users;
   void* pgd;
+  struct rw_semaphore mmap_lock;
 } RELOCATED;
 
 struct file {

@@ -166,6 +166,15 @@ Result<> PageWalker::walk(size_t count, bool want_ageing) {
   return {};
 }
 
+int PageWalker::map_lock(int fd) {
+  pte_peek args{};
+  args.fd = fd;
+  LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &args, .ctx_size_in = sizeof(args));
+  const int error =
+      bpf_prog_test_run_opts(bpf_program__fd(program_->progs.peek_map_lock), &options);
+  return error == 0 ? static_cast<int>(options.retval) : MAP_LOCK_BUSY;
+}
+
 Result<pte_probe> PageWalker::probe(const pte_layout& layout) {
   pte_shared& shared = program_->bss->shared;
   shared.layout = layout;

@@ -46,6 +46,10 @@ class PageWalker {
   // slots also get `ageing` and their extent. Errors are the kernel's and not expected.
   Result<> walk(size_t count, bool want_ageing);
 
+  // How the lock of the memory map behind a descriptor of the calling thread stands just now:
+  // MAP_LOCK_*. MAP_LOCK_BUSY when the kernel does not say.
+  [[nodiscard]] int map_lock(int fd);
+
  private:
   struct PutAside {
     bool keep = true;

@@ -9,7 +9,6 @@
 #include "core/target.h"
 #include "ops/base/thread_time.h"
 #include "ops/pages/process_pages.h"
-#include "ops/procfs/maps.h"
 
 namespace damonfs {
 namespace {
@@ -90,14 +89,6 @@ void for_each_note(const LeafBlock& block, const EntrySet& set, const Fn& fn) {
   first.set(0);
   for (unsigned leaf = set.next_set(0); leaf < EntrySet::kSize; leaf = set.next_set(leaf + 1))
     fn(block.addr_of(leaf), first);
-}
-
-RangeList files_of(const Process& process) {
-  RangeList files;
-  if (const auto mapped = read_mapped_files(process)) {
-    for (const MappedFile& file : *mapped) append_joined(files, file.range);
-  }
-  return files;
 }
 
 uint64_t end_of(const LeafBlock& block) {
@@ -182,11 +173,16 @@ Result<> PteSweeper::read_all(AddressSpace& space,
   return {};
 }
 
+RangeList PteSweeper::files_of(const Swept& swept) {
+  const auto mapped = mappings_.of(swept.process.lock());
+  return mapped ? (*mapped)->files : RangeList();
+}
+
 void PteSweeper::keep_bits(AddressSpace& space, const ClearPlan& kinds) {
   const auto known = swept_.find(&space.process());
   if (known == swept_.end() || !reader_) return;
   Swept& swept = known->second;
-  swept.spared.set_files(files_of(space.process()));
+  swept.spared.set_files(files_of(swept));
   const auto keep = [&](std::span<LeafBlock> blocks) {
     for (const LeafBlock& block : blocks) {
       tell_others(swept.pid, block, block.young);
@@ -319,7 +315,7 @@ Result<SweepPiece> PteSweeper::sweep(const Target& target, AddrRange range, Swee
   const bool making_old = mode == SweepMode::make_old;
   uint64_t held_ns = 0;
   if (making_old && range.start < known.reached && known.spared.any_whole()) {
-    known.spared.set_files(files_of(*process));
+    known.spared.set_files(files_of(known));
     const ClearPlan kinds = known.spared.whole_kinds();
     if (kinds.any()) held_ns = static_cast<uint64_t>(clearer_->clear_kinds(space, kinds).count());
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/sweep.h"
+#include "ops/procfs/known_mappings.h"
 #include "ops/pte/accessed_bit_clearer.h"
 #include "ops/pte/block_ager.h"
 #include "ops/pte/page_bits.h"
@@ -67,6 +68,8 @@ class PteSweeper final : public Sweeper {
   Result<CopiedTables> read(AddressSpace& space, AddrRange range);
   // Reads the blocks of all of `space`, a part at a time.
   Result<> read_all(AddressSpace& space, const std::function<void(std::span<LeafBlock>)>& seen);
+  // Which of the mappings of a process, which is held, are of files, as far as that is known.
+  RangeList files_of(const Swept& swept);
   // Keeps what the bits of a process tell, which are about to be cleared.
   void keep_bits(AddressSpace& space, const ClearPlan& kinds);
   // Tells other contexts that these leaves are old now, which were young.
@@ -81,6 +84,7 @@ class PteSweeper final : public Sweeper {
 
   AccessedBitClearer* clearer_;
   SharedNotes notes_;
+  KnownMappings mappings_;
   BlockAger ager_;
   std::unique_ptr<TableReader> reader_;
   std::unordered_map<const Process*, Swept> swept_;

@@ -236,6 +236,32 @@ int walk_pages(struct pte_args* args) {
   return 0;
 }
 
+/* How the lock of the memory map behind `fd` stands: MAP_LOCK_*. */
+static __always_inline int map_lock_of(__s32 fd) {
+  const struct mm_struct* mm = (const struct mm_struct*)mm_of(fd);
+
+  if (!mm) return MAP_LOCK_FREE;
+  if (bpf_core_field_exists(mm->mmap_lock.count)) {
+    /* Bit 0: held for writing; 1: somebody waits; 2: promised to one who waits; 63: too many hold
+     * it. The rest is how many hold it for reading. */
+    long count = BPF_CORE_READ(mm, mmap_lock.count.counter);
+
+    if (count < 0 || count & 7) return MAP_LOCK_BUSY;
+    return count ? MAP_LOCK_READ : MAP_LOCK_FREE;
+  }
+  if (bpf_core_field_exists(mm->mmap_lock.rwbase)) {
+    /* Bit 31: readers may come; the rest is how many there are. */
+    int readers = BPF_CORE_READ(mm, mmap_lock.rwbase.readers.counter);
+
+    if (readers >= 0) return MAP_LOCK_BUSY;
+    return readers & 0x7fffffff ? MAP_LOCK_READ : MAP_LOCK_FREE;
+  }
+  return MAP_LOCK_FREE;
+}
+
+SEC("syscall")
+int peek_map_lock(struct pte_peek* args) { return map_lock_of(args->fd); }
+
 /* Physical address of the small page that an entry maps; NO_PHYS if it maps none. */
 #define NO_PHYS (~0ull)
 static __always_inline __u64 phys_of(__u64 entry, __u8 shift) {

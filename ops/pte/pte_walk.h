@@ -9,6 +9,11 @@
 
 #define PTE_MAX_SLOTS 4096 /* addresses a run looks at */
 
+/* What a run of `peek_map_lock` returns: how the lock of a memory map stands. */
+#define MAP_LOCK_FREE 0
+#define MAP_LOCK_READ 1 /* held for reading: who wants it for writing has to wait */
+#define MAP_LOCK_BUSY 2 /* held for writing, or waited for: readers have to wait, too */
+
 /* pte_slot.flags */
 #define PTE_DEAD 1   /* the address space has gone, or the descriptor holds none */
 #define PTE_MAPPED 2 /* an entry maps a page here: leaf_shift says how large */
@@ -57,6 +62,12 @@ struct pte_probe {
 struct pte_args {
   __u32 nr_slots;
   __u32 want_ageing;
+};
+
+/* Argument of a run of `peek_map_lock`. */
+struct pte_peek {
+  __s32 fd;
+  __u32 reserved;
 };
 
 struct pte_shared {

@@ -11,8 +11,10 @@
 namespace damonfs {
 namespace {
 
-// Looked at with one read(): 65,536 pages, 3 ms where all are there.
-constexpr uint64_t kScanWindow = uint64_t{256} << 20;
+// What one read() takes at most: 65,536 pages and those that were begun with, 3 ms where all are
+// there; and so many mappings.
+constexpr uint64_t kMostPages = 65536;
+constexpr size_t kMostMappings = 1024;
 
 void append(std::vector<RmapSource::Run>& runs, uint64_t addr, uint64_t frame) {
   if (!runs.empty()) {
@@ -69,6 +71,9 @@ Result<MappingProcess> ProcfsRmapSource::open(pid_t pid) {
   auto opened = hold(pid);
   if (!opened) return tl::unexpected(opened.error());
   const std::shared_ptr<const Process> process = *std::move(opened);
+  if (!process->map_is_free()) {
+    return fail(EBUSY, "somebody holds the memory map of process {} and does not let go", pid);
+  }
   auto mappings = read_maps(*process);
   if (!mappings) return tl::unexpected(mappings.error());
   mappings_ = *std::move(mappings);
@@ -82,23 +87,24 @@ Result<MappingProcess> ProcfsRmapSource::open(pid_t pid) {
   auto info = ProcessPages::open(*process, frames_);
   if (!info) return tl::unexpected(info.error());
   info_ = *std::move(info);
+  process_ = process;
   return MappingProcess{process, protect_.covers(*process)};
 }
 
 bool ProcfsRmapSource::read(std::vector<Run>& runs) {
-  if (!info_) return false;
-  RangeList window;
-  for (uint64_t room = kScanWindow; room > 0 && next_ < mappings_.size();) {
+  if (!info_ || !process_->map_is_free()) return false;
+  RangeList there;
+  uint64_t nr_pages = 0;
+  for (size_t i = 0; i < kMostMappings && nr_pages < kMostPages && next_ < mappings_.size(); ++i) {
     const AddrRange& mapping = mappings_[next_];
-    const uint64_t start = std::max(mapping.start, next_addr_);
-    const uint64_t size = std::min(mapping.end - start, room);
-    window.push_back({start, start + size});
-    room -= size;
-    next_addr_ = start + size;
-    if (next_addr_ == mapping.end) ++next_;
+    RangeList found;
+    next_addr_ = info_->find_some(PageState::present,
+                                  {std::max(mapping.start, next_addr_), mapping.end}, found);
+    nr_pages += total_size(found) / kPageSize;
+    for (const AddrRange& range : found) append_joined(there, range);
+    if (next_addr_ >= mapping.end) ++next_;
   }
-  for (const ProcessPages::Page& page :
-       info_->present_pages(info_->find(PageState::present, window))) {
+  for (const ProcessPages::Page& page : info_->present_pages(there)) {
     if (page.entry.pfn() != 0) append(runs, page.addr, page.entry.pfn());
   }
   return next_ < mappings_.size();

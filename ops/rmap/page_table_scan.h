@@ -35,8 +35,9 @@ class RmapSource {
   // The processes there are.
   [[nodiscard]] virtual Result<std::vector<pid_t>> processes() = 0;
 
-  // Goes to a process, from whose lowest address read() goes on. ESRCH when it is gone; EACCES and
-  // the like when its memory is not to be looked at.
+  // Goes to a process, from whose lowest address read() goes on. ESRCH when it is gone; EBUSY when
+  // somebody holds its memory map who does not let go; EACCES and the like when its memory is not
+  // to be looked at.
   [[nodiscard]] virtual Result<MappingProcess> open(pid_t pid) = 0;
 
   // Adds the next present pages of the process that was opened last, some ten thousand at most, the
@@ -69,6 +70,7 @@ class ProcfsRmapSource final : public RmapSource {
   std::map<pid_t, std::shared_ptr<const Process>> held_;
 
   // Of the process that was opened last.
+  std::shared_ptr<const Process> process_;
   RangeList mappings_;
   size_t next_ = 0;         // of mappings_
   uint64_t next_addr_ = 0;  // in that one

@@ -61,7 +61,8 @@ void SoftDirtyBackend::prepare(std::span<Sample> samples) {
     Clearing& clearing = clearings_[target->handle];
     clearing.used = true;
     if (clock_->now_ns() >= clearing.next) {
-      if (!clear(*target, clearing)) not_cleared_.insert(target);
+      const bool is_free = static_cast<const Process&>(*target->handle).map_is_free();
+      if (!is_free || !clear(*target, clearing)) not_cleared_.insert(target);
     } else {
       const auto entries = pagemap_.read(of_one);
       for (size_t i = 0; i < of_one.size(); ++i) {
@@ -111,6 +112,7 @@ void SoftDirtyBackend::look(std::span<Sample> samples) {
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].leaf_sz = entries[i].present() ? uint64_t{kPageSize} : 0;
     samples[i].accessed = entries[i].present() && entries[i].soft_dirty();
+    samples[i].unknown = pagemap_.left_out(samples[i].target);
   }
 }
 

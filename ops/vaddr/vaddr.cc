@@ -5,7 +5,6 @@
 
 #include "core/context.h"
 #include "core/target.h"
-#include "ops/procfs/maps.h"
 #include "ops/procfs/process.h"
 
 namespace damonfs {
@@ -51,14 +50,13 @@ void VaddrOperations::apply_probes(std::span<const Probe> probes, std::span<Samp
 bool VaddrOperations::target_valid(const Target& target) { return process_of(target).exists(); }
 
 Result<std::vector<AddrRange>> VaddrOperations::mappings(const Target& target) {
-  const Process& process = process_of(target);
-  return read_maps(process).and_then(
-      [&](std::vector<AddrRange>&& mapped) -> Result<std::vector<AddrRange>> {
-        if (!mapped.empty()) return std::move(mapped);
-        return fail(process.exists() ? ENODATA : ESRCH,
-                    "process {} has no memory of its own: a kernel thread, or it is ending",
-                    process.pid());
-      });
+  const auto process = std::static_pointer_cast<const Process>(target.handle);
+  const auto mapped = mappings_.of(process);
+  if (!mapped) return tl::unexpected(mapped.error());
+  if (!(*mapped)->all.empty()) return (*mapped)->all;
+  return fail(process->exists() ? ENODATA : ESRCH,
+              "process {} has no memory of its own: a kernel thread, or it is ending",
+              process->pid());
 }
 
 }  // namespace damonfs

@@ -7,6 +7,7 @@
 #include "core/metrics.h"
 #include "ops/backend/vaddr_backend.h"
 #include "ops/filters/probe_evaluator.h"
+#include "ops/procfs/known_mappings.h"
 #include "ops/procfs/paths.h"
 #include "ops/vaddr/vaddr_actions.h"
 #include "ops/vaddr/virtual_operations.h"
@@ -48,6 +49,8 @@ class VaddrOperations final : public VirtualOperations {
  private:
   std::unique_ptr<VaddrBackend> backend_;  // outlives the actions, which may ask it
   std::unique_ptr<VaddrActions> actions_;
+  static constexpr int kAtTheStart = 12;  // times 20 ms, for a process without regions so far
+  KnownMappings mappings_{kAtTheStart};
   ProbeEvaluator prober_;
   Metrics& metrics_;
 };

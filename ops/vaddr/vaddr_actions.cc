@@ -118,10 +118,17 @@ bool VaddrActions::is_protected(const std::shared_ptr<TargetHandle>& handle,
 }
 
 void VaddrActions::apply_to_process(const SchemeParams& params, std::span<Application> work) {
-  const auto* process = dynamic_cast<const Process*>(work.front().target->handle.get());
+  const auto process = std::dynamic_pointer_cast<const Process>(work.front().target->handle);
   if (process == nullptr || asked_to_stop()) return;
   if (is_protected(work.front().target->handle, params)) return;
-  auto mappings = read_maps(*process);
+  const auto mappings = mappings_.of(process);
+  if (!process->map_is_free()) {
+    warn_(
+        "map not free",
+        "schemes leave process {} alone for now: somebody holds its memory map and does not let go",
+        process->pid());
+    return;
+  }
   auto info = ProcessPages::open(*process, frames_, options_.method);
   if (!mappings || !info) {
     const Error& error = mappings ? info.error() : mappings.error();
@@ -132,7 +139,7 @@ void VaddrActions::apply_to_process(const SchemeParams& params, std::span<Applic
   }
   Job job{.process = *process,
           .work = work,
-          .mappings = std::move(*mappings),
+          .mappings = (*mappings)->all,
           .regions = {},
           .info = std::move(*info),
           .spans = {},
@@ -193,6 +200,7 @@ RangeList VaddrActions::page_out(Job& job) {
   if (options_.dry_run || job.present.empty()) return job.present;
   // What is refused may have been done in part: only what is gone afterwards counts.
   adviser_.advise(job.process, MADV_PAGEOUT, job.pieces_with(job.present), job.mappings);
+  if (asked_to_stop()) return {};
   return subtract(job.present, job.info.find(PageState::present, job.spans));
 }
 

@@ -17,6 +17,7 @@
 #include "ops/pages/kpageflags.h"
 #include "ops/pages/process_pages.h"
 #include "ops/procfs/device_access.h"
+#include "ops/procfs/known_mappings.h"
 #include "ops/procfs/paths.h"
 #include "ops/procfs/process.h"
 
@@ -63,7 +64,8 @@ class VaddrActions {
 
   // Sets sz_applied and sz_filter_passed of all `work`, which is best grouped by target and
   // ascending by address within one: each ascending run costs a look at the process's mappings and
-  // pages and at least one call. A process that is gone has nothing done. Never fails: each cause
+  // pages and at least one call. A process that is gone has nothing done, nor has one whose memory
+  // map somebody holds who does not let go. Never fails: each cause
   // for which something is not applied is warned of once.
   void apply(const Scheme& scheme, std::span<Application> work);
 
@@ -88,6 +90,7 @@ class VaddrActions {
   Adviser adviser_;
   Migrator migrator_;
   DeviceAccess devices_;
+  KnownMappings mappings_;
   WarnOnce warn_;
 };
 

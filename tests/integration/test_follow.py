@@ -1,6 +1,7 @@
 """Targets that follow services, and the names of their memory: real processes of the test's own, by cgroup, tree and name."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -17,6 +18,7 @@ sys.path.insert(0, str(TESTS))
 from conftest import fails, found_by_samples, own_cgroup, real_daemon, skip_without_backend, wait_until  # noqa: E402
 from damon_tree import DAMONFS, comes_true  # noqa: E402
 from prometheus_client.openmetrics.parser import text_string_to_metric_families  # noqa: E402
+from test_restart import daemon_of  # noqa: E402
 from test_top import Terminal  # noqa: E402
 
 MIB = 1 << 20
@@ -174,6 +176,32 @@ def test_a_wrappers_children_and_orphans_are_its_tree(tree, start):
     os.kill(server.pid, 9)
     server.wait()
     assert comes_true(lambda: len(watched(tree)) == 3 and set(workers) < set(watched(tree)), PATIENCE)
+
+
+def test_a_killed_daemon_follows_on(start, group):
+    """What is followed is what was written, also where a service has changed meanwhile; what is known of those who stay is kept."""
+    folder, path = group
+    server, workers = start(2, folder=folder)
+    with real_daemon("auto", "--keep") as daemon:
+        tree = daemon.tree
+        follow(tree, "cgroup " + path)
+        tree.command("on")
+        becomes(tree, [server.pid, *workers])
+        assert comes_true(lambda: max(ages(tree, server.pid)) >= 40, PATIENCE)
+        time.sleep(1.5)  # what is kept is a second old
+        killed = daemon_of(daemon.process.pid)
+        os.kill(killed, signal.SIGKILL)
+        os.kill(workers[0], signal.SIGKILL)
+        other, more = start(1, folder=folder)
+        becomes(tree, [server.pid, workers[1], other.pid, *more])
+        assert daemon_of(daemon.process.pid) != killed
+        assert max(ages(tree, server.pid)) >= 40
+        assert beside(tree, "contexts/0/follow").read_text() == "cgroup %s\n" % path
+        with fails(errno.EBUSY):
+            tree.write("0/contexts/0/targets/nr_targets", 1)
+        tree.command("off")
+        write(beside(tree, "contexts/0/follow"), "\n")
+        tree.write("0/contexts/0/targets/nr_targets", 1)
 
 
 def test_a_name_of_any_bytes(tree, start):

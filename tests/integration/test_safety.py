@@ -522,6 +522,34 @@ def test_attach_replaces_a_view_whose_daemon_died(directory):
     assert "whose daemon has died" in done.stderr and "already" in done.stderr
 
 
+# Attaches with a failure, then a kill, at the second thing that it mounts.
+HALF = """
+set -e; B=%(damonfs)s; D=%(directory)s
+mkdir -p $D/a; $B mount $D/a --backend synthetic:$D/pattern; trap "$B umount $D/a" EXIT
+before=$(cat /proc/self/mounts)
+at_the_second() { strace -f -qq -o /dev/null -e trace=move_mount -e inject=move_mount:$1:when=2 $B attach $D/a; }
+at_the_second error=ENOSPC && exit 9
+test "$before" = "$(cat /proc/self/mounts)"
+at_the_second signal=KILL && exit 8
+grep -q ^damonfs-view /proc/self/mounts
+$B attach $D/a
+cat /sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds
+$B attach $D/a && exit 7
+$B detach
+test "$before" = "$(cat /proc/self/mounts)"
+"""
+
+
+def test_attach_rolls_back_what_is_half_made(directory):
+    if subprocess.run(["sh", "-c", "strace -qq -o /dev/null true"], check=False).returncode != 0:
+        pytest.skip("no strace")
+    (directory / "pattern").write_text(PATTERN)
+    done = subprocess.run(["unshare", "-m", "sh", "-c", HALF % {"damonfs": DAMONFS, "directory": directory}],
+                          check=False, capture_output=True, text=True, timeout=3 * PATIENCE)
+    assert (done.returncode, done.stdout) == (0, "0\n"), done
+    assert "No space left" in done.stderr and "in part" in done.stderr and "already" in done.stderr, done
+
+
 # A service manager.
 
 

@@ -184,6 +184,33 @@ TEST_F(KdamondTest, StopDoesNotWaitForTheSleepsEnd) {
   EXPECT_TRUE(thread_is_gone(tid));
 }
 
+// A kdamond that is in the middle of something that it cannot give up.
+TEST_F(KdamondTest, AnInterruptedStopLeavesItStopping) {
+  auto context = slow_context();
+  std::promise<void> let_go;
+  const auto blocked = let_go.get_future().share();
+  std::promise<void> began;
+  fake_of(*context).on_apply = [&, is_first = true](const Scheme&, Application&) mutable {
+    if (!std::exchange(is_first, false)) return;
+    began.set_value();
+    blocked.wait();
+  };
+  start(std::move(context));
+  clock_.wait_for_sleep(1);
+  pass_an_hour();
+  began.get_future().wait();
+  std::stop_source interrupt;
+  auto stopped =
+      std::async(std::launch::async, [&] { return kdamond_->stop(interrupt.get_token()); });
+  EXPECT_EQ(stopped.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  interrupt.request_stop();
+  EXPECT_EQ(error_of(stopped.get()), EINTR);
+  EXPECT_TRUE(kdamond_->running());
+  let_go.set_value();
+  EXPECT_TRUE(kdamond_->stop({}));
+  EXPECT_FALSE(kdamond_->running());
+}
+
 TEST_F(KdamondTest, StopIsForGood) {
   start(slow_context());
   kdamond_->stop();

@@ -3,7 +3,13 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <stop_token>
+#include <vector>
+
+#include "core/base/stop_scope.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
@@ -68,6 +74,58 @@ TEST_F(ProcessPagesTest, AHugePageIsOneFolioMappedInOrder) {
   }
   EXPECT_THAT(find(PageState::huge, {at(0, 1536)}), ElementsAre(at(0, 512)));
   EXPECT_THAT(find(PageState::huge, {at(1, 512)}), IsEmpty());
+}
+
+// 64 TiB are looked at like what is in them; where that cannot be, not at all.
+TEST(VastProcessPages, WhatIsReservedIsPassedOver) {
+  constexpr uint64_t kSize = uint64_t{64} << 40;
+  void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) GTEST_SKIP() << "no 64 TiB of addresses here";
+  const uint64_t start = reinterpret_cast<uint64_t>(memory);
+  ::madvise(memory, kSize, MADV_NOHUGEPAGE);
+  std::vector<AddrRange> touched;
+  for (uint64_t place = 0; place < 4; ++place) {
+    const uint64_t addr = start + place * (kSize / 4) + kPageSize;
+    *reinterpret_cast<volatile char*>(addr) = 1;
+    touched.push_back({addr, addr + kPageSize});
+  }
+  const auto process = Process::open(::getpid(), Paths()).value();
+  Kpageflags frames{Paths()};
+  const AddrRange all{start, start + kSize};
+  auto best = ProcessPages::open(*process, frames).value();
+  const RangeList found = best.find(PageState::present, {&all, 1});
+  EXPECT_THAT(found, testing::AnyOf(touched, IsEmpty()));  // before 6.7 none
+  auto entries = ProcessPages::open(*process, frames, ProcessPages::Method::entries).value();
+  EXPECT_THAT(entries.find(PageState::present, {&all, 1}), IsEmpty());
+  EXPECT_THAT(entries.find(PageState::present, {touched.data(), 1}), ElementsAre(touched[0]));
+  ::munmap(memory, kSize);
+}
+
+// What takes more than one system call is put together, up to where the thread is to end.
+TEST(VastProcessPages, AFewCallsFindAll) {
+  constexpr uint64_t kPages = 3 * 65536 + 7;
+  void* memory = ::mmap(nullptr, kPages * kPageSize, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  const uint64_t start = reinterpret_cast<uint64_t>(memory);
+  const AddrRange all{start, start + kPages * kPageSize};
+  const auto process = Process::open(::getpid(), Paths()).value();
+  Kpageflags frames{Paths()};
+  for (const auto method : {ProcessPages::Method::best, ProcessPages::Method::entries}) {
+    auto pages = ProcessPages::open(*process, frames, method).value();
+    EXPECT_THAT(pages.find(PageState::present, {&all, 1}), ElementsAre(all));
+    RangeList some;
+    const uint64_t end = pages.find_some(PageState::present, all, some);
+    EXPECT_LT(end, all.end);
+    EXPECT_THAT(some, ElementsAre(AddrRange{all.start, end}));
+    std::stop_source stop;
+    stop.request_stop();
+    const std::stop_token token = stop.get_token();
+    const StopScope scope(token);
+    EXPECT_THAT(pages.find(PageState::present, {&all, 1}), IsEmpty());
+  }
+  ::munmap(memory, kPages * kPageSize);
 }
 
 TEST(Kpageflags, FindsFolios) {

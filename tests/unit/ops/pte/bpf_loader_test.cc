@@ -206,7 +206,8 @@ std::vector<std::string> members_read() {
     const btf_type* type = btf__type_by_id(types, id);
     // The kernel has no type of these names: they are the program's own.
     const std::string own = name(type->name_off);
-    if (own.starts_with("pte_") || own == "walk" || own == "extent" || own == "counter") continue;
+    if (own.starts_with("pte_") || own == "walk" || own == "extent") continue;
+    if (own == "counter" || own == "long_counter") continue;
     for (uint32_t i = 0; i < btf_vlen(type); ++i) {
       if (btf_is_struct(type)) names.push_back(name(btf_members(type)[i].name_off));
       if (btf_is_enum(type)) names.push_back(name(btf_enum(type)[i].name_off));
