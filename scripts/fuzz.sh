@@ -47,7 +47,7 @@ feed() {
     shift 2
     mkdir -p "$place/corpus"
     [ -n "$keep" ] || find "$place/corpus" -type f -delete
-    "$@" -max_total_time="$time" -max_len=8192 -rss_limit_mb=2048 -timeout=20 -print_final_stats=1 -artifact_prefix="$place/" \
+    "$@" -max_total_time="$time" -max_len=8192 -rss_limit_mb=2048 -timeout=120 -print_final_stats=1 -artifact_prefix="$place/" \
         "$place/corpus" "tests/fuzz/corpus/$name" >"$place/log" 2>&1 || status=$?
     echo "$name: $(grep -o 'number_of_executed_units: .*' "$place/log" | grep -o '[0-9]*') inputs, exit status $status"
     local failure=''

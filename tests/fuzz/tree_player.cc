@@ -117,6 +117,15 @@ void must(bool true_one, const std::string& what) {
 
 std::string_view name_of(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
+// Whether there is what has files change without a write: reports, and processes that are followed.
+bool changes_by_itself(const std::map<std::string, std::string>& content) {
+  return std::ranges::any_of(content, [](const auto& entry) {
+    const auto& [path, said] = entry;
+    return (name_of(path) == "refresh_ms" && said != "0\n") ||
+           (name_of(path) == "follow" && said != "\n" && !said.empty());
+  });
+}
+
 // Interrupts what takes long, as a signal to a writer would. One for the process; one user at a
 // time.
 class Impatience {
@@ -239,6 +248,7 @@ void TreePlayer::write(const File& file, std::string_view text) {
   const Content before = content();
   const auto written = tree_.write(file, text, Impatience::get().begin());
   Impatience::get().end();
+  known_ = false;
   if (written) return;
   must(written.error().code > 0, "an error without a number");
   // A number of directories that there is no room for leaves none.
@@ -246,22 +256,13 @@ void TreePlayer::write(const File& file, std::string_view text) {
     must(tree_.read(file).value_or("0\n") == "0\n", "some are left of a refused number");
     return;
   }
-  const Content after = content();
-  // These change by themselves.
-  const auto changing = [](const Content& content) {
-    return std::ranges::any_of(content, [](const auto& entry) {
-      const auto& [path, said] = entry;
-      return (name_of(path) == "refresh_ms" && said != "0\n") ||
-             (name_of(path) == "follow" && said != "\n" && !said.empty());
-    });
-  };
-  if (changing(before)) return;
-  for (const auto& [path, said] : after) {
+  if (changes_by_itself(before)) return;
+  for (const auto& [path, said] : content()) {
     const auto was = before.find(path);
     must(was != before.end() && was->second == said,
          "a refused write of " + std::string(attribute.name) + " has changed " + path);
   }
-  must(before.size() == after.size(), "a refused write has removed something");
+  must(before.size() == content().size(), "a refused write has removed something");
 }
 
 void TreePlayer::read(const File& file) {
@@ -288,25 +289,27 @@ void TreePlayer::set_owner(const File& file) {
   must(file.directory->owner(file.index).uid == owner.uid, "an owner is not what it was set to");
 }
 
-TreePlayer::Content TreePlayer::content() {
-  Content content;
+const TreePlayer::Content& TreePlayer::content() {
+  if (known_) return content_;
+  content_.clear();
   paths_.clear();
-  std::set<std::string> directories = tree_.directories("/");
-  for (const std::string& below : directories) {
-    // They come and go by themselves.
-    if (below.find("/tried_regions/") != std::string::npos && !below.ends_with("tried_regions/")) {
-      continue;
-    }
-    const std::string directory = "/" + below;
-    for (const Attribute& attribute : tree_.attributes(directory)) {
-      const std::string path = directory + std::string(attribute.name);
-      paths_.push_back(path);
+  Tree& tree = tree_.tree();
+  std::unique_lock lock(tree.mutex());
+  const std::stop_token never;
+  const auto visit = [&](const auto& self, Directory& directory, const std::string& path) -> void {
+    for (const Attribute& attribute : directory.type().attributes) {
+      const std::string& file = paths_.emplace_back(path + "/" + std::string(attribute.name));
       const bool shown = attribute.show != nullptr && attribute.store != nullptr;
       if (!shown || attribute.name == "state") continue;
-      if (const auto text = tree_.read(tree_.open(path))) content[path] = *text;
+      if (auto text = attribute.show({tree, directory, lock, never})) content_[file] = *text;
     }
-  }
-  return content;
+    // What is below these comes and goes by itself.
+    if (directory.name() == "tried_regions") return;
+    for (const auto& [name, child] : directory.children()) self(self, *child, path + "/" + name);
+  };
+  visit(visit, tree.root(), "");
+  known_ = true;
+  return content_;
 }
 
 void TreePlayer::check_counts() {

@@ -37,7 +37,7 @@ class TreePlayer {
   void read(const File& file);
   void set_owner(const File& file);
 
-  Content content();
+  const Content& content();
   void check_counts();
   void set_back();
 
@@ -45,6 +45,8 @@ class TreePlayer {
   test::FakeTree tree_;
   std::vector<std::string> paths_;  // of all files, as of the last look
   std::array<File, 8> open_;
+  Content content_;
+  bool known_ = false;       // nothing has changed since content_ was taken
   uint64_t nr_directories_;  // of the new tree
 };
 
