@@ -1,5 +1,6 @@
 """What damonfs says of a service that runs as a unit: `wss`, `watch` and `record` by its name, and through its restart."""
 
+import contextlib
 import json
 import pathlib
 import signal
@@ -71,9 +72,13 @@ class Checks:
             self.service.restart()
             after = set(self.service.host.pids())
             until(lambda: recorded() >= before | children | after, "for the service after its restart", 1)
-            # Until each was looked at once more since it had loaded everything: within 10 s.
-            loaded = self.report(path)["last_us"]
-            until(lambda: self.report(path)["last_us"] > loaded + 11 * 10**6, "for more of the record", 2)
+            # Each is looked at once more after it has loaded everything: within 10 s, or later where looks cost much time.
+            def is_right():
+                found = {each["name"]: each["last"]["bytes"] for each in self.report(path)["names"]}
+                return not service_units.differences(found, service_units.bytes_by_name(after))
+
+            with contextlib.suppress(AssertionError):  # it is said below what is wrong
+                until(is_right, "for what the kernel says", 2)
             process.send_signal(signal.SIGTERM)
             assert process.wait(service_units.PATIENCE) == 0
         finally:
