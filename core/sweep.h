@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/base/result.h"
@@ -60,6 +61,12 @@ struct SweepPiece {
   SweepCost cost{};
 };
 
+// Memory of a target that a pass is going to ask for. Bytes. A value.
+struct SweepWish {
+  const Target* target = nullptr;
+  AddrRange range;
+};
+
 enum class SweepMode : uint8_t {
   make_old,  // a page that was accessed is made old, so that the next sweep tells of accesses since
   look,      // pages stay as they are
@@ -72,16 +79,22 @@ class Sweeper {
  public:
   virtual ~Sweeper() = default;
 
+  // A pass begins that will ask for `wishes` (by target, ascending, not overlapping) in their order
+  // and for little else. Only who has to look at all memory before it can tell of any needs it.
+  virtual void begin_pass(std::span<const SweepWish> /*wishes*/) {}
+
   // Looks at the resident pages of `range` (multiples of the page size), from its start on, as far
   // as one piece goes, and appends what it found to `runs`: ascending, not overlapping, as few as
   // can be within the piece. What lies between range.start and SweepPiece::next and in no run is
   // not resident. One piece takes about a millisecond, none of its system calls holds the target's
   // memory map for longer; the caller looks at a stop and at its budget before it asks on from
-  // `next`, which is always above range.start.
+  // `next`, which is above range.start. For a sweeper of physical memory it may be range.start
+  // itself: it has worked for what it is to tell in this pass, and has nothing to tell yet.
   //
   // A huge page is one bit: it belongs to the range that holds its first byte. It is reported there
   // as a whole, so that the last run may end beyond range.end (`next` then does, too), and left out
-  // of a range that begins within it.
+  // of a range that begins within it. Only who tells of page frames, or tells what was read before,
+  // may report it by the parts that lie in each range.
   //
   // In the first sweep of a target `accessed` means: since anybody last made the page old, maybe
   // ages ago. ESRCH: the target has gone, or has no memory (zombies, kernel threads). EPERM and

@@ -43,19 +43,37 @@ void SweepGuide::refill(uint64_t now_ns) {
   refilled_ns_ = now_ns;
 }
 
+AddrRange SweepGuide::cold_bytes(const Region& region) const {
+  if (!few(region.last_nr_accesses)) return {};
+  return {mult_frac(region.range.start, context_.addr_unit, 1),
+          mult_frac(region.range.end, context_.addr_unit, 1)};
+}
+
+std::vector<SweepWish> SweepGuide::wishes() const {
+  std::vector<SweepWish> wishes;
+  for (const Target& target : context_.targets) {
+    for (const Region& region : target.regions()) {
+      const AddrRange bytes = cold_bytes(region);
+      if (bytes.end == 0) continue;
+      SweepWish* const last = wishes.empty() ? nullptr : &wishes.back();
+      if (last != nullptr && last->target == &target && last->range.end == bytes.start) {
+        last->range.end = bytes.end;
+      } else {
+        wishes.push_back({&target, bytes});
+      }
+    }
+  }
+  return wishes;
+}
+
 AddrRange SweepGuide::next_cold(Target*& target) {
   size_t idx = 0;
   for (Target& candidate : context_.targets) {
     if (idx++ < target_idx_) continue;
     AddrRange found;
     for (const Region& region : candidate.regions()) {
-      const AddrRange bytes{region.range.start * context_.addr_unit,
-                            region.range.end * context_.addr_unit};
+      const AddrRange bytes = cold_bytes(region);
       if (bytes.end <= addr_) continue;
-      if (!few(region.last_nr_accesses)) {
-        if (found.end != 0) break;
-        continue;
-      }
       if (found.end == 0) {
         found = {std::max(bytes.start, addr_), bytes.end};
       } else if (found.end == bytes.start) {
@@ -124,6 +142,7 @@ void SweepGuide::begin_pass(uint64_t now_ns) {
     target.sweeps.last_pass = std::move(target.sweeps.this_pass);
     target.sweeps.this_pass.clear();
   }
+  if (Sweeper* const sweeper = this->sweeper()) sweeper->begin_pass(wishes());
 }
 
 void SweepGuide::end_pass() {

@@ -62,6 +62,10 @@ class SweepGuide {
   void place_borders_of(Target& target, size_t max_borders);
   void cut(Target& target, std::span<const SweptRun> runs, std::span<const SweptRun> exact);
   void begin_pass(uint64_t now_ns);
+  // All cold memory, as of now.
+  [[nodiscard]] std::vector<SweepWish> wishes() const;
+  // What of `region` is memory to sweep, in bytes; empty when it is hot.
+  [[nodiscard]] AddrRange cold_bytes(const Region& region) const;
   void end_pass();
   void forget();
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "core/sweep.h"
 #include "ops/pages/kpageflags.h"
 
 namespace damonfs {
@@ -29,6 +30,9 @@ class PaddrBackend {
   virtual void look(std::span<FrameSample> samples) = 0;
   // Sets young[i] to whether folios[i] was accessed since it was last made old, and makes it old.
   virtual void young(std::span<const Folio> folios, std::span<bool> young) = 0;
+  // Sweeps physical memory, whatever the target; nullptr where that is not possible. Valid as long
+  // as the backend.
+  [[nodiscard]] virtual Sweeper* sweeper() { return nullptr; }
   // Whether it takes a reverse map to notice accesses.
   [[nodiscard]] virtual bool needs_map() const = 0;
 };

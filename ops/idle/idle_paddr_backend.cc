@@ -5,7 +5,7 @@ namespace damonfs {
 Result<std::unique_ptr<IdlePaddrBackend>> IdlePaddrBackend::open(const Paths& paths) {
   auto marks = PageIdle::open(paths);
   if (!marks) return tl::unexpected(marks.error());
-  return std::unique_ptr<IdlePaddrBackend>(new IdlePaddrBackend(*std::move(marks)));
+  return std::unique_ptr<IdlePaddrBackend>(new IdlePaddrBackend(*std::move(marks), paths));
 }
 
 void IdlePaddrBackend::find_folios(std::span<const FrameSample> samples) {

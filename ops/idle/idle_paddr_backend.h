@@ -9,6 +9,7 @@
 
 #include "core/base/result.h"
 #include "ops/backend/paddr_backend.h"
+#include "ops/idle/idle_frame_sweeper.h"
 #include "ops/idle/page_idle.h"
 #include "ops/pages/kpageflags.h"
 #include "ops/procfs/paths.h"
@@ -31,10 +32,12 @@ class IdlePaddrBackend final : public PaddrBackend {
   void young(std::span<const Folio> folios, std::span<bool> young) override {
     marks_.young(folios, young);
   }
+  [[nodiscard]] Sweeper* sweeper() override { return &sweeper_; }
   [[nodiscard]] bool needs_map() const override { return false; }
 
  private:
-  explicit IdlePaddrBackend(PageIdle marks) : marks_(std::move(marks)) {}
+  IdlePaddrBackend(PageIdle marks, const Paths& paths)
+      : marks_(std::move(marks)), sweeper_(paths) {}
 
   // Which 2 MiB of frames are one huge page is remembered for a while, to be asked seldom.
   void find_folios(std::span<const FrameSample> samples);
@@ -42,6 +45,7 @@ class IdlePaddrBackend final : public PaddrBackend {
   void fill_marks(std::span<const FrameSample> samples);
 
   PageIdle marks_;
+  IdleFrameSweeper sweeper_;
   std::vector<Folio> folios_;  // parallel to the samples
 };
 

@@ -73,11 +73,13 @@ void IdleSweeper::ask(AddrRange part, uint64_t start) {
     marks[i] = {start_of(addr, folio) < start ? 0 : pfn, folio};
   }
   marks_->take();
-  marks_->read([this](size_t i, bool idle) {
-    if (idle)
+  marks_->read([&](size_t i, bool idle) {
+    if (idle) {
       states_[i] = AccessState::not_accessed;
-    else if (marks_->confirm(i))
+      marks[i].pfn = 0;  // it needs no mark
+    } else if (marks_->confirm(i)) {
       states_[i] = AccessState::accessed;
+    }
   });
 }
 

@@ -45,6 +45,8 @@ class PaddrOperations final : public Operations {
                       bool accesses) override;
   void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
                     bool accesses) override;
+  [[nodiscard]] Sweeper* sweeper() override { return bits_->sweeper(); }
+
   // Always: physical memory does not go away.
   [[nodiscard]] bool target_valid(const Target& target) override;
   void apply(const Scheme& scheme, std::span<Application> work) override;

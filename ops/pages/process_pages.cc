@@ -42,6 +42,7 @@ constexpr uint64_t kIsPresent = 1 << 3;
 constexpr uint64_t kIsSwapped = 1 << 4;
 constexpr uint64_t kIsZero = 1 << 5;
 constexpr uint64_t kIsHuge = 1 << 6;
+constexpr uint64_t kIsSoftDirty = 1 << 7;
 const unsigned long kPagemapScan = _IOWR('f', 16, ScanArg);
 
 // Looking at so much between two spans costs less than another system call.
@@ -133,6 +134,7 @@ uint64_t ProcessPages::scan(PageState state, AddrRange span, RangeList& found) {
   arg.category_mask = state == PageState::swapped ? kIsSwapped : kIsPresent | kIsZero;
   if (state != PageState::swapped) arg.category_inverted = kIsZero;
   if (state == PageState::huge) arg.category_mask |= kIsHuge;
+  if (state == PageState::written) arg.category_mask |= kIsSoftDirty;
   arg.return_mask = kIsPresent;
   for (;;) {
     const int got = ::ioctl(file_.get(), kPagemapScan, &arg);
@@ -180,7 +182,10 @@ void ProcessPages::look_up(PageState state, AddrRange span, RangeList& found) {
   uint64_t addr = span.start;
   for (const PagemapEntry& entry : entries(span)) {
     const bool zero = zero_frame_ != 0 && entry.pfn() == zero_frame_;
-    const bool wanted = state == PageState::swapped ? swapped(entry) : entry.present() && !zero;
+    const bool there = entry.present() && !zero;
+    const bool wanted = state == PageState::swapped   ? swapped(entry)
+                        : state == PageState::written ? there && entry.soft_dirty()
+                                                      : there;
     if (wanted) append_joined(found, {addr, addr + kPageSize});
     addr += kPageSize;
   }

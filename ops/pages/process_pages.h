@@ -19,6 +19,7 @@ inline const uint64_t kHugePageSize = kHugeFrames * kPageSize;
 // What a page of a process can be.
 enum class PageState {
   present,  // mapped, to a page that can be acted on: not to the kernel's page of zeros
+  written,  // the same, and written to since the process's soft-dirty bits were cleared
   swapped,  // in the swap area
   huge,     // present, and mapped as one with its 2 MiB
 };

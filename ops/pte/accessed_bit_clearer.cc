@@ -236,7 +236,7 @@ void AccessedBitClearer::clear_stuck(std::span<const PageQuery> queries, std::ve
 
 void AccessedBitClearer::judge_stuck(Share& share, std::span<const PageQuery> queries,
                                      std::vector<Aged>& aged) {
-  const ClearPlan plan = share.space->plan(now_, clear_ns_a_page_);
+  const ClearPlan plan = share.space->plan(now_, estimate_.max_pages());
   Fd pagemap;
   if (plan.any() && !plan.all() && may_read(*share.space)) {
     pagemap = share.space->process().open_file("pagemap", O_RDONLY).value_or(Fd());
@@ -255,7 +255,7 @@ void AccessedBitClearer::judge_stuck(Share& share, std::span<const PageQuery> qu
         "accesses to {} sampled pages of process {} are unknown: they are shared, locked or in "
         "large folios, and to clear all of their kind would hold the process up for over {} ms",
         share.nr_stuck - share.nr_clearable, share.space->process().pid(),
-        AddressSpace::kMaxHold.count());
+        ClearEstimate::kMaxHold.count());
 }
 
 bool AccessedBitClearer::clear_share(const Share& share) {
@@ -286,44 +286,53 @@ bool AccessedBitClearer::may_clear(const AddressSpace& space) {
   return false;
 }
 
-std::chrono::nanoseconds AccessedBitClearer::clear_kinds(AddressSpace& space,
-                                                         const ClearPlan& wanted) {
+Result<std::chrono::nanoseconds> AccessedBitClearer::clear_kind(AddressSpace& space,
+                                                                ClearKind kind) {
   const auto began = now();
-  const ClearPlan kinds = space.plan(began, clear_ns_a_page_) & wanted;
-  if (kinds != wanted) ease(began);
-  if (!kinds.any() || !clearing_.allows(began) || !may_clear(space)) return {};
-  if (before_clearing_) before_clearing_(space, kinds);
-  const auto begin = now();
   const uint64_t cpu_began = thread_cpu_ns();
-  const auto cleared = space.clear_planned(begin, kinds);
+  const auto pages = space.clear(kind);
   const uint64_t cpu_ns = thread_cpu_ns() - cpu_began;
-  const auto end = now();
-  clearing_.spend(end - began);
-  if (cleared) {
-    measure(*cleared, cpu_ns);
-  } else if (!space.process().is_gone(cleared.error().code)) {
-    warn_("clear" + std::to_string(cleared.error().code),
-          "pages that several processes share will not be seen as accessed: {}",
-          cleared.error().message);
-  }
-  if (!cleared) return {};
-  return std::max<std::chrono::nanoseconds>(end - begin, std::chrono::nanoseconds(1));
+  if (!pages) return tl::unexpected(pages.error());
+  const auto taken = std::chrono::duration_cast<std::chrono::nanoseconds>(now() - began);
+  estimate_.learn(*pages, static_cast<uint64_t>(taken.count()), cpu_ns);
+  return std::max(taken, std::chrono::nanoseconds(1));
 }
 
-void AccessedBitClearer::measure(uint64_t pages, uint64_t cpu_ns) {
-  constexpr uint64_t kEnough = 4096;  // to tell a page's time from a call's
-  constexpr uint64_t kMaxNs = 1000;
-  if (pages < kEnough) return;
-  const uint64_t ns = std::clamp<uint64_t>(cpu_ns / pages, 1, kMaxNs);
-  // What is slower than before may be so because the machine is busy.
-  const uint64_t weight = ns > clear_ns_a_page_ ? 8 : 2;
-  clear_ns_a_page_ = (clear_ns_a_page_ * (weight - 1) + ns) / weight;
+std::chrono::nanoseconds AccessedBitClearer::clear_kinds(AddressSpace& space,
+                                                         const ClearPlan& wanted) {
+  constexpr std::chrono::milliseconds kFresh{20};  // a process may grow quickly
+  const auto began = now();
+  if (!clearing_.allows(began)) return {};
+  const ClearPlan kinds = space.plan(began, estimate_.max_pages(), kFresh) & wanted;
+  if (kinds != wanted) ease(began);
+  if (!kinds.any() || !may_clear(space)) return {};
+  if (before_clearing_) before_clearing_(space, kinds);
+  const auto begin = now();
+  std::chrono::nanoseconds longest{0};
+  for (const ClearKind kind : {ClearKind::anon, ClearKind::file}) {
+    if (kind == ClearKind::anon ? !kinds.anon : !kinds.file) continue;
+    const auto taken = clear_kind(space, kind);
+    if (taken) {
+      longest = std::max(longest, *taken);
+      continue;
+    }
+    clearing_.spend(now() - began);
+    if (!space.process().is_gone(taken.error().code)) {
+      warn_("clear" + std::to_string(taken.error().code),
+            "pages that several processes share will not be seen as accessed: {}",
+            taken.error().message);
+    }
+    return {};
+  }
+  clearing_.spend(now() - began);
+  space.note_cleared(begin, kinds);
+  return longest;
 }
 
 void AccessedBitClearer::ease(TimePoint now) {
   if (now - eased_at_ < kSeldom) return;
   eased_at_ = now;
-  if (clear_ns_a_page_ > kAssumedNs) clear_ns_a_page_ -= (clear_ns_a_page_ - kAssumedNs + 3) / 4;
+  estimate_.ease();
 }
 
 void AccessedBitClearer::look_after_clearing(std::span<const PageQuery> queries,

@@ -19,6 +19,7 @@
 #include "ops/base/warn_once.h"
 #include "ops/procfs/paths.h"
 #include "ops/pte/address_space.h"
+#include "ops/pte/clear_estimate.h"
 #include "ops/pte/page_walker.h"
 
 namespace damonfs {
@@ -64,7 +65,7 @@ struct Aged {
 //    (those of a program and its libraries, of shared memory, and after fork() all until they are
 //    written to), for locked ones, and for large folios that the advice would split. It holds the
 //    process's memory map for about 70 ns a page of that kind and is done only where that is 2 ms
-//    at most (AddressSpace::plan); pages of a kind with more stay as they are
+//    at most (ClearEstimate); pages of a kind with more stay as they are
 //    (BitMeaning::none), with one warning. It is kept to a hundredth of the time (CpuBudget); where
 //    under 1/64 of the samples need it, to once a second a process. Between two such clearings a
 //    bit that was already set tells only of an access since the last one (BitMeaning::since_clear).
@@ -102,7 +103,7 @@ class AccessedBitClearer {
 
   // Makes old all pages of those `wanted` kinds of which that holds the process's map for 2 ms at
   // most, by clear_refs, unless it was done so lately that it would take more than a hundredth of
-  // the time. Returns for how long; 0 when it was not done.
+  // the time. Returns how long one call took at most; 0 when there was none.
   std::chrono::nanoseconds clear_kinds(AddressSpace& space, const ClearPlan& wanted);
   // Called before pages of these kinds are made old, for who wants to know what their bits tell; it
   // counts as a part of the clearing. Replaces the one before.
@@ -182,7 +183,8 @@ class AccessedBitClearer {
   std::vector<Share> shares_of_stuck(std::span<const PageQuery> queries) const;
   void judge_stuck(Share& share, std::span<const PageQuery> queries, std::vector<Aged>& aged);
   bool clear_share(const Share& share);
-  void measure(uint64_t pages, uint64_t cpu_ns);
+  // Clears one kind, and learns what that takes. As clear_kinds().
+  Result<std::chrono::nanoseconds> clear_kind(AddressSpace& space, ClearKind kind);
   // What was refused because clearing was slow once is to be tried again some time.
   void ease(TimePoint now);
   void look_after_clearing(std::span<const PageQuery> queries, std::vector<Aged>& aged);
@@ -191,8 +193,7 @@ class AccessedBitClearer {
   std::unique_ptr<PageWalker> walker_;
   std::unordered_map<const Process*, Held> held_;
   CpuBudget clearing_;
-  static constexpr uint64_t kAssumedNs = 50;  // a page; 40 to 70 on several kernels
-  uint64_t clear_ns_a_page_ = kAssumedNs;     // then as it is here
+  ClearEstimate estimate_;
   TimePoint eased_at_;
   BeforeClearing before_clearing_;
   WarnOnce warn_;

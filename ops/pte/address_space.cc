@@ -23,8 +23,9 @@ Result<> AddressSpace::take(Clock::time_point now) {
   return {};
 }
 
-ClearPlan AddressSpace::plan(Clock::time_point now, uint64_t ns_a_page) {
-  if (planned_at_ != Clock::time_point() && now - planned_at_ < kPlanFor) return plan_;
+ClearPlan AddressSpace::plan(Clock::time_point now, uint64_t max_pages,
+                             std::chrono::milliseconds max_age) {
+  if (planned_at_ != Clock::time_point() && now - planned_at_ < max_age) return plan_;
   planned_at_ = now;
   ClearPlan plan;
   const auto file = process_->open_file("status", O_RDONLY);
@@ -32,8 +33,7 @@ ClearPlan AddressSpace::plan(Clock::time_point now, uint64_t ns_a_page) {
   if (const auto status = text ? parse_status(*text) : std::nullopt) {
     anon_pages_ = (status->anon + status->swap) / kPageSize;
     file_pages_ = status->file / kPageSize;
-    const uint64_t max = std::chrono::nanoseconds(kMaxHold).count() / ns_a_page;
-    plan = {.anon = anon_pages_ <= max, .file = file_pages_ <= max};
+    plan = {.anon = anon_pages_ <= max_pages, .file = file_pages_ <= max_pages};
   }
   // A bit may have been set longer ago than the last clearing of another kind.
   if (plan != plan_) cleared_at_ = {};
@@ -41,27 +41,13 @@ ClearPlan AddressSpace::plan(Clock::time_point now, uint64_t ns_a_page) {
   return plan_;
 }
 
-Result<> AddressSpace::clear(ClearKind kind) const {
+Result<uint64_t> AddressSpace::clear(ClearKind kind) const {
   const auto file = process_->open_file("clear_refs", O_WRONLY);
   if (!file) return tl::unexpected(file.error());
   const char word = static_cast<char>(kind);
   if (::write(file->get(), &word, 1) != 1)
     return fail(errno, "clear_refs of process {}: {}", process_->pid(), std::strerror(errno));
-  return {};
-}
-
-Result<uint64_t> AddressSpace::clear_planned(Clock::time_point now, const ClearPlan& kinds) {
-  uint64_t pages = 0;
-  if (kinds.anon) {
-    if (auto cleared = clear(ClearKind::anon); !cleared) return tl::unexpected(cleared.error());
-    pages += anon_pages_;
-  }
-  if (kinds.file) {
-    if (auto cleared = clear(ClearKind::file); !cleared) return tl::unexpected(cleared.error());
-    pages += file_pages_;
-  }
-  if (kinds == plan_) cleared_at_ = now;
-  return pages;
+  return kind == ClearKind::anon ? anon_pages_ : file_pages_;
 }
 
 }  // namespace damonfs

@@ -54,30 +54,29 @@ class AddressSpace {
     return space_.valid() || now - taken_at_ > kRetryAfter;
   }
 
-  // Which kinds of pages clear_refs walks within kMaxHold, at `ns_a_page`: it holds the process's
-  // memory map, for writing, until it has walked all of a kind. By the resident pages of that kind,
-  // which are asked for once a second.
-  ClearPlan plan(Clock::time_point now, uint64_t ns_a_page);
+  // Which kinds have at most `max_pages` resident pages: clear_refs holds the process's memory map,
+  // for writing, until it has walked all of a kind. They are counted anew where that was done
+  // before longer than `max_age`.
+  ClearPlan plan(Clock::time_point now, uint64_t max_pages,
+                 std::chrono::milliseconds max_age = std::chrono::seconds(1));
 
-  // Clears the accessed bits of all pages of `kinds`, which are in the plan, one after the other.
-  // Returns how many pages that were, about. The process cannot map or unmap meanwhile, nor on
-  // older kernels fault pages in. Does not flush the processor's TLB, nor change the pages' place
-  // in LRU lists. Errors as of open() and write().
-  Result<uint64_t> clear_planned(Clock::time_point now, const ClearPlan& kinds);
+  // Clears the accessed bits of all pages of `kind`, which is in the plan. Returns how many pages
+  // that were, about. The process cannot map or unmap meanwhile, nor on older kernels fault pages
+  // in. Does not flush the processor's TLB, nor change the pages' place in LRU lists. Errors as of
+  // open() and write().
+  [[nodiscard]] Result<uint64_t> clear(ClearKind kind) const;
+  // These kinds began to be cleared at `now`.
+  void note_cleared(Clock::time_point now, const ClearPlan& kinds) {
+    if (kinds == plan_) cleared_at_ = now;
+  }
   // When all kinds in the plan last began to be cleared; the clock's beginning when never.
   [[nodiscard]] Clock::time_point cleared_at() const { return cleared_at_; }
-
-  // The longest that one call may hold a process's memory map.
-  static constexpr std::chrono::milliseconds kMaxHold{2};
 
   Clock::time_point last_used;  // kept by the owner
 
  private:
   static constexpr std::chrono::seconds kStaleAfter{1};
   static constexpr std::chrono::milliseconds kRetryAfter{100};
-  static constexpr std::chrono::seconds kPlanFor{1};
-
-  Result<> clear(ClearKind kind) const;
 
   const Process* process_;
   Fd space_;

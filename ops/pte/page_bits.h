@@ -73,6 +73,9 @@ struct LeafBlock {
   EntrySet unknown{};  // of these: the accessed bit tells nothing
   EntrySet whole{};    // can be made old only with all of their kind, by clear_refs
   EntrySet stuck{};    // found to be of a kind that nobody can make old
+  // Where it was read: number of the copied table, and of the entry of bit 0 in it.
+  uint32_t table = 0;
+  uint32_t first_entry = 0;
 
   // The young ones that can be made old one by one, for all that is known.
   [[nodiscard]] EntrySet to_make_old() const { return young.without(unknown).without(whole); }

@@ -2,26 +2,9 @@
 
 #include <algorithm>
 
-#include "core/base/page_size.h"
 #include "ops/base/steady_clock.h"
 
 namespace damonfs {
-
-namespace {
-
-// Whether `notes` have the page that was asked for.
-bool noted(const std::map<pid_t, SharedNotes::Notes>& notes, const PageQuery& query,
-           const pte_slot& slot) {
-  const auto of_process = notes.find(query.space->process().pid());
-  if (of_process == notes.end()) return false;
-  const SharedNotes::Tables& tables = of_process->second.tables;
-  const auto table = tables.find(page_block_of(query.addr));
-  if (table == tables.end()) return false;
-  if (slot.leaf_shift > kPageSize.shift()) return true;
-  return table->second.test(index_at(query.addr, kPageSize.shift()));
-}
-
-}  // namespace
 
 Result<std::unique_ptr<PteBackend>> PteBackend::create(const Paths& paths) {
   static const SteadyClock machine;
@@ -60,7 +43,7 @@ void PteBackend::check(std::span<Sample> samples) {
     if (!is_young(slot)) {
       // Another context may have made it old since prepare().
       samples[i].accessed = !notes.empty() && aged_[i].meaning == BitMeaning::exact &&
-                            noted(notes, queries_[i], slot);
+                            PteSweeper::noted(notes, queries_[i], slot);
       return;
     }
     samples[i].accessed =

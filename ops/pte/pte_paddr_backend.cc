@@ -50,7 +50,17 @@ void PtePaddrBackend::set_queries(std::span<const FrameSample> samples) {
 
 void PtePaddrBackend::prepare(std::span<FrameSample> samples) {
   set_queries(samples);
+  sweeper_.take_notes();
   ager_->make_old(queries_, aged_);
+  note_young(queries_, aged_);
+}
+
+void PtePaddrBackend::note_young(std::span<const PageQuery> queries, std::span<const Aged> aged) {
+  for (size_t i = 0; i < aged.size(); ++i) {
+    // Of the others the sweeper has taken note when they were cleared.
+    if (aged[i].young && !aged[i].whole)
+      sweeper_.note_accessed(queries[i].space->process(), queries[i].addr);
+  }
 }
 
 void PtePaddrBackend::look(std::span<FrameSample> samples) {
@@ -67,6 +77,7 @@ void PtePaddrBackend::check(std::span<FrameSample> samples) {
   }
   if (queries_.size() != aged_.size()) return;
   const auto now = ager_->now();
+  const auto notes = sweeper_.take_notes();
   size_t nr_stale = 0;
   ager_->look(queries_, false, [&](size_t i, const pte_slot& slot) {
     if (!maps(slot, queries_[i])) {
@@ -75,7 +86,12 @@ void PtePaddrBackend::check(std::span<FrameSample> samples) {
     }
     FrameSample& sample = samples[questions_[i].about];
     sample.leaf_sz = std::max(sample.leaf_sz, uint64_t{1} << slot.leaf_shift);
-    if (!is_young(slot)) return;
+    if (!is_young(slot)) {
+      // Another context may have made it old since prepare().
+      sample.accessed |= !notes.empty() && aged_[i].meaning == BitMeaning::exact &&
+                         PteSweeper::noted(notes, queries_[i], slot);
+      return;
+    }
     const bool accessed =
         AccessedBitClearer::means_access(aged_[i].meaning, *queries_[i].space, now);
     sample.accessed |= accessed;
@@ -97,6 +113,7 @@ void PtePaddrBackend::young(std::span<const Folio> folios, std::span<bool> young
   sort(questions, queries);
   std::vector<Aged> aged;
   ager_->make_old(queries, aged);
+  note_young(queries, aged);
   for (size_t i = 0; i < aged.size(); ++i) {
     if (aged[i].young) young[questions[i].about] = true;
   }

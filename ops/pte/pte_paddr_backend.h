@@ -11,6 +11,8 @@
 #include "ops/backend/paddr_backend.h"
 #include "ops/procfs/paths.h"
 #include "ops/pte/accessed_bit_clearer.h"
+#include "ops/pte/pte_frame_sweeper.h"
+#include "ops/pte/pte_sweeper.h"
 #include "ops/rmap/reverse_map_scan.h"
 
 namespace damonfs {
@@ -37,6 +39,7 @@ class PtePaddrBackend final : public PaddrBackend {
   // Of a huge page the first page is asked, of others all: the same unless some process maps the
   // huge page by small entries.
   void young(std::span<const Folio> folios, std::span<bool> young) override;
+  [[nodiscard]] Sweeper* sweeper() override { return &frames_; }
   [[nodiscard]] bool needs_map() const override { return true; }
 
  private:
@@ -47,17 +50,21 @@ class PtePaddrBackend final : public PaddrBackend {
   };
 
   PtePaddrBackend(std::unique_ptr<AccessedBitClearer> ager, RmapRefresher& keeper)
-      : ager_(std::move(ager)), keeper_(keeper) {}
+      : ager_(std::move(ager)), keeper_(keeper), sweeper_(*ager_), frames_(sweeper_, keeper) {}
 
   // Asks about all mappings of the samples' frames.
   void set_queries(std::span<const FrameSample> samples);
   void ask(const ReverseMap& map, uint64_t frame, uint64_t last, uint32_t about,
            std::vector<Question>& questions);
+  // Tells the sweeper which of the queries' pages were young, and are old now.
+  void note_young(std::span<const PageQuery> queries, std::span<const Aged> aged);
   // In the order that AccessedBitClearer wants; fills `queries`.
   static void sort(std::vector<Question>& questions, std::vector<PageQuery>& queries);
 
   std::unique_ptr<AccessedBitClearer> ager_;
   RmapRefresher& keeper_;
+  PteSweeper sweeper_;
+  PteFrameSweeper frames_;
   std::shared_ptr<const ReverseMap> map_;  // of the running sampling interval
   std::vector<Question> questions_;        // of it, parallel to queries_ and aged_
   std::vector<PageQuery> queries_;

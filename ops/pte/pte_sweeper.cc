@@ -32,6 +32,7 @@ class Directory {
   size_t take(size_t number) {
     const sweep_table& table = copied_.tables[number];
     const __u64* entries = copied_.entries[number];
+    const auto table_number = static_cast<uint32_t>(number);
     const uint64_t end =
         std::min<uint64_t>(table.addr + (uint64_t{SWEEP_ENTRIES} << huge_shift_), range_.end);
     uint64_t addr = std::max<uint64_t>(table.addr, range_.start) >> huge_shift_ << huge_shift_;
@@ -40,7 +41,7 @@ class Directory {
     for (; addr < end; addr += uint64_t{1} << huge_shift_) {
       const uint64_t entry = entries[index_at(addr, huge_shift_)];
       if (pte_is_huge(copied_.geometry, copied_.layout, entry) && addr >= range_.start) {
-        add_huge(addr, entry, joins);
+        add_huge(addr, table_number, entry, joins);
         joins = true;
         continue;
       }
@@ -54,8 +55,12 @@ class Directory {
   }
 
  private:
-  void add_huge(uint64_t addr, uint64_t entry, bool joins) {
-    if (!joins) blocks_.push_back({.addr = addr, .shift = huge_shift_});
+  void add_huge(uint64_t addr, uint32_t table, uint64_t entry, bool joins) {
+    if (!joins) {
+      blocks_.push_back({.addr = addr, .shift = huge_shift_});
+      blocks_.back().table = table;
+      blocks_.back().first_entry = index_at(addr, huge_shift_);
+    }
     LeafBlock& block = blocks_.back();
     add_huge_leaf(*copied_.geometry, *copied_.layout, block,
                   static_cast<unsigned>((addr - block.addr) >> huge_shift_), entry);
@@ -69,6 +74,7 @@ class Directory {
         read_leaves(*copied_.geometry, *copied_.layout,
                     std::span<const __u64, SWEEP_ENTRIES>(copied_.entries[number], SWEEP_ENTRIES),
                     addr, first, last);
+    block.table = static_cast<uint32_t>(number);
     if (block.resident.any()) blocks_.push_back(block);
   }
 
@@ -89,6 +95,17 @@ void for_each_note(const LeafBlock& block, const EntrySet& set, const Fn& fn) {
   first.set(0);
   for (unsigned leaf = set.next_set(0); leaf < EntrySet::kSize; leaf = set.next_set(leaf + 1))
     fn(block.addr_of(leaf), first);
+}
+
+// Calls fn(address, leaf) for the memory of each lowest table that there could be in the place of
+// the block's resident leaves, which are huge; of larger ones than 2 MiB for the first of it.
+template <class Fn>
+void for_each_table_of(const LeafBlock& block, const Fn& fn) {
+  for (unsigned leaf = block.resident.next_set(0); leaf < EntrySet::kSize;
+       leaf = block.resident.next_set(leaf + 1)) {
+    const uint64_t end = std::min(block.addr_of(leaf + 1), block.addr_of(leaf) + kHugePageSize);
+    for (uint64_t addr = block.addr_of(leaf); addr < end; addr += page_block_size()) fn(addr, leaf);
+  }
 }
 
 uint64_t end_of(const LeafBlock& block) {
@@ -112,6 +129,7 @@ uint64_t take_blocks(const CopiedTables& copied, AddrRange range, std::vector<Le
     }
     if (table.shift > copied.geometry->shift[1] && table.addr >= range.start) {
       blocks.push_back({.addr = table.addr, .shift = table.shift});
+      blocks.back().table = static_cast<uint32_t>(i);
       add_huge_leaf(*copied.geometry, *copied.layout, blocks.back(), 0, copied.entries[i][0]);
     }
     ++i;
@@ -240,22 +258,28 @@ void PteSweeper::note_accessed(const Process& process, uint64_t addr) {
   known->second.sampled[table] |= page;
 }
 
-EntrySet PteSweeper::take_sampled(Swept& swept, const LeafBlock& block) {
-  EntrySet taken;
-  if (swept.sampled.empty()) return taken;
+EntrySet PteSweeper::sampled_of(const Swept& swept, const LeafBlock& block) {
+  EntrySet found;
+  if (swept.sampled.empty()) return found;
   if (block.shift == kPageSize.shift()) {
     const auto known = swept.sampled.find(block.addr);
-    if (known == swept.sampled.end()) return taken;
-    taken = known->second & block.resident;
-    known->second = known->second.without(taken);
-    if (!known->second.any()) swept.sampled.erase(known);
-    return taken;
+    return known == swept.sampled.end() ? found : known->second & block.resident;
   }
-  for (unsigned leaf = block.resident.next_set(0); leaf < EntrySet::kSize;
-       leaf = block.resident.next_set(leaf + 1)) {
-    const uint64_t end = std::min(block.addr_of(leaf + 1), block.addr_of(leaf) + kHugePageSize);
-    for (uint64_t addr = block.addr_of(leaf); addr < end; addr += page_block_size())
-      if (swept.sampled.erase(addr) != 0) taken.set(leaf);
+  for_each_table_of(block, [&](uint64_t addr, unsigned leaf) {
+    if (swept.sampled.contains(addr)) found.set(leaf);
+  });
+  return found;
+}
+
+EntrySet PteSweeper::take_sampled(Swept& swept, const LeafBlock& block) {
+  const EntrySet taken = sampled_of(swept, block);
+  if (!taken.any()) return taken;
+  if (block.shift == kPageSize.shift()) {
+    EntrySet& known = swept.sampled[block.addr];
+    known = known.without(taken);
+    if (!known.any()) swept.sampled.erase(block.addr);
+  } else {
+    for_each_table_of(block, [&](uint64_t addr, unsigned /*leaf*/) { swept.sampled.erase(addr); });
   }
   return taken;
 }
@@ -275,10 +299,36 @@ uint64_t PteSweeper::cut(uint64_t next) {
   return end_of(blocks_.back());
 }
 
+void PteSweeper::add_frames(const CopiedTables& copied, const Swept& known, FrameStates& states) {
+  leaf_frames_.resize(blocks_.size() * EntrySet::kSize);
+  nr_leaves_.resize(blocks_.size());
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    LeafBlock& block = blocks_[i];
+    const uint64_t frames_a_leaf = (uint64_t{1} << block.shift) / kPageSize;
+    const std::span<uint64_t, EntrySet::kSize> frames = frames_of(i);
+    for (unsigned leaf = block.resident.next_set(0); leaf < EntrySet::kSize;
+         leaf = block.resident.next_set(leaf + 1)) {
+      const uint64_t entry = copied.entries[block.table][block.first_entry + leaf];
+      frames[leaf] = align_down(pte_physical(copied.geometry, copied.layout, entry) / kPageSize,
+                                frames_a_leaf);
+    }
+    nr_leaves_[i] = block.resident.count();
+    // The kernel's page of zeros and devices' memory are nobody's.
+    if (block.shift == kPageSize.shift()) block.resident = block.resident.without(block.unknown);
+    LeafBlock told = block;
+    told.young |= sampled_of(known, block);
+    block.resident = states.add(told, frames);
+    block.young = block.young & block.resident;
+    block.unknown = block.unknown & block.resident;
+  }
+}
+
 Result<SweepPiece> PteSweeper::take_piece(AddressSpace& space, AddrRange range, SweepMode mode,
-                                          const CopiedTables& copied, Swept& known) {
+                                          const CopiedTables& copied, Swept& known,
+                                          FrameStates* states) {
   SweepPiece piece{.next = take_blocks(copied, range, blocks_)};
   const bool making_old = mode == SweepMode::make_old;
+  if (states != nullptr) add_frames(copied, known, *states);
   if (making_old) piece.next = cut(piece.next);
   for (LeafBlock& block : blocks_) known.spared.recall(block);
   if (!making_old) {
@@ -304,12 +354,12 @@ Result<SweepPiece> PteSweeper::take_piece(AddressSpace& space, AddrRange range, 
   return piece;
 }
 
-Result<SweepPiece> PteSweeper::sweep(const Target& target, AddrRange range, SweepMode mode,
-                                     std::vector<SweptRun>& runs) {
+Result<SweepPiece> PteSweeper::sweep_process(const std::shared_ptr<const Process>& process,
+                                             AddrRange range, SweepMode mode, FrameStates* states) {
   const uint64_t began = thread_cpu_ns();
   if (auto loaded = load(); !loaded) return tl::unexpected(loaded.error());
-  const auto process = std::static_pointer_cast<const Process>(target.handle);
   AddressSpace& space = clearer_->space_of(process);
+  space.last_used = clearer_->now();
   Swept& known = swept(process);
   take_notes();
   const bool making_old = mode == SweepMode::make_old;
@@ -321,19 +371,53 @@ Result<SweepPiece> PteSweeper::sweep(const Target& target, AddrRange range, Swee
   }
   const auto copied = read(space, range);
   if (!copied) return tl::unexpected(copied.error());
-  const AddrRange unread = reader_->unread();
+  unread_ = reader_->unread();
 
-  auto piece = take_piece(space, range, mode, *copied, known);
+  auto piece = take_piece(space, range, mode, *copied, known, states);
   if (!piece) return piece;
   if (making_old) known.reached = piece->next;
   piece->cost.max_hold_ns = std::max(piece->cost.max_hold_ns, held_ns);
+  piece->cost.cpu_ns = thread_cpu_ns() - began;
+  return piece;
+}
+
+Result<SweepPiece> PteSweeper::sweep(const Target& target, AddrRange range, SweepMode mode,
+                                     std::vector<SweptRun>& runs) {
+  const uint64_t began = thread_cpu_ns();
+  const auto process = std::static_pointer_cast<const Process>(target.handle);
+  auto piece = sweep_process(process, range, mode, nullptr);
+  if (!piece) return piece;
   for (const LeafBlock& block : blocks_) {
     piece->cost.pages_read += block.resident.count();
     append_runs(block, runs);
   }
-  append_joined(runs, {unread, AccessState::unknown});
+  append_joined(runs, {unread_, AccessState::unknown});
   piece->cost.cpu_ns = thread_cpu_ns() - began;
   return piece;
+}
+
+Result<SweepPiece> PteSweeper::sweep_frames(const std::shared_ptr<const Process>& process,
+                                            AddrRange range, SweepMode mode, FrameStates& states) {
+  const uint64_t began = thread_cpu_ns();
+  auto piece = sweep_process(process, range, mode, &states);
+  if (!piece) return piece;
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    piece->cost.pages_read += nr_leaves_[i];
+    states.tell(blocks_[i], frames_of(i));
+  }
+  piece->cost.cpu_ns = thread_cpu_ns() - began;
+  return piece;
+}
+
+bool PteSweeper::noted(const std::map<pid_t, SharedNotes::Notes>& notes, const PageQuery& query,
+                       const pte_slot& slot) {
+  const auto of_process = notes.find(query.space->process().pid());
+  if (of_process == notes.end()) return false;
+  const SharedNotes::Tables& tables = of_process->second.tables;
+  const auto table = tables.find(page_block_of(query.addr));
+  if (table == tables.end()) return false;
+  if (slot.leaf_shift > kPageSize.shift()) return true;
+  return table->second.test(index_at(query.addr, kPageSize.shift()));
 }
 
 }  // namespace damonfs

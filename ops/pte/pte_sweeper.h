@@ -13,6 +13,7 @@
 #include "ops/procfs/known_mappings.h"
 #include "ops/pte/accessed_bit_clearer.h"
 #include "ops/pte/block_ager.h"
+#include "ops/pte/frame_states.h"
 #include "ops/pte/page_bits.h"
 #include "ops/pte/shared_notes.h"
 #include "ops/pte/spared_pages.h"
@@ -22,8 +23,8 @@ namespace damonfs {
 
 // Sweeps the address spaces of processes: copies their page tables as a whole (TableReader) and
 // makes old what is young (BlockAger). Owned by one PteBackend and used on its thread. Memory: 1
-// MiB for copies, what SparedPages takes, and 64 bytes for each 512 pages of which samples or
-// clearings found any accessed.
+// MiB for copies (two where frames are swept), what SparedPages takes, and 64 bytes for each 512
+// pages of which samples or clearings found any accessed.
 //
 // Reading takes no lock of the process. A table that goes away while it is copied is noticed. A
 // page that is accessed after its table was copied and before it is made old counts as accessed
@@ -44,12 +45,23 @@ class PteSweeper final : public Sweeper {
                            std::vector<SweptRun>& runs) override;
   Result<std::vector<AddrRange>> populated(const Target& target) override;
 
+  // As sweep(), of the address space of `process`, but only pages in frames that may be made old
+  // are, and what is found goes to `states`; but for a table that keeps changing under the read,
+  // see unread().
+  Result<SweepPiece> sweep_frames(const std::shared_ptr<const Process>& process, AddrRange range,
+                                  SweepMode mode, FrameStates& states);
+  // What the last sweep_frames() could not read, at its end; empty mostly.
+  [[nodiscard]] AddrRange unread() const { return unread_; }
+
   // A sample found the page at `addr` accessed and made it old: the next sweep has to tell, and
   // those of other contexts that sweep the process.
   void note_accessed(const Process& process, uint64_t addr);
   // What other contexts have made old since the last call or sweep, of processes that are swept
   // here: the next sweep tells it.
   std::map<pid_t, SharedNotes::Notes> take_notes();
+  // Whether `notes` have the page that was asked for.
+  static bool noted(const std::map<pid_t, SharedNotes::Notes>& notes, const PageQuery& query,
+                    const pte_slot& slot);
 
  private:
   struct Swept {
@@ -74,11 +86,22 @@ class PteSweeper final : public Sweeper {
   void keep_bits(AddressSpace& space, const ClearPlan& kinds);
   // Tells other contexts that these leaves are old now, which were young.
   void tell_others(pid_t pid, const LeafBlock& block, const EntrySet& cleared);
-  // What samples and clearings found of the block's leaves; forgets it.
+  // What samples and clearings found of the block's leaves.
+  static EntrySet sampled_of(const Swept& swept, const LeafBlock& block);
+  // The same; forgets it.
   static EntrySet take_sampled(Swept& swept, const LeafBlock& block);
-  // Fills blocks_ with what is to be told of the copied tables.
+  // Fills blocks_ with what is to be told of a piece: with `states`, of pages that may be made old.
+  Result<SweepPiece> sweep_process(const std::shared_ptr<const Process>& process, AddrRange range,
+                                   SweepMode mode, FrameStates* states);
+  // The same, of the copied tables.
   Result<SweepPiece> take_piece(AddressSpace& space, AddrRange range, SweepMode mode,
-                                const CopiedTables& copied, Swept& known);
+                                const CopiedTables& copied, Swept& known, FrameStates* states);
+  // Finds the frames of blocks_ and leaves in these what may be made old.
+  void add_frames(const CopiedTables& copied, const Swept& known, FrameStates& states);
+  // Those of blocks_[i], by leaf.
+  std::span<uint64_t, EntrySet::kSize> frames_of(size_t i) {
+    return std::span(leaf_frames_).subspan(i * EntrySet::kSize).first<EntrySet::kSize>();
+  }
   // Leaves as many blocks as one piece may make old; the end of the last one.
   uint64_t cut(uint64_t next);
 
@@ -93,6 +116,11 @@ class PteSweeper final : public Sweeper {
   // Of one piece, kept for their memory.
   std::vector<LeafBlock> blocks_;
   std::vector<LeafBlock> again_;
+  AddrRange unread_;
+  // Where frames are swept, parallel to blocks_: of each the frames of its leaves, and how many
+  // leaves it had.
+  std::vector<uint64_t> leaf_frames_;
+  std::vector<unsigned> nr_leaves_;
 };
 
 // Takes the copied tables apart: blocks of what is resident in [start, copied.next), ascending. The

@@ -78,10 +78,13 @@ bool SoftDirtyBackend::clear(const Target& target, Clearing& clearing) {
   constexpr uint64_t kFloorNs = 10'000'000;
   constexpr uint64_t kOneOutOf = 100;  // of the time
   const auto& process = static_cast<const Process&>(*target.handle);
+  const uint64_t began = clock_->now_ns();
+  sweeper_.before_clearing(process);
   clearing.last = clock_->now_ns();
   const auto cleared = clear_soft_dirty(process);
   const uint64_t end = clock_->now_ns();
-  clearing.next = std::max(clearing.last + kFloorNs, end + (end - clearing.last) * kOneOutOf);
+  sweeper_.after_clearing(process, cleared.has_value());
+  clearing.next = std::max(clearing.last + kFloorNs, end + (end - began) * kOneOutOf);
   if (cleared) return true;
   clearing = {};
   const int code = cleared.error().code;

@@ -8,6 +8,7 @@
 #include "core/operations.h"
 #include "ops/base/warn_once.h"
 #include "ops/synthetic/pattern_memory.h"
+#include "ops/synthetic/synthetic_frame_sweeper.h"
 #include "ops/synthetic/synthetic_play.h"
 
 namespace damonfs {
@@ -34,6 +35,7 @@ class SyntheticPaddr final : public Operations {
                       bool accesses) override;
   void apply_probes(std::span<const Probe> probes, std::span<Sample> samples,
                     bool accesses) override;
+  [[nodiscard]] Sweeper* sweeper() override { return &sweeper_; }
   [[nodiscard]] bool target_valid(const Target& /*target*/) override { return true; }
   void apply(const Scheme& scheme, std::span<Application> work) override;
   [[nodiscard]] NodeShare node_share(std::span<const AddrRange> memory, int nid) override;
@@ -48,6 +50,7 @@ class SyntheticPaddr final : public Operations {
   PatternMemory memory_;
   const Context* context_ = nullptr;  // whose operations these are; from init() on
   SyntheticPlay play_;
+  SyntheticFrameSweeper sweeper_{memory_, play_};
   WarnOnce warn_;
 };
 

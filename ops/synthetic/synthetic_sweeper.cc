@@ -68,10 +68,14 @@ Result<std::vector<AddrRange>> SyntheticSweeper::populated(const Target& target)
 
 Result<SweepPiece> SyntheticSweeper::sweep(const Target& target, AddrRange range, SweepMode mode,
                                            std::vector<SweptRun>& runs) {
-  const auto& process = static_cast<const SyntheticProcess&>(*target.handle);
+  return sweep_process(target.handle->pid(), range, mode, runs);
+}
+
+SweepPiece SyntheticSweeper::sweep_process(pid_t pid, AddrRange range, SweepMode mode,
+                                           std::vector<SweptRun>& runs) {
   const SyntheticActions::Now now = play_->settle();
-  Residency& memory = play_->machine().residency(process.pid());
-  Times& times = times_.try_emplace(process.pid(), Times{{0, 0}}).first->second;
+  Residency& memory = play_->machine().residency(pid);
+  Times& times = times_.try_emplace(pid, Times{{0, 0}}).first->second;
   uint64_t draws_left = kDrawsAPiece;
   SweepPiece piece{.next = range.end};
   bool stopped = false;
@@ -86,9 +90,9 @@ Result<SweepPiece> SyntheticSweeper::sweep(const Target& target, AddrRange range
           later == times.end() ? end : std::min(end, align_up(later->first, leaf_sz));
       const uint64_t from = std::min(std::prev(later)->second, now.ns);
       const double chance = from < now.ns ? memory.chance(part, from, now.ns, now.interval_ns) : 0;
-      const uint64_t reached = add(
-          {process.pid(), {at, until}, leaf_sz, part.out, chance, now.ns, part.mapping->unknown},
-          draws_left, piece, runs);
+      const uint64_t reached =
+          add({pid, {at, until}, leaf_sz, part.out, chance, now.ns, part.mapping->unknown},
+              draws_left, piece, runs);
       piece.next = std::max(piece.next, reached);
       at = reached;
       if (reached == until) continue;

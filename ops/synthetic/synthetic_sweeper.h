@@ -17,13 +17,15 @@ namespace damonfs {
 // that the pattern gives for that time, by a draw that depends on nothing but the seed, the
 // process, the leaf and the time of the sweep: a run in virtual time is the same each time. Memory
 // that is never or certainly accessed takes no work by the page. Costs are those that the backend
-// `pte` was measured to have. Owned by SyntheticVaddr, same thread; `play` outlives it.
+// `pte` was measured to have. Owned by what watches the pattern, same thread; `play` outlives it.
 class SyntheticSweeper final : public Sweeper {
  public:
   explicit SyntheticSweeper(SyntheticPlay& play) : play_(&play) {}
 
   Result<SweepPiece> sweep(const Target& target, AddrRange range, SweepMode mode,
                            std::vector<SweptRun>& runs) override;
+  // The same of the process with that number.
+  SweepPiece sweep_process(pid_t pid, AddrRange range, SweepMode mode, std::vector<SweptRun>& runs);
   Result<std::vector<AddrRange>> populated(const Target& target) override;
 
  private:

@@ -93,6 +93,16 @@ def heat(tree, ranges):
     return weighed / total if total else 0
 
 
+def accessed(tree, ranges):
+    """The share of the bytes of `ranges` that lie in regions with any access."""
+    total = sum(end - begin for begin, end in ranges)
+    found = 0
+    for region in tree.snapshot()["regions"]:
+        if region["nr_accesses"] > 0:
+            found += sum(max(0, min(end, region["end"]) - max(begin, region["start"])) for begin, end in ranges)
+    return found / total
+
+
 def test_paddr_is_available_and_said(start_daemon):
     daemon = start_daemon("--protect", "comm=no such name")
     daemon.tree.set_up([0])
@@ -117,6 +127,23 @@ def test_what_is_hot_is_found_by_its_frames(start_daemon, make_target):
     start(daemon.tree, ranges, {"action": "stat"}, max=2 * len(ranges) + 10)
     assert wait_until(lambda: heat(daemon.tree, hot) > 0.6 and heat(daemon.tree, cold) < 0.2), (
         heat(daemon.tree, hot), heat(daemon.tree, cold))
+    daemon.tree.clear()
+
+
+@found_by_samples
+def test_a_spot_that_is_accessed_seldom_is_found_by_sweeps(start_daemon, make_target):
+    """Of all the machine's memory 4 MiB are accessed three times a second: samples of 50 ms say nothing of that."""
+    target = make_target(256 * MIB)
+    target.tell("huge")
+    target.tell("fill")
+    target.tell("rest", 300)
+    hot_part = target.hot(64 * MIB, 4 * MIB)
+    daemon = start_daemon("--sweep", "5")
+    hot = frames(target, hot_part)
+    cold = frames(target, (hot_part[1] + 4 * MIB, target.range[1]))
+    start(daemon.tree, [biggest_system_ram()], {"action": "stat"}, max=1000)
+    assert wait_until(lambda: accessed(daemon.tree, hot) >= 0.9 and accessed(daemon.tree, cold) <= 0.1), (
+        accessed(daemon.tree, hot), accessed(daemon.tree, cold))
     daemon.tree.clear()
 
 

@@ -12,7 +12,7 @@
 namespace damonfs {
 namespace {
 
-constexpr uint64_t kNsAPage = 70;
+constexpr uint64_t kMaxPages = 2'000'000 / 70;
 
 // A process that says of itself how much memory it has.
 class AddressSpaceTest : public testing::Test {
@@ -35,7 +35,7 @@ class AddressSpaceTest : public testing::Test {
     tree_.write(name, "");
     return text;
   }
-  ClearPlan plan() { return space_.plan(now_ += std::chrono::seconds(1), kNsAPage); }
+  ClearPlan plan() { return space_.plan(now_ += std::chrono::seconds(1), kMaxPages); }
 
   const TempTree tree_;
   std::shared_ptr<Process> process_ = [this] {
@@ -46,11 +46,11 @@ class AddressSpaceTest : public testing::Test {
   AddressSpace::Clock::time_point now_{std::chrono::hours(1)};
 };
 
-TEST_F(AddressSpaceTest, OnlyWhatTakesTwoMillisecondsIsCleared) {
+TEST_F(AddressSpaceTest, OnlyKindsOfFewPagesAreInThePlan) {
   resident(100, 100);
   EXPECT_EQ(plan(), (ClearPlan{.anon = true, .file = true}));
   resident(120, 10);
-  EXPECT_EQ(plan(), (ClearPlan{.anon = false, .file = true})) << "120 MiB take 2.15 ms";
+  EXPECT_EQ(plan(), (ClearPlan{.anon = false, .file = true})) << "30,720 pages";
   resident(10, 60, 60);
   EXPECT_EQ(plan(), (ClearPlan{.anon = true, .file = false}));
   resident(60, 0, 0, 60);
@@ -65,30 +65,33 @@ TEST_F(AddressSpaceTest, IsAskedForOnceASecond) {
   resident(1, 1);
   ASSERT_TRUE(plan().all());
   resident(4096, 4096);
-  EXPECT_TRUE(space_.plan(now_ + std::chrono::milliseconds(900), kNsAPage).all());
+  EXPECT_TRUE(space_.plan(now_ + std::chrono::milliseconds(900), kMaxPages).all());
+  EXPECT_FALSE(
+      space_.plan(now_ + std::chrono::milliseconds(900), kMaxPages, std::chrono::milliseconds(20))
+          .any())
+      << "it has grown";
   EXPECT_FALSE(plan().any());
 }
 
 TEST_F(AddressSpaceTest, ClearsTheKindsOfThePlan) {
   resident(4096, 1);
   const ClearPlan of_files = plan();  // moves now_ on
-  EXPECT_EQ(space_.clear_planned(now_, of_files).value(), 256U);
+  EXPECT_EQ(space_.clear(ClearKind::file).value(), 256U);
   EXPECT_EQ(cleared(), "3");
+  space_.note_cleared(now_, of_files);
   EXPECT_EQ(space_.cleared_at(), now_);
   resident(1, 4096);
   plan();
   EXPECT_EQ(space_.cleared_at(), AddressSpace::Clock::time_point())
       << "a bit of the other kind may have been set before";
-  const ClearPlan of_anonymous = plan();
-  EXPECT_EQ(space_.clear_planned(now_, of_anonymous).value(), 256U);
+  EXPECT_EQ(space_.clear(ClearKind::anon).value(), 256U);
   EXPECT_EQ(cleared(), "2");
 }
 
 TEST_F(AddressSpaceTest, OneKindOfTwoSaysNothingOfTheOther) {
   resident(1, 1);
   ASSERT_TRUE(plan().all());
-  EXPECT_TRUE(space_.clear_planned(now_, {.anon = false, .file = true}));
-  EXPECT_EQ(cleared(), "3");
+  space_.note_cleared(now_, {.anon = false, .file = true});
   EXPECT_EQ(space_.cleared_at(), AddressSpace::Clock::time_point());
 }
 
