@@ -29,8 +29,10 @@ if [ -n "$deps" ]; then
         { cat "$work/deps.log" >&2; exit 1; }
 fi
 
-# The commit and its time are all that the packages depend on. $DAMONFS_COMMIT: in a tree without git.
+# The commit and its time are all that the packages depend on. $DAMONFS_COMMIT: in a tree without git, or where git is not installed.
+tracked=''
 if git rev-parse HEAD >/dev/null 2>&1; then
+    tracked=yes
     DAMONFS_COMMIT=$(git rev-parse --short=12 HEAD)
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 fi
@@ -42,7 +44,7 @@ if [ -z "$twice" ] && command -v ccache >/dev/null; then export DAMONFS_LAUNCHER
 # build FOLDER: leaves the packages beside it.
 build() {
     mkdir -p "$1"
-    if [ -d .git ] || [ -f .git ]; then git archive HEAD | tar -x -C "$1"; else tar -c --exclude='./build*' . | tar -x -C "$1"; fi
+    if [ -n "$tracked" ]; then git archive HEAD | tar -x -C "$1"; else tar -c --exclude='./build*' --exclude=./.git . | tar -x -C "$1"; fi
     (cd "$1" && nice -n 12 dpkg-buildpackage -b -us -uc ${DAMONFS_BUILT:+-d}) >"$1.log" 2>&1 || { tail -n 60 "$1.log" >&2; return 1; }
 }
 
