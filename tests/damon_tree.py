@@ -173,12 +173,18 @@ class Daemon:
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
         self.tree = Tree(self.directory)
         deadline = time.monotonic() + 60
-        while not (self.tree.kdamonds / "nr_kdamonds").exists():
+        while not self.served():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 said = self.said()
                 self.close()
                 raise RuntimeError("damonfs mount --backend %s: %s" % (backend, said))
             time.sleep(0.01)
+
+    def served(self):
+        try:
+            return (self.tree.kdamonds / "nr_kdamonds").exists()
+        except OSError:  # it has failed to start, and is about to unmount
+            return False
 
     def said(self):
         self.log.seek(0)

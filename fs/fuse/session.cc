@@ -13,6 +13,7 @@
 #include <cstdarg>
 #include <cstdlib>
 
+#include "core/base/guarded.h"
 #include "core/base/thread.h"
 
 namespace damonfs {
@@ -79,7 +80,14 @@ Result<std::unique_ptr<Session>> Session::mount(Tree& tree, const std::string& m
   prepare_process();
   auto mounted = mount_damonfs(mount_point, nonempty);
   if (!mounted) return tl::unexpected(mounted.error());
-  std::unique_ptr<Session> session(new Session(tree, *std::move(mounted), std::move(keeping)));
+  const dev_t device = mounted->device;
+  std::unique_ptr<Session> session;
+  const auto made =
+      guarded([&] { session.reset(new Session(tree, *std::move(mounted), std::move(keeping))); });
+  if (!made) {
+    unmount_named(mount_point, device);
+    return tl::unexpected(made.error());
+  }
   if (auto introduced = session->introduce(); !introduced) {
     return tl::unexpected(introduced.error());
   }

@@ -21,6 +21,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/base/guarded.h"
 #include "core/base/pieces.h"
 #include "core/base/read_whole.h"
 #include "fs/command/commands.h"
@@ -190,16 +191,6 @@ bool unmount_held(const Fd& root, int flags) {
   return ::umount2(held.c_str(), flags | MNT_DETACH) == 0;
 }
 
-// The same by name, where there is no descriptor to hold it with: if what is seen there is of
-// `device`. Nothing is asked of whoever serves it.
-void unmount_named(const std::string& mount_point, dev_t device) {
-  struct statx status {};
-  const bool ours = ::statx(AT_FDCWD, mount_point.c_str(), AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
-                            STATX_TYPE, &status) == 0 &&
-                    makedev(status.stx_dev_major, status.stx_dev_minor) == device;
-  if (ours) ::umount2(mount_point.c_str(), MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
-}
-
 // The place at `path`, from which what dead daemons left behind is taken off. EBUSY when one
 // lives.
 Result<Place> open_clear_place(const std::string& path) {
@@ -361,14 +352,26 @@ Result<FuseMount> mount_damonfs(const std::string& path, bool nonempty) {
   if (auto mounted = do_mount(*place, fuse->get()); !mounted) {
     return tl::unexpected(mounted.error());
   }
-  const auto mounts = read_mounts();
-  const MountEntry* top = top_mount(mounts, place->path);
-  if (top == nullptr || top->type != kMountType) {
+  const auto device = guarded([&]() -> Result<dev_t> {
+    const auto mounts = read_mounts();
+    const MountEntry* top = top_mount(mounts, place->path);
+    if (top != nullptr && top->type == kMountType) return top->device;
+    return fail(EIO, "{}: cannot see what is mounted here (/proc/self/mountinfo)", place->path);
+  });
+  if (!device) {
     // As long as it is locked nobody mounts there but those who do not ask.
     ::umount2(place->path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
-    return fail(EIO, "{}: cannot see what is mounted here (/proc/self/mountinfo)", place->path);
+    return tl::unexpected(device.error());
   }
-  return FuseMount{*std::move(fuse), top->device, std::move(place->path)};
+  return FuseMount{*std::move(fuse), *device, std::move(place->path)};
+}
+
+void unmount_named(const std::string& mount_point, dev_t device) {
+  struct statx status {};
+  const bool ours = ::statx(AT_FDCWD, mount_point.c_str(), AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
+                            STATX_TYPE, &status) == 0 &&
+                    makedev(status.stx_dev_major, status.stx_dev_minor) == device;
+  if (ours) ::umount2(mount_point.c_str(), MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
 Result<void> unmount_damonfs(const std::string& path) {

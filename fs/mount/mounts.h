@@ -74,4 +74,8 @@ Result<void> unmount_damonfs(const std::string& path);
 // unmounted already.
 void unmount(const FuseMount& mounted);
 
+// Unmounts what is seen at `mount_point` if it is of `device`, by name: for when there is neither a
+// descriptor nor memory to hold it with. Nothing is asked of whoever serves it.
+void unmount_named(const std::string& mount_point, dev_t device);
+
 }  // namespace damonfs

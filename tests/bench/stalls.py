@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """What being watched does to a process: how long an mmap(), munmap() or fault of it takes at the most, and how often
-it passes over its hot part, watched beside unwatched, at default attributes.
+it passes over its hot part in a second of a processor, watched beside unwatched, at default attributes.
 
 A busy machine holds a process up for longer than we do: the median of the seconds' longest is printed beside the
-longest of all, and both sides are measured in turn on the same process.
+longest of all, and both sides are measured in turn, again and again, on the same process.
 """
 
 import argparse
@@ -24,8 +24,8 @@ class Probe:
     """A workload that probes itself."""
 
     def __init__(self, size, *options):
-        self.process = subprocess.Popen([WORKLOAD, "--size", size, "--hot", "16M", "--loop-sleep-us", "1000", "--probe",
-                                         *options], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([WORKLOAD, "--size", size, "--hot", "16M", "--probe", *options],
+                                        stdout=subprocess.PIPE, text=True)
         self.pid = int(self.words("ready")["pid"])
 
     def words(self, event):
@@ -37,13 +37,14 @@ class Probe:
         raise RuntimeError("the workload has ended")
 
     def seconds(self, count):
-        """Of the next `count` seconds: longest mappings and faults in us, passes. The one that runs is left out."""
+        """Of the next `count` seconds: longest mappings and faults in us, passes a second of a processor. The one that
+        runs is left out."""
         begun = time.monotonic_ns()
         rows = []
         while len(rows) < count:
             words = {key: int(value) for key, value in self.words("probe").items()}
             if words["at"] > begun + 10**9:
-                rows.append((words["map_us"], words["fault_us"], words["passes"]))
+                rows.append((words["map_us"], words["fault_us"], words["passes"] * 1e6 / max(words["cpu_us"], 1)))
         return rows
 
     def end(self):
@@ -51,32 +52,49 @@ class Probe:
         self.process.wait()
 
 
-def row(name, rows):
-    maps, faults, passes = zip(*rows)
-    print("| %s | %d; %d | %d; %d | %d |" % (name, score.median(maps), max(maps), score.median(faults), max(faults),
-                                             sum(passes) / len(passes)), flush=True)
+def measure(probe, backend, seconds, rounds):
+    """The seconds of a process that is not watched and those of the same one watched, in turn."""
+    unwatched, watched = [], []
+    with Daemon(backend) as daemon:
+        daemon.tree.set_up([probe.pid])
+        for _ in range(rounds):
+            unwatched += probe.seconds(seconds)
+            daemon.tree.command("on")
+            watched += probe.seconds(seconds)
+            daemon.tree.command("off")
+    return unwatched, watched
+
+
+def cells(rows):
+    """Median and longest of mappings and of faults."""
+    return " | ".join("%d; %d" % (score.median(column), max(column)) for column in list(zip(*rows))[:2])
+
+
+def loss(unwatched, watched):
+    """Of throughput, in percent."""
+    before, after = (score.median([row[2] for row in rows]) for rows in (unwatched, watched))
+    return 100 * (1 - after / before)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", default="1G,4G,8G")
-    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--sizes", default="1G,2G,4G,8G")
+    parser.add_argument("--seconds", type=int, default=5, help="of each side in each round")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--backend", default="pte")
     options = parser.parse_args()
-    print("load average %.1f" % os.getloadavg()[0])
-    print("| | mmap, munmap: median, longest (us) | fault: median, longest (us) | passes a second |\n|---|---|---|---|")
+    print("load average %.1f; us: median of the seconds' longest; longest of all\n" % os.getloadavg()[0])
+    print("| | mmap, munmap | fault | watched: mmap, munmap | fault | throughput lost |\n|---|---|---|---|---|---|")
     for size in options.sizes.split(","):
         for how in ([], ["--fork"]):
-            probe = Probe(size, *how)
+            # Always at work, for throughput.
+            probe = Probe(size, "--loop-sleep-us", "0", *how)
             try:
-                name = " ".join([size, *how])
-                row(name, probe.seconds(options.seconds))
-                with Daemon(options.backend) as daemon:
-                    daemon.tree.set_up([probe.pid])
-                    daemon.tree.command("on")
-                    row(name + ", watched", probe.seconds(options.seconds))
+                unwatched, watched = measure(probe, options.backend, options.seconds, options.rounds)
             finally:
                 probe.end()
+            print("| %s | %s | %s | %.1f %% |" % (" ".join([size, *how]).replace("--fork", "forked"), cells(unwatched),
+                                                cells(watched), loss(unwatched, watched)), flush=True)
 
 
 if __name__ == "__main__":

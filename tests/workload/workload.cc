@@ -53,9 +53,10 @@ parent dies. Events:
   ready pid=PID start=0xADDR end=0xADDR     all is faulted in
   hot start=0xADDR end=0xADDR at=NS         hot from now on (CLOCK_MONOTONIC)
   grown start=0xADDR end=0xADDR at=NS       mapped and faulted in
-  probe pid=PID map_us=N fault_us=N passes=N at=NS
+  probe pid=PID map_us=N fault_us=N passes=N cpu_us=N at=NS
                                             of the last second: the longest mmap() and munmap(), one
-                                            each ms, the longest fault, passes over the hot part
+                                            each ms, the longest fault, passes over the hot part,
+                                            time on a processor
   passes n=N at=NS                          of all threads together)";
 
 struct Unit {
@@ -179,11 +180,13 @@ Options parse_options(int argc, char** argv) {
   return options;
 }
 
-uint64_t now_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
+uint64_t time_ns(clockid_t clock) {
+  timespec time{};
+  ::clock_gettime(clock, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1000000000 + static_cast<uint64_t>(time.tv_nsec);
 }
+uint64_t now_ns() { return time_ns(CLOCK_MONOTONIC); }
+uint64_t cpu_ns() { return time_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
 void sleep_us(uint64_t us) {
   const timespec time{static_cast<time_t>(us / 1000000), static_cast<long>(us % 1000000 * 1000)};
@@ -240,6 +243,7 @@ void announce(const Options& options, const char* event, const char* start, uint
 void probe() {
   constexpr uint64_t kSize = 16 * kPage;
   uint64_t passes_before = passes;
+  uint64_t cpu_before = cpu_ns();
   while (!stopped) {
     uint64_t map_ns = 0;
     uint64_t fault_ns = 0;
@@ -257,12 +261,15 @@ void probe() {
       sleep_us(1000);
     }
     const uint64_t now = passes;
-    char line[160];
-    const int length = std::snprintf(
-        line, sizeof(line),
-        "probe pid=%d map_us=%" PRIu64 " fault_us=%" PRIu64 " passes=%" PRIu64 " at=%" PRIu64 "\n",
-        ::getpid(), map_ns / 1000, fault_ns / 1000, now - passes_before, now_ns());
+    const uint64_t cpu = cpu_ns();
+    char line[200];
+    const int length = std::snprintf(line, sizeof(line),
+                                     "probe pid=%d map_us=%" PRIu64 " fault_us=%" PRIu64
+                                     " passes=%" PRIu64 " cpu_us=%" PRIu64 " at=%" PRIu64 "\n",
+                                     ::getpid(), map_ns / 1000, fault_ns / 1000,
+                                     now - passes_before, (cpu - cpu_before) / 1000, now_ns());
     passes_before = now;
+    cpu_before = cpu;
     if (::write(STDOUT_FILENO, line, static_cast<size_t>(length)) != length) stopped = true;
   }
 }
