@@ -21,13 +21,13 @@ namespace {
 
 using Runs = std::vector<SweptRun>;
 
-constexpr AddrRange kEverything{0, uint64_t{1} << 47};
+constexpr AddrRange kWholeUserSpace{0, uint64_t{1} << 47};
 
 SweptRun run_of(uint64_t first, uint64_t end, AccessState state) {
   return {{first * kPageSize, end * kPageSize}, state};
 }
 
-Runs sweep(Sweeper& sweeper, const Target& target, AddrRange range = kEverything,
+Runs sweep(Sweeper& sweeper, const Target& target, AddrRange range = kWholeUserSpace,
            SweepMode mode = SweepMode::make_old) {
   Runs runs;
   const auto piece = sweeper.sweep(target, range, mode, runs);
@@ -62,7 +62,7 @@ class SoftDirtySweeperTest : public testing::Test {
     for (const uint64_t page : written) set(page, false);
     sweeper_.after_clearing(*process_, cleared);
   }
-  Runs swept(AddrRange range = kEverything, SweepMode mode = SweepMode::make_old) {
+  Runs swept(AddrRange range = kWholeUserSpace, SweepMode mode = SweepMode::make_old) {
     return sweep(sweeper_, *target_, range, mode);
   }
   // Pages 100 to 102 and 600 of which these were written to.
@@ -123,7 +123,7 @@ TEST_F(SoftDirtySweeperTest, ALookTakesNothing) {
   end_of_time({101});
   swept();
   end_of_time({100});
-  EXPECT_EQ(swept(kEverything, SweepMode::look), known({101}));
+  EXPECT_EQ(swept(kWholeUserSpace, SweepMode::look), known({101}));
   EXPECT_EQ(swept(), known({100}));
 }
 
@@ -161,7 +161,7 @@ TEST_F(SoftDirtySweeperTest, PopulatedIsWhatIsThere) {
 TEST_F(SoftDirtySweeperTest, AProcessWithoutMemoryIsToldAsSuch) {
   set_maps("");
   Runs runs;
-  EXPECT_EQ(sweeper_.sweep(*target_, kEverything, SweepMode::make_old, runs).error().code, ESRCH);
+  EXPECT_EQ(sweeper_.sweep(*target_, kWholeUserSpace, SweepMode::make_old, runs).error().code, ESRCH);
 }
 
 // On the kernel's own bits, of memory of our own.
