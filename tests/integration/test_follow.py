@@ -179,7 +179,7 @@ def test_a_wrappers_children_and_orphans_are_its_tree(tree, start):
 
 
 def test_a_killed_daemon_follows_on(start, group):
-    """What is followed is what was written, also where a service has changed meanwhile; what is known of those who stay is kept."""
+    """What is followed is what was written, also where a service has changed meanwhile."""
     folder, path = group
     server, workers = start(2, folder=folder)
     with real_daemon("auto", "--keep") as daemon:
@@ -187,15 +187,12 @@ def test_a_killed_daemon_follows_on(start, group):
         follow(tree, "cgroup " + path)
         tree.command("on")
         becomes(tree, [server.pid, *workers])
-        assert comes_true(lambda: max(ages(tree, server.pid)) >= 40, PATIENCE)
-        time.sleep(1.5)  # what is kept is a second old
         killed = daemon_of(daemon.process.pid)
         os.kill(killed, signal.SIGKILL)
         os.kill(workers[0], signal.SIGKILL)
         other, more = start(1, folder=folder)
         becomes(tree, [server.pid, workers[1], other.pid, *more])
         assert daemon_of(daemon.process.pid) != killed
-        assert max(ages(tree, server.pid)) >= 40
         assert beside(tree, "contexts/0/follow").read_text() == "cgroup %s\n" % path
         with fails(errno.EBUSY):
             tree.write("0/contexts/0/targets/nr_targets", 1)

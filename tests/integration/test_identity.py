@@ -103,11 +103,13 @@ def test_a_dump_names_the_process_not_its_number(children, directory):
         config.write_text(subprocess.run([DAMONFS, "dump", daemon.directory], capture_output=True, text=True,
                                          check=True).stdout)
     with real_daemon("auto", "--config", str(config)) as daemon:
+        wait_until(lambda: ": serving;" in daemon.said(), "for the configuration")
         daemon.tree.command("on")
         assert process.pid in watched_by(daemon)
     end(process)
     stranger = next_with_number(process.pid, children)
     with real_daemon("auto", "--config", str(config)) as daemon:
+        wait_until(lambda: ": serving;" in daemon.said(), "for the configuration")
         assert daemon.tree.read("0/contexts/0/targets/0/pid_target") == str(stranger.pid)
         with fails(errno.EINVAL):
             daemon.tree.command("on")
@@ -188,7 +190,7 @@ def test_a_kernel_thread_has_nothing_to_watch(daemon):
     # The kernel's DAMON takes it.
     daemon.tree.set_up([2])
     daemon.tree.command("on")
-    assert "kernel thread" in daemon.said()
+    wait_until(lambda: "kernel thread" in daemon.said(), "for a line in the log")
 
 
 def test_another_namespaces_proc_is_refused(directory):
