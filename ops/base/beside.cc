@@ -1,12 +1,16 @@
 #include "ops/base/beside.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <deque>
+#include <string>
 #include <utility>
 
 #include "core/base/guarded.h"
+#include "core/base/read_whole.h"
 #include "core/base/thread.h"
 
 namespace damonfs {
@@ -98,8 +102,13 @@ bool SideWork::run(std::function<void()> work, std::chrono::microseconds patienc
   std::unique_lock lock(state_->mutex);
   if (!state_->running) {
     state_->running = true;
+    state_->thread = 0;
     state_->began = std::chrono::steady_clock::now();
     const bool runs = run_beside([state = state_, work = std::move(work)] {
+      {
+        const std::lock_guard begin(state->mutex);
+        state->thread = ::gettid();
+      }
       const auto done = guarded(work);
       const std::lock_guard end(state->mutex);
       state->running = false;
@@ -112,6 +121,16 @@ bool SideWork::run(std::function<void()> work, std::chrono::microseconds patienc
     }
   }
   return wait(*state_, lock, patience);
+}
+
+bool SideWork::wants_processor() const {
+  const std::lock_guard lock(state_->mutex);
+  if (!state_->running || state_->thread == 0) return state_->running;
+  // "TID (NAME) STATE ...": who waits for a lock of the kernel's is in state D.
+  const auto stat = read_whole(fmt::format("/proc/self/task/{}/stat", state_->thread));
+  const size_t name_end = stat ? stat->rfind(") ") : std::string::npos;
+  return name_end != std::string::npos && name_end + 2 < stat->size() &&
+         (*stat)[name_end + 2] != 'D';
 }
 
 bool SideWork::wait(std::chrono::microseconds patience) const {

@@ -1,6 +1,8 @@
 // Work that may block for as long as another process likes.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -33,12 +35,15 @@ class SideWork {
   [[nodiscard]] bool run(std::function<void()> work, std::chrono::microseconds patience) const;
   // The same without new work: whether what was running, if any, has ended.
   [[nodiscard]] bool wait(std::chrono::microseconds patience) const;
+  // Whether work is running that is not blocked: it waits for a processor, or uses one.
+  [[nodiscard]] bool wants_processor() const;
 
  private:
   struct State {
     std::mutex mutex;
     std::condition_variable ended;
     bool running = false;
+    pid_t thread = 0;  // that runs it; 0 before it has begun
     std::chrono::steady_clock::time_point began;
   };
   static bool wait(State& state, std::unique_lock<std::mutex>& lock,

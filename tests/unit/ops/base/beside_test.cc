@@ -48,6 +48,21 @@ TEST(SideWorkTest, ExceptionsEndTheWorkOnly) {
   EXPECT_TRUE(ran);
 }
 
+TEST(SideWorkTest, WhatUsesAProcessorIsNotBlocked) {
+  const SideWork work;
+  EXPECT_FALSE(work.wants_processor());
+  std::atomic<bool> end = false;
+  EXPECT_FALSE(work.run(
+      [&end] {
+        while (!end) continue;
+      },
+      1ms));
+  EXPECT_TRUE(work.wants_processor());
+  end = true;
+  EXPECT_TRUE(work.wait(kLong));
+  EXPECT_FALSE(work.wants_processor());
+}
+
 // However many are stuck: there is a bound to the threads, and those who ask wait ever less.
 TEST(SideWorkTest, ManyThatBlock) {
   std::promise<void> let_go;

@@ -161,7 +161,8 @@ TEST_F(SoftDirtySweeperTest, PopulatedIsWhatIsThere) {
 TEST_F(SoftDirtySweeperTest, AProcessWithoutMemoryIsToldAsSuch) {
   set_maps("");
   Runs runs;
-  EXPECT_EQ(sweeper_.sweep(*target_, kWholeUserSpace, SweepMode::make_old, runs).error().code, ESRCH);
+  EXPECT_EQ(sweeper_.sweep(*target_, kWholeUserSpace, SweepMode::make_old, runs).error().code,
+            ESRCH);
 }
 
 // On the kernel's own bits, of memory of our own.
