@@ -1,6 +1,7 @@
 #include "ops/soft_dirty/soft_dirty_sweeper.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "core/base/arithmetic.h"
@@ -8,7 +9,6 @@
 #include "core/target.h"
 #include "ops/base/thread_time.h"
 #include "ops/pages/process_pages.h"
-#include "ops/procfs/maps.h"
 
 namespace damonfs {
 namespace {
@@ -37,17 +37,19 @@ SoftDirtySweeper::Swept& SoftDirtySweeper::swept(const std::shared_ptr<const Pro
   return added;
 }
 
-Result<ProcessPages> SoftDirtySweeper::open(const Process& process, AddrRange range,
-                                            RangeList& mapped) {
-  const auto maps = read_maps(process);
+Result<ProcessPages> SoftDirtySweeper::open(const std::shared_ptr<const Process>& process,
+                                            AddrRange range, RangeList& mapped) {
+  const auto maps = mappings_.of(process);
   if (!maps) return tl::unexpected(maps.error());
-  if (maps->empty()) return fail(ESRCH, "process {} has no memory", process.pid());
-  mapped = intersect(*maps, {&range, 1});
-  return ProcessPages::open(process, frames_);
+  if ((*maps)->all.empty()) return fail(ESRCH, "process {} has no memory", process->pid());
+  if (!process->map_is_free())
+    return fail(EBUSY, "somebody holds the memory map of process {}", process->pid());
+  mapped = intersect((*maps)->all, {&range, 1});
+  return ProcessPages::open(*process, frames_);
 }
 
-Result<std::vector<SweptRun>> SoftDirtySweeper::resident(const Process& process, AddrRange range,
-                                                         AccessState state) {
+Result<std::vector<SweptRun>> SoftDirtySweeper::resident(
+    const std::shared_ptr<const Process>& process, AddrRange range, AccessState state) {
   RangeList mapped;
   auto pages = open(process, range, mapped);
   if (!pages) return tl::unexpected(pages.error());
@@ -56,7 +58,8 @@ Result<std::vector<SweptRun>> SoftDirtySweeper::resident(const Process& process,
   return runs;
 }
 
-Result<std::vector<SweptRun>> SoftDirtySweeper::read(const Process& process) {
+Result<std::vector<SweptRun>> SoftDirtySweeper::read(
+    const std::shared_ptr<const Process>& process) {
   RangeList mapped;
   auto pages = open(process, kWholeSpace, mapped);
   if (!pages) return tl::unexpected(pages.error());
@@ -68,8 +71,8 @@ Result<std::vector<SweptRun>> SoftDirtySweeper::read(const Process& process) {
 }
 
 Result<std::vector<AddrRange>> SoftDirtySweeper::populated(const Target& target) {
-  const auto runs =
-      resident(static_cast<const Process&>(*target.handle), kWholeSpace, AccessState::unknown);
+  const auto runs = resident(std::static_pointer_cast<const Process>(target.handle), kWholeSpace,
+                             AccessState::unknown);
   if (!runs) return tl::unexpected(runs.error());
   RangeList found;
   for (const SweptRun& run : *runs) {
@@ -83,9 +86,11 @@ void SoftDirtySweeper::before_clearing(const Process& process) {
   const auto known = swept_.find(&process);
   if (known == swept_.end()) return;
   const uint64_t began = thread_cpu_ns();
-  auto bits = read(process);
   Swept& swept = known->second;
   swept.read.clear();
+  const auto held = swept.process.lock();
+  if (!held) return;  // another one, of which this has the address
+  auto bits = read(held);
   if (!bits) return;
   swept.pages_read += pages_of(*bits);
   swept.read = simplify(*std::move(bits), kMaxBorders, kPageSize);
@@ -116,7 +121,7 @@ Result<SweepPiece> SoftDirtySweeper::sweep(const Target& target, AddrRange range
     known.told = std::exchange(known.upcoming, {});
   std::vector<SweptRun> first;
   if (known.told.empty()) {
-    auto unknown = resident(*process, range, AccessState::unknown);
+    auto unknown = resident(process, range, AccessState::unknown);
     if (!unknown) return tl::unexpected(unknown.error());
     first = *std::move(unknown);
   } else if (!process->exists()) {

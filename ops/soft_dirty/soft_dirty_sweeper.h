@@ -10,6 +10,7 @@
 #include "core/sweep.h"
 #include "ops/pages/kpageflags.h"
 #include "ops/pages/process_pages.h"
+#include "ops/procfs/known_mappings.h"
 #include "ops/procfs/process.h"
 
 namespace damonfs {
@@ -52,14 +53,17 @@ class SoftDirtySweeper final : public Sweeper {
   };
 
   Swept& swept(const std::shared_ptr<const Process>& process);
-  // The pages of `process`; `mapped` becomes what it has mapped within `range`.
-  Result<ProcessPages> open(const Process& process, AddrRange range, RangeList& mapped);
+  // The pages of `process`; `mapped` becomes what it has mapped within `range`. EBUSY when somebody
+  // holds its memory map who does not let go.
+  Result<ProcessPages> open(const std::shared_ptr<const Process>& process, AddrRange range,
+                            RangeList& mapped);
   // What of `range` is resident, all in `state`.
-  Result<std::vector<SweptRun>> resident(const Process& process, AddrRange range,
-                                         AccessState state);
+  Result<std::vector<SweptRun>> resident(const std::shared_ptr<const Process>& process,
+                                         AddrRange range, AccessState state);
   // What is resident, and of that what was written to since the last clearing.
-  Result<std::vector<SweptRun>> read(const Process& process);
+  Result<std::vector<SweptRun>> read(const std::shared_ptr<const Process>& process);
 
+  KnownMappings mappings_;
   Kpageflags frames_{Paths()};  // which is never asked
   std::unordered_map<const Process*, Swept> swept_;
 };

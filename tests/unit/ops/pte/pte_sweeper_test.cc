@@ -422,7 +422,8 @@ TEST_F(SweepTest, LockedPagesAreUnknownAtFirst) {
     if (round == 0) {
       EXPECT_GE(unknown.size(), 680U);
     }
-    EXPECT_EQ(bytes_in(runs, memory, AccessState::not_accessed), 0U);
+    // But for accesses by what the processor's TLB still had.
+    EXPECT_LE(bytes_in(runs, memory, AccessState::not_accessed), 15 * kPageSize);
   }
   // They can be made old with all others of their kind.
   drain_lru_batches();
