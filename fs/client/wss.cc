@@ -192,8 +192,9 @@ std::optional<Measuring::End> Measuring::sweep() {
       return End::failure;
     }
     if (!*swept) return End::signal;
-    if (auto status = measured.process->read_file("status")) measured.status = *std::move(status);
     // While the process is there: of one that ends what was read last is known.
+    auto status = measured.process->read_file("status");
+    if (status && kib_of(*status, "VmRSS") != 0) measured.status = *std::move(status);
     if (is_group() || tells_names()) (void)measured.names.update();
     ++i;
   }
