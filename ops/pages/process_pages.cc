@@ -141,6 +141,9 @@ uint64_t ProcessPages::scan(PageState state, AddrRange span, RangeList& found) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return errno != ENOTTY && errno != EINVAL ? span.end : 0;
     for (int i = 0; i < got; ++i) append_joined(found, {regions[i].start, regions[i].end});
+    // Where `regions` were just enough for a page table, Linux says that it ended one table
+    // earlier.
+    if (got > 0) arg.walk_end = std::max(arg.walk_end, regions[got - 1].end);
     return arg.walk_end > span.start ? arg.walk_end : span.end;
   }
 }

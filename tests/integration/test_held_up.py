@@ -127,6 +127,8 @@ def test_a_process_that_is_stuck_at_the_start(daemon, stuck):
 def test_schemes_beside_a_stuck_process(daemon, stuck):
     with Target(64 * MIB) as target:
         watch(daemon, stuck.pid, target.pid)
+        # The scheme has something to leave alone once the mappings were read.
+        wait_until(lambda: context_of(daemon)["targets"][0]["nr_regions"] > 0, "for regions of the one that gets stuck")
         stuck.tell("stick")
         daemon.tree.set_scheme(0, "cold")
         daemon.tree.command("commit")
@@ -135,7 +137,7 @@ def test_schemes_beside_a_stuck_process(daemon, stuck):
         def applied():
             return context_of(daemon)["schemes"][0]["stats"]["sz_applied"]
         wait_until(lambda: applied() > 0, "for the scheme")
-        assert "leave process %d alone" % stuck.pid in daemon.said()
+        wait_until(lambda: "leave process %d alone" % stuck.pid in daemon.said(), "for the one that is stuck")
         assert_ends(daemon)
         stuck.tell("letgo")
 

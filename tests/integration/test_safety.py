@@ -525,6 +525,7 @@ def test_attach_replaces_a_view_whose_daemon_died(directory):
 # Attaches with a failure, then a kill, at the second thing that it mounts.
 HALF = """
 set -e; B=%(damonfs)s; D=%(directory)s
+! mountpoint -q /sys/kernel/tracing || umount -l /sys/kernel/tracing # with it, the second would be a file there
 mkdir -p $D/a; $B mount $D/a --backend synthetic:$D/pattern; trap "$B umount $D/a" EXIT
 before=$(cat /proc/self/mounts)
 at_the_second() { strace -f -qq -o /dev/null -e trace=move_mount -e inject=move_mount:$1:when=2 $B attach $D/a; }

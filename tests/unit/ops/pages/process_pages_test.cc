@@ -76,6 +76,32 @@ TEST_F(ProcessPagesTest, AHugePageIsOneFolioMappedInOrder) {
   EXPECT_THAT(find(PageState::huge, {at(1, 512)}), IsEmpty());
 }
 
+// Linux's PAGEMAP_SCAN says at times that it ended before the last range that it tells of.
+TEST(ScatteredProcessPages, EachIsFoundOnce) {
+  constexpr uint64_t kPages = 4096;
+  const auto process = Process::open(::getpid(), Paths()).value();
+  Kpageflags frames{Paths()};
+  for (const uint64_t step : {2, 3, 4}) {
+    void* memory = ::mmap(nullptr, kPages * kPageSize, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(memory, MAP_FAILED);
+    ::madvise(memory, kPages * kPageSize, MADV_NOHUGEPAGE);
+    const uint64_t start = reinterpret_cast<uint64_t>(memory);
+    RangeList touched;
+    for (uint64_t page = 0; page < kPages; page += step) {
+      const uint64_t addr = start + page * kPageSize;
+      *reinterpret_cast<volatile char*>(addr) = 1;
+      touched.push_back({addr, addr + kPageSize});
+    }
+    const AddrRange all{start, start + kPages * kPageSize};
+    for (const auto method : {ProcessPages::Method::best, ProcessPages::Method::entries}) {
+      auto pages = ProcessPages::open(*process, frames, method).value();
+      EXPECT_EQ(pages.find(PageState::present, {&all, 1}), touched) << "step " << step;
+    }
+    ::munmap(memory, kPages * kPageSize);
+  }
+}
+
 // 64 TiB are looked at like what is in them; where that cannot be, not at all.
 TEST(VastProcessPages, WhatIsReservedIsPassedOver) {
   constexpr uint64_t kSize = uint64_t{64} << 40;
