@@ -33,7 +33,10 @@ def test_damo_reads_the_regions(damo, ours):
     times = sorted({float(time) for time, *_ in found})
     assert 30 <= len(times) <= 41 and 3 < times[-1] - times[0] < 5
     hot = {(int(start), int(end)) for _, start, end, nr_accesses, _ in found if int(nr_accesses) == 20}
-    assert hot and all(HEAP <= start and end <= HEAP + 48 * MIB for start, end in hot)
+    # All of 20 samples in each: so a few per cent may lie beyond what is hot.
+    def beyond(start, end):
+        return max(HEAP - start, 0) + max(end - (HEAP + 48 * MIB), 0)
+    assert hot and all(beyond(start, end) <= 0.05 * (end - start) for start, end in hot), hot
 
 
 @pytest.mark.skipif(IN_GUEST, reason="needs no kernel but the one here")
