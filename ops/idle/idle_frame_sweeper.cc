@@ -53,11 +53,12 @@ Result<SweepPiece> IdleFrameSweeper::sweep(const Target& /*target*/, AddrRange r
   SweepPiece piece;
   uint64_t frame = range.start / kPageSize;
   const uint64_t last = std::min(range.end / kPageSize, end_);
-  while (frame < last && thread_cpu_ns() - began < kMaxPieceNs) {
+  while (frame < last) {
     const auto behind =
         sweep_frames(frame, std::min(frame + kFramesAtOnce, last), mode, runs, piece.cost);
     if (!behind) return tl::unexpected(behind.error());
     frame = *behind;
+    if (thread_cpu_ns() - began >= kMaxPieceNs) break;
   }
   piece.next = frame < last ? frame * kPageSize : std::max(range.end, frame * kPageSize);
   reached_ = piece.next;

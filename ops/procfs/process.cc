@@ -96,9 +96,12 @@ bool Process::map_is_free() const {
     static_cast<void>(size);
   };
   bool is_free = trial_.run(try_it, patience());
-  // On a machine that has much else to do the trial itself may wait for a processor.
+  // The trial itself may wait for a processor, or for the pages of its own program. So it counts as
+  // blocked by the lock only when it still is some time later.
+  constexpr int kLeast = 3;
   constexpr int kMost = 100;
-  for (int times = 2; !is_free && times < kMost && trial_.wants_processor(); ++times)
+  for (int times = 2; !is_free && times < kMost && (times <= kLeast || trial_.wants_processor());
+       ++times)
     is_free = trial_.wait(times * patience());
   return is_free;
 }

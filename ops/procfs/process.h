@@ -48,8 +48,8 @@ class Process final : public TargetHandle, public std::enable_shared_from_this<P
   // Whether a call that takes the lock of its memory map for reading is answered now. That is tried
   // on a thread beside: whoever holds the lock may be stuck (in mmap() of a file on a dead server)
   // or have no processor to run on, and some calls that wait for it cannot be ended. Waits for the
-  // answer at most patience() (20 ms), more where the trial itself has no processor; as long as no
-  // answer has come this is false, at once. It is true of a process without memory.
+  // answer at most three times patience() (60 ms), more where the trial itself has no processor; as
+  // long as no answer has come this is false, at once. It is true of a process without memory.
   [[nodiscard]] bool map_is_free() const;
 
   // Opens a file of its procfs directory, e.g. "maps" or "pagemap", close-on-exec. ESRCH once the
