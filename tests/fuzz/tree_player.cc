@@ -351,6 +351,10 @@ void TreePlayer::set_back() {
   }
   must(tree_.write("kdamonds/nr_kdamonds", "0") == 0, "nr_kdamonds cannot be set back");
   open_.fill({});
+  // A thread that follows processes may hold one for a moment.
+  for (int i = 0; i < 1000 && tree_.tree().nr_directories() != nr_directories_; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
   must(tree_.tree().nr_directories() == nr_directories_, "directories are left");
   must(eventually([&] { return tree_.script.nr_alive == 0; }), "operations are left");
 }
