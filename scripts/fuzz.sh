@@ -8,8 +8,9 @@ cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 
 usage() {
     cat <<EOT
-usage: scripts/fuzz.sh [--minutes N | --seconds N] [--keep-corpus] [--junit DIR] [KIND | PARSER...]
+usage: scripts/fuzz.sh [--minutes N | --seconds N] [--seed N] [--keep-corpus] [--junit DIR] [KIND | PARSER...]
   --minutes N    for each kind (default: 10); the parsers share theirs
+  --seed N       the same draws again, as far as threads allow (default: new ones)
   --keep-corpus  adds what was new to BUILD/fuzz/NAME/corpus, and begins with what is there, too
   --junit DIR    leaves a file for each kind there
   KIND           parsers, tree, mount: only this one; or the names of parsers (default: all kinds)
@@ -18,11 +19,12 @@ is that of build, or \$DAMONFS_BUILD.
 EOT
 }
 
-seconds=600 keep='' junit='' names=()
+seconds=600 seed='' keep='' junit='' names=()
 while [ $# -gt 0 ]; do
     case $1 in
         --minutes) seconds=$((${2-x} * 60)) 2>/dev/null || seconds=x; shift ;;
         --seconds) seconds=${2-} && shift ;;
+        --seed) seed=${2-} && shift ;;
         --keep-corpus) keep=yes ;;
         --junit) junit=${2-} && mkdir -p "$junit" && shift ;;
         -h | --help) usage && exit ;;
@@ -31,7 +33,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[[ $seconds =~ ^[0-9]+$ ]] || { usage >&2 && exit 2; }
+[[ $seconds =~ ^[0-9]+$ && $seed =~ ^[0-9]*$ ]] || { usage >&2 && exit 2; }
 [ ${#names[@]} -gt 0 ] || names=(parsers tree mount)
 
 build=$(realpath -m "${DAMONFS_FUZZ_BUILD:-build-asan}")
@@ -47,7 +49,7 @@ feed() {
     shift 2
     mkdir -p "$place/corpus"
     [ -n "$keep" ] || find "$place/corpus" -type f -delete
-    "$@" -max_total_time="$time" -max_len=8192 -rss_limit_mb=2048 -timeout=120 -print_final_stats=1 -artifact_prefix="$place/" \
+    "$@" ${seed:+-seed="$seed"} -max_total_time="$time" -max_len=8192 -rss_limit_mb=2048 -timeout=120 -print_final_stats=1 -artifact_prefix="$place/" \
         "$place/corpus" "tests/fuzz/corpus/$name" >"$place/log" 2>&1 || status=$?
     echo "$name: $(grep -o 'number_of_executed_units: .*' "$place/log" | grep -o '[0-9]*') inputs, exit status $status"
     local failure=''
@@ -84,7 +86,7 @@ fuzz_tree() {
 }
 
 fuzz_mount() {
-    /usr/bin/python3 tests/fuzz/mount.py --seconds "$seconds" ${junit:+--junit "$junit/mount.xml"}
+    /usr/bin/python3 tests/fuzz/mount.py --seconds "$seconds" ${seed:+--seed "$seed"} ${junit:+--junit "$junit/mount.xml"}
 }
 
 # The first two use a processor each; the mount is for as many as there are.
