@@ -69,8 +69,9 @@ RangeList subtract(std::span<const AddrRange> a, std::span<const AddrRange> b) {
 RangeList join(std::span<const AddrRange> list, uint64_t gap) {
   RangeList joined;
   for (const AddrRange& range : list) {
-    if (!joined.empty() && range.start - joined.back().end <= gap) {
-      joined.back().end = range.end;
+    AddrRange* const last = joined.empty() ? nullptr : &joined.back();
+    if (last != nullptr && (range.start <= last->end || range.start - last->end <= gap)) {
+      last->end = std::max(last->end, range.end);
     } else {
       joined.push_back(range);
     }

@@ -24,7 +24,7 @@ void append_merged(RangeList& list, AddrRange range);
 // intersecting with a process's mappings gives pieces of one mapping each.
 [[nodiscard]] RangeList intersect(std::span<const AddrRange> a, std::span<const AddrRange> b);
 
-// What is in either, in as few ranges as can be; no address may be in both.
+// What is in either, in as few ranges as can be.
 [[nodiscard]] RangeList unite(std::span<const AddrRange> a, std::span<const AddrRange> b);
 
 // The ranges of `list` that hold some address of `other`, unchanged.
@@ -34,6 +34,7 @@ void append_merged(RangeList& list, AddrRange range);
 [[nodiscard]] RangeList subtract(std::span<const AddrRange> a, std::span<const AddrRange> b);
 
 // The same addresses in as few ranges as can be, those up to `gap` bytes apart being joined too.
+// The ranges of `list` ascend by their start, and may overlap.
 [[nodiscard]] RangeList join(std::span<const AddrRange> list, uint64_t gap = 0);
 
 // The largest part of `range` that starts and ends at multiples of `unit`; empty (start == end)

@@ -167,7 +167,7 @@ void SummaryBuilder::add_regions(const RecordFrame& frame, const RecordedSnapsho
     }
   }
   RangeList& all = state.summary.watched;
-  all = unite(all, subtract(watched, all));
+  all = unite(all, watched);
   if (state.summary.first_us == 0) state.summary.first_us = snapshot.time_us;
   state.summary.last_us = snapshot.time_us;
 }

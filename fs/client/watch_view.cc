@@ -79,11 +79,6 @@ std::vector<std::string> heading(const ColumnLayout& layout, const DrawOptions& 
   return lines;
 }
 
-// What is in either; addresses may be in both.
-RangeList all_of(std::span<const AddrRange> a, std::span<const AddrRange> b) {
-  return unite(a, subtract(b, a));
-}
-
 class JsonView final : public WatchView {
  public:
   explicit JsonView(std::FILE* out) : out_(out) {}
@@ -108,7 +103,7 @@ class ScrollingView final : public WatchView {
     const RangeList shown = shown_ranges(snapshot);
     if (!last_ || !layout_.covers(shown)) {
       // What was there before stays where it only grew, and goes where the process became another.
-      ranges_ = all_of(shown, touching(ranges_, shown));
+      ranges_ = unite(shown, touching(ranges_, shown));
       layout_ = ColumnLayout(ranges_, map_width(options_, screen, named));
       for (const std::string& line : heading(layout_, options_, snapshot.attrs))
         text += line + '\n';
@@ -148,7 +143,7 @@ class LiveView final : public WatchView {
     below.insert(below.end(), snapshot.names.begin(),
                  snapshot.names.begin() + static_cast<ptrdiff_t>(nr_names));
     RangeList ranges;
-    for (const Snapshot& shown : snapshots_) ranges = all_of(ranges, shown_ranges(shown));
+    for (const Snapshot& shown : snapshots_) ranges = unite(ranges, shown_ranges(shown));
     const ColumnLayout layout(ranges, map_width(options_, screen, named));
     std::vector<std::string> lines = {options_.title};
     for (std::string& line : heading(layout, options_, snapshot.attrs)) {

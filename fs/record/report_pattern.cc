@@ -178,7 +178,7 @@ class PhaseBuilder {
       });
       RangeList accessed;
       for (const Access& access : phase.accesses) append_joined(accessed, access.range);
-      described.accessed = unite(described.accessed, subtract(accessed, described.accessed));
+      described.accessed = unite(described.accessed, accessed);
       described.sums.clear();
     }
     ++nr_phases_;

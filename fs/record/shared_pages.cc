@@ -5,20 +5,11 @@
 
 namespace damonfs {
 
-namespace {
-
-// Addresses may be in both.
-RangeList either(std::span<const AddrRange> a, std::span<const AddrRange> b) {
-  return unite(a, subtract(b, a));
-}
-
-}  // namespace
-
 uint64_t SharedPages::add(const std::string& key, AddrRange range,
                           std::span<const AddrRange> present) {
   Pages& pages = files_[key];
-  pages.now = either(pages.now, present);
-  return total_size(intersect(either(pages.now, pages.before), RangeList{range}));
+  pages.now = unite(pages.now, present);
+  return total_size(intersect(unite(pages.now, pages.before), RangeList{range}));
 }
 
 void SharedPages::next_round() {

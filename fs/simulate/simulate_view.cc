@@ -87,9 +87,6 @@ std::string table_of(const std::vector<SimulatedRow>& rows, size_t k, size_t s) 
   return text + table_line("in all", end.schemes[s].stat, "", end.brought_back, end);
 }
 
-// Adds what `ranges` cover to `all`.
-void cover(RangeList& all, const RangeList& ranges) { all = unite(all, subtract(ranges, all)); }
-
 }  // namespace
 
 std::string to_json_lines(const SimulatedRow& row) {
@@ -120,7 +117,7 @@ std::string to_heat_maps(const std::vector<std::vector<Simulation::TargetView>>&
   for (size_t i = 0; i < looks.front().size(); ++i) {
     const auto& [kdamond, target, first] = looks.front()[i];
     RangeList shown;
-    for (const auto& look : looks) cover(shown, shown_ranges(look[i].snapshot));
+    for (const auto& look : looks) shown = unite(shown, shown_ranges(look[i].snapshot));
     const ColumnLayout layout(shown, kMapWidth);
     const std::string what =
         first.pid != 0 ? fmt::format("process {}", first.pid) : "physical memory";

@@ -55,6 +55,12 @@ TEST(Ranges, UnionOfDisjointLists) {
               ElementsAre(r(0, 2), r(4, 5), r(9, 10)));
 }
 
+TEST(Ranges, UnionOfListsThatOverlap) {
+  EXPECT_THAT(unite(RangeList{r(0, 4), r(8, 9)}, RangeList{r(1, 2), r(3, 6), r(7, 12)}),
+              ElementsAre(r(0, 6), r(7, 12)));
+  EXPECT_THAT(unite(RangeList{r(0, 9)}, RangeList{r(0, 9)}), ElementsAre(r(0, 9)));
+}
+
 TEST(Ranges, TouchingKeepsWholeRanges) {
   EXPECT_THAT(touching(RangeList{r(0, 10), r(10, 20), r(20, 30)}, RangeList{r(9, 10), r(25, 26)}),
               ElementsAre(r(0, 10), r(20, 30)));
