@@ -12,6 +12,7 @@
 #include "core/base/guarded.h"
 #include "core/base/json_value.h"
 #include "fs/config/config.h"
+#include "fs/damon/admin_directory.h"
 #include "fs/damon/context_directories.h"
 #include "fs/damon/sysfs_kdamond.h"
 #include "fs/damonfs/kdamond_looks.h"
@@ -300,7 +301,7 @@ std::string save_files(Tree& tree, OldDirectories& old) {
     saving.directories.push_back({directory->path(), inode, names_of(*directory)});
   }
   JsonValue kdamonds = JsonValue::array();
-  const auto admin = tree.find("kernel/mm/damon/admin/kdamonds");
+  const auto admin = kdamonds_directory(tree);
   for (const auto& [name, directory] : admin->children()) {
     const auto& kdamond = *static_cast<const SysfsKdamond*>(directory->object().get());
     if (!kdamond.running() || !kdamond.committed) continue;

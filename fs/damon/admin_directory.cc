@@ -127,13 +127,9 @@ void add_damon_tree(Tree& tree, const Machine& machine) {
   add_kdamonds(*directory, machine);
 }
 
-namespace {
-
 std::shared_ptr<Directory> kdamonds_directory(const Tree& tree) {
   return tree.find("kernel/mm/damon/admin/kdamonds");
 }
-
-}  // namespace
 
 void mirror_kdamonds(Tree& tree, Beside beside) {
   const auto directory = kdamonds_directory(tree);

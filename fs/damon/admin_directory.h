@@ -21,6 +21,9 @@ void add_damon_tree(Tree& tree, const Machine& machine);
 // tree's lock.
 void mirror_kdamonds(Tree& tree, Beside beside);
 
+// The directory kdamonds. Under the tree's lock.
+[[nodiscard]] std::shared_ptr<Directory> kdamonds_directory(const Tree& tree);
+
 // The paths of the directories kdamonds/N and the kdamond of each; null when it was never on. Under
 // the tree's lock.
 [[nodiscard]] std::vector<std::pair<std::string, std::shared_ptr<Kdamond>>> sysfs_kdamonds(

@@ -2,6 +2,7 @@
 
 #include <sstream>
 
+#include "fs/damon/admin_directory.h"
 #include "fs/damon/sysfs_kdamond.h"
 #include "fs/damon/sysfs_objects.h"
 
@@ -43,7 +44,7 @@ constexpr DirectoryType kPinnedTargets = {"pinned targets", kRows};
 
 void add_pinned_targets(Tree& tree) {
   const std::lock_guard lock(tree.mutex());
-  const auto kdamonds = tree.find("kernel/mm/damon/admin/kdamonds");
+  const auto kdamonds = kdamonds_directory(tree);
   const auto own = tree.root().child("damonfs");
   Directory& damonfs = own ? *own : tree.root().add_child("damonfs", kPlainDirectory, nullptr);
   damonfs.add_child("targets", kPinnedTargets, kdamonds->object());
