@@ -6,7 +6,6 @@
 #include <malloc.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,11 +24,11 @@
 #include <vector>
 
 #include "core/base/read_whole.h"
-#include "core/base/thread.h"
 #include "fs/command/daemon_state.h"
 #include "fs/command/failures.h"
 #include "fs/command/privileges.h"
 #include "fs/config/config.h"
+#include "fs/daemon/background.h"
 #include "fs/daemon/keeper.h"
 #include "fs/daemon/kept_state.h"
 #include "fs/daemon/log.h"
@@ -108,44 +107,6 @@ Result<ProtectedList> protected_of(const MountOptions& options, bool again) {
     }
   }
   return list;
-}
-
-// Asks this process to end, as a signal from others would, once `life` is readable.
-Result<void> end_with(int life) {
-  auto thread = start_thread("damonfs-life", [life](const std::stop_token&) {
-    pollfd poll{life, POLLIN, 0};
-    while (::poll(&poll, 1, -1) < 0 && errno == EINTR) continue;
-    ::kill(::getpid(), SIGTERM);
-  });
-  if (!thread) return tl::unexpected(thread.error());
-  thread->detach();
-  return {};
-}
-
-// Closes what a daemon has no use for, so that nobody waits for the end of a file of its own: all
-// but the standard ones and `kept`, of which -1 is none.
-void keep_only(std::vector<int> kept) {
-  std::ranges::sort(kept);
-  int low = STDERR_FILENO + 1;
-  for (const int fd : kept) {
-    if (fd < low) continue;
-    if (fd > low) ::close_range(low, fd - 1, 0);
-    low = fd + 1;
-  }
-  ::close_range(low, ~0U, 0);
-}
-
-// Lets go of the terminal and of the working directory.
-void leave_terminal() {
-  const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), fd);
-  if (::chdir("/") != 0) spdlog::warn("cannot leave the working directory: {}", strerror(errno));
-}
-
-// Keeps all of the daemon in memory from now on, so that it never waits for what it reclaims.
-Result<void> lock_memory() {
-  if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) return {};
-  return failed("cannot lock the daemon's memory (CAP_IPC_LOCK)");
 }
 
 // The tree and the files it is opened with.
