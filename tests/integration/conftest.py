@@ -15,7 +15,7 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 from damon_tree import DAMONFS, Daemon, Tree, comes_true  # noqa: E402
-from toucher_client import Target  # noqa: E402
+from toucher_client import Stuck, Target  # noqa: E402
 
 PATTERN = """\
 process *
@@ -221,6 +221,15 @@ def children():
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def stuck():
+    """A process whose memory map can be locked for as long as one likes."""
+    if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
+        pytest.skip("needs root and FUSE")
+    with Stuck(16 << 20) as process:
+        yield process
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 import score
 from conftest import PATIENCE, blocked, own_cgroup, real_daemon, wait_until
-from toucher_client import Stuck, Target
+from toucher_client import Target
 
 BACKEND = os.environ.get("DAMONFS_BACKEND", "auto")
 MIB = 1 << 20
@@ -27,14 +27,6 @@ CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/cpu")
 def daemon():
     with real_daemon(BACKEND) as started:
         yield started
-
-
-@pytest.fixture
-def stuck():
-    if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
-        pytest.skip("needs root and FUSE")
-    with Stuck(16 * MIB) as process:
-        yield process
 
 
 @pytest.fixture

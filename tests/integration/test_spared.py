@@ -8,9 +8,7 @@ import sys
 import pytest
 
 from conftest import DAMONFS, real_daemon, wait_until
-from toucher_client import Stuck
 
-MIB = 1 << 20
 # It registers memory for io_uring to read and write past its page table; ends with standard input.
 FIXED_BUFFERS = """\
 import ctypes, mmap, sys
@@ -40,14 +38,6 @@ def ring_user(children):
     if process.stdout.readline() != "ready\n":
         pytest.skip("no io_uring here")
     return process
-
-
-@pytest.fixture
-def stuck():
-    if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
-        pytest.skip("needs root and FUSE")
-    with Stuck(16 * MIB) as process:
-        yield process
 
 
 def watch(daemon, *pids):

@@ -14,8 +14,8 @@
 #include "ops/pages/kpageflags.h"
 #include "ops/procfs/process.h"
 #include "tests/unit/ops/child.h"
+#include "tests/unit/ops/idle/idle_files.h"
 #include "tests/unit/ops/required.h"
-#include "tests/unit/ops/temp_tree.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
@@ -27,8 +27,7 @@ using testing::HasSubstr;
 
 constexpr uint64_t kExclusive = uint64_t{1} << 56;
 
-// On plain files, which keep what is written: the test clears the bits of what is accessed.
-class IdleBackendTest : public testing::Test {
+class IdleBackendTest : public IdleFiles {
  protected:
   IdleBackendTest() {
     tree_.put_number(kIdleBitmapFile, 0, 0);
@@ -41,7 +40,7 @@ class IdleBackendTest : public testing::Test {
   // Backs `page` by `pfn`, whose flags are `flags`.
   void back(uint64_t page, uint64_t pfn, uint64_t flags = kLru, uint64_t bits = 0) const {
     tree_.put_number(TempTree::of_process(::getpid(), "pagemap"), page, kPresent | bits | pfn);
-    tree_.put_number(kPageFlagsFile, pfn, flags);
+    set_flags(pfn, flags);
   }
   // Has the page-table entries of the next samples read as `entries`.
   void use_entries(const std::vector<PageEntry>& entries) {
@@ -51,18 +50,10 @@ class IdleBackendTest : public testing::Test {
           std::copy(entries.begin(), entries.end(), found.begin());
         }));
   }
-  [[nodiscard]] bool is_marked(uint64_t pfn) const {
-    return (tree_.number(kIdleBitmapFile, pfn / 64) >> pfn % 64 & 1) != 0;
-  }
-  void access(uint64_t pfn) const {
-    tree_.put_number(kIdleBitmapFile, pfn / 64,
-                     tree_.number(kIdleBitmapFile, pfn / 64) & ~(uint64_t{1} << pfn % 64));
-  }
   [[nodiscard]] Sample sample(uint64_t page) const {
     return {.target = target_, .addr = page * kPageSize + 5};
   }
 
-  TempTree tree_;
   Context context_{OpsId::vaddr, nullptr, 1};
   Target* target_ = nullptr;
   std::unique_ptr<IdleBackend> bits_;

@@ -7,7 +7,7 @@
 
 #include "core/base/page_size.h"
 #include "core/context.h"
-#include "tests/unit/ops/temp_tree.h"
+#include "tests/unit/ops/idle/idle_files.h"
 
 namespace damonfs {
 namespace {
@@ -19,9 +19,8 @@ SweptRun frames(uint64_t first, uint64_t end, AccessState state) {
   return {{first * kPageSize, end * kPageSize}, state};
 }
 
-// On plain files, which keep what is written: the test clears the bits of what is accessed. Reading
-// does not find accesses by itself, as the kernel does.
-class IdleFrameSweeperTest : public testing::Test {
+// Reading does not find accesses by itself, as the kernel does.
+class IdleFrameSweeperTest : public IdleFiles {
  protected:
   static constexpr uint64_t kEnd = 20000;  // frames of the machine
 
@@ -29,19 +28,9 @@ class IdleFrameSweeperTest : public testing::Test {
     tree_.put_number(kIdleBitmapFile, kEnd / 64, 0);
     tree_.put_number(kPageFlagsFile, kEnd - 1, 0);
   }
-  void set_flags(uint64_t frame, uint64_t flags) const {
-    tree_.put_number(kPageFlagsFile, frame, flags);
-  }
   void add_folio(uint64_t head, uint64_t nr_pages, uint64_t flags = kLru | kMapped) const {
     set_flags(head, flags | kCompoundHead);
     for (uint64_t i = 1; i < nr_pages; ++i) set_flags(head + i, kCompoundTail);
-  }
-  [[nodiscard]] bool is_marked(uint64_t frame) const {
-    return (tree_.number(kIdleBitmapFile, frame / 64) >> frame % 64 & 1) != 0;
-  }
-  void access(uint64_t frame) const {
-    tree_.put_number(kIdleBitmapFile, frame / 64,
-                     tree_.number(kIdleBitmapFile, frame / 64) & ~(uint64_t{1} << frame % 64));
   }
   Runs sweep(AddrRange range = {0, uint64_t{1} << 50}, SweepMode mode = SweepMode::make_old) {
     Runs runs;
@@ -57,7 +46,6 @@ class IdleFrameSweeperTest : public testing::Test {
     return runs;
   }
 
-  TempTree tree_;
   RegionPool pool_;
   Target target_{pool_, nullptr};
   IdleFrameSweeper sweeper_{tree_.paths()};

@@ -6,37 +6,25 @@
 #include <filesystem>
 
 #include "core/base/page_size.h"
-#include "tests/unit/ops/temp_tree.h"
+#include "tests/unit/ops/idle/idle_files.h"
 
 namespace damonfs {
 namespace {
 
 using namespace frame_flags;
 
-// On plain files, which keep what is written: the test clears the bits of what is accessed.
-class IdlePaddrBackendTest : public testing::Test {
+class IdlePaddrBackendTest : public IdleFiles {
  protected:
   IdlePaddrBackendTest() {
     tree_.put_number(kIdleBitmapFile, 1000, 0);
     tree_.put_number(kPageFlagsFile, 70000, 0);
     bits_ = std::move(*IdlePaddrBackend::open(tree_.paths()));
   }
-  void set_flags(uint64_t frame, uint64_t flags) const {
-    tree_.put_number(kPageFlagsFile, frame, flags);
-  }
   void add_huge(uint64_t head, uint64_t nr_pages = 512) const {
     set_flags(head, kLru | kCompoundHead);
     for (uint64_t i = 1; i < nr_pages; ++i) set_flags(head + i, kCompoundTail);
   }
-  [[nodiscard]] bool is_marked(uint64_t frame) const {
-    return (tree_.number(kIdleBitmapFile, frame / 64) >> frame % 64 & 1) != 0;
-  }
-  void access(uint64_t frame) const {
-    tree_.put_number(kIdleBitmapFile, frame / 64,
-                     tree_.number(kIdleBitmapFile, frame / 64) & ~(uint64_t{1} << frame % 64));
-  }
 
-  TempTree tree_;
   std::unique_ptr<IdlePaddrBackend> bits_;
 };
 

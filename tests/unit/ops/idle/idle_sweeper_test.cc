@@ -9,7 +9,7 @@
 #include "core/context.h"
 #include "ops/pages/kpageflags.h"
 #include "ops/procfs/process.h"
-#include "tests/unit/ops/temp_tree.h"
+#include "tests/unit/ops/idle/idle_files.h"
 #include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
@@ -25,8 +25,7 @@ SweptRun run_of(uint64_t first, uint64_t end, AccessState state) {
   return {{first * kPageSize, end * kPageSize}, state};
 }
 
-// On plain files, which keep what is written: the test clears the bits of what is accessed.
-class IdleSweeperTest : public testing::Test {
+class IdleSweeperTest : public IdleFiles {
  protected:
   IdleSweeperTest() {
     tree_.put_number(kIdleBitmapFile, 0, 0);
@@ -41,11 +40,7 @@ class IdleSweeperTest : public testing::Test {
   }
   void back(uint64_t page, uint64_t pfn, uint64_t flags = kLru) const {
     tree_.put_number(TempTree::of_process(::getpid(), "pagemap"), page, kPresent | pfn);
-    tree_.put_number(kPageFlagsFile, pfn, flags);
-  }
-  void access(uint64_t pfn) const {
-    tree_.put_number(kIdleBitmapFile, pfn / 64,
-                     tree_.number(kIdleBitmapFile, pfn / 64) & ~(uint64_t{1} << pfn % 64));
+    set_flags(pfn, flags);
   }
   Runs sweep(AddrRange range = kEverything, SweepMode mode = SweepMode::make_old) {
     Runs runs;
@@ -61,7 +56,6 @@ class IdleSweeperTest : public testing::Test {
     return runs;
   }
 
-  TempTree tree_;
   Context context_{OpsId::vaddr, nullptr, 1};
   Target* target_ = nullptr;
   std::optional<IdleSweeper> sweeper_;

@@ -1,5 +1,3 @@
-// By this machine's kernel, on page frames of children of this test and no others: the reverse map
-// is of them alone.
 #include "ops/pte/pte_frame_sweeper.h"
 
 #include <gtest/gtest.h>
@@ -8,34 +6,15 @@
 #include <chrono>
 #include <thread>
 
-#include "ops/pages/process_pages.h"
-#include "ops/pte/pte_paddr_backend.h"
-#include "tests/unit/ops/pte/pte_fixture.h"
-#include "tests/unit/ops/required.h"
-#include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
+#include "tests/unit/ops/pte/pte_paddr_fixture.h"
 
 namespace damonfs {
 namespace {
 
 constexpr AddrRange kAllMemory{0, uint64_t{1} << 52};
-constexpr std::chrono::seconds kSoon{200};  // to scan what sanitizers map
 
-class PteFrameSweeperTest : public testing::Test {
+class PteFrameSweeperTest : public PtePaddrFixture {
  protected:
-  void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "page frames are for root";
-    if (auto tried = PteBackend::create(Paths(), clock_); !tried)
-      SKIP_WITHOUT("pte", tried.error());
-  }
-  void watch(std::vector<pid_t> pids, ProtectedList protect = {}) {
-    keeper_ = *RmapRefresher::create(
-        std::make_unique<ProcfsRmapSource>(Paths(), std::move(protect), std::move(pids)), 1 << 20);
-    auto made = PtePaddrBackend::create(Paths(), *keeper_, clock_);
-    ASSERT_TRUE(made) << made.error().message;
-    bits_ = *std::move(made);
-    keeper_->refresh();
-    ASSERT_TRUE(keeper_->wait(kSoon));
-  }
   // What a sweep of all memory says, ascending. `cost_` is what it cost.
   std::vector<SweptRun> sweep(SweepMode mode = SweepMode::make_old) {
     std::vector<SweptRun> runs;
@@ -53,12 +32,9 @@ class PteFrameSweeperTest : public testing::Test {
   }
   // The frames behind `memory` in the child, by page; 0 for what is not there.
   static std::vector<uint64_t> frames_of(const Actor& child, const FreshMemory& memory) {
-    Kpageflags flags{Paths()};
-    auto info = ProcessPages::open(*child.process(), flags);
-    const AddrRange range{memory.addr(0), memory.addr(0) + memory.size()};
     std::vector<uint64_t> frames(memory.pages());
-    for (const auto& page : info->present_pages({&range, 1}))
-      frames[(page.addr - range.start) / kPageSize] = page.entry.pfn();
+    for (const auto& page : pages_of(child, memory))
+      frames[(page.addr - memory.addr(0)) / kPageSize] = page.entry.pfn();
     return frames;
   }
   // Which of `frames` are in `state`.
@@ -72,11 +48,15 @@ class PteFrameSweeperTest : public testing::Test {
       return run != runs.end() && run->state == state;
     });
   }
-  // Makes old what a child has touched so far. Fresh pages wait for their place on the LRU lists.
-  void settle(const Actor& child, const FreshMemory& memory) {
+  // Has the child do its first action, makes old what it has touched by that, and watches it; the
+  // frames behind `memory`. Fresh pages wait for their place on the LRU lists.
+  std::vector<uint64_t> watch_settled(Actor& child, const FreshMemory& memory) {
+    child.run(0);
+    watch({child.pid()});
     sweep();
-    ::damonfs::settle(child.pid(), memory.addr(0));
+    settle(child.pid(), memory.addr(0));
     sweep();
+    return frames_of(child, memory);
   }
   // But for the few accesses that the kernel's own DAMON may take away.
   static void expect_nearly(const std::vector<size_t>& found, const std::vector<size_t>& touched) {
@@ -87,9 +67,6 @@ class PteFrameSweeperTest : public testing::Test {
     EXPECT_GE(found.size(), touched.size() - touched.size() / 50 - 1);
   }
 
-  TickingClock clock_;
-  std::unique_ptr<RmapRefresher> keeper_;
-  std::unique_ptr<PtePaddrBackend> bits_;
   RegionPool pool_;
   Target nobody_{pool_, nullptr};
   SweepCost cost_;
@@ -100,10 +77,7 @@ bool every_third(size_t i) { return i % 3 == 0; }
 TEST_F(PteFrameSweeperTest, FindsTheFramesOfPagesThatWereTouched) {
   const FreshMemory memory(3000);
   Actor child({touch_all(memory), touch(memory, every_third)});
-  child.run(0);
-  watch({child.pid()});
-  settle(child, memory);
-  const auto frames = frames_of(child, memory);
+  const auto frames = watch_settled(child, memory);
   for (int round = 0; round < 3; ++round) {
     child.run(1);
     const auto runs = sweep();
@@ -117,10 +91,7 @@ TEST_F(PteFrameSweeperTest, FindsTheFramesOfPagesThatWereTouched) {
 TEST_F(PteFrameSweeperTest, ALookLeavesPagesAsTheyAre) {
   const FreshMemory memory(256);
   Actor child({touch_all(memory), touch(memory, every_third)});
-  child.run(0);
-  watch({child.pid()});
-  settle(child, memory);
-  const auto frames = frames_of(child, memory);
+  const auto frames = watch_settled(child, memory);
   child.run(1);
   for (int round = 0; round < 2; ++round) {
     expect_nearly(in_state(sweep(SweepMode::look), frames, AccessState::accessed),
@@ -132,10 +103,7 @@ TEST_F(PteFrameSweeperTest, ALookLeavesPagesAsTheyAre) {
 TEST_F(PteFrameSweeperTest, OnlyWhatThePassAsksForIsMadeOld) {
   const FreshMemory memory(512);
   Actor child({touch_all(memory), touch_all(memory)});
-  child.run(0);
-  watch({child.pid()});
-  settle(child, memory);
-  const auto frames = frames_of(child, memory);
+  const auto frames = watch_settled(child, memory);
   child.run(1);
   std::vector<SweepWish> wishes;
   for (size_t i = 0; i < 512; i += 2)
@@ -154,10 +122,7 @@ TEST_F(PteFrameSweeperTest, OnlyWhatThePassAsksForIsMadeOld) {
 TEST_F(PteFrameSweeperTest, TellsOfAccessesThatSamplesHaveFound) {
   const FreshMemory memory(64);
   Actor child({touch_all(memory), touch(memory, every_third)});
-  child.run(0);
-  watch({child.pid()});
-  settle(child, memory);
-  const auto frames = frames_of(child, memory);
+  const auto frames = watch_settled(child, memory);
   child.run(1);
   std::vector<FrameSample> samples;
   for (const uint64_t frame : frames) samples.push_back({.frame = frame});
@@ -169,10 +134,7 @@ TEST_F(PteFrameSweeperTest, AHugePageIsAllItsFrames) {
   const FreshMemory memory(2048);
   ::madvise(memory.data(), memory.size(), MADV_HUGEPAGE);
   Actor child({touch_all(memory), touch(memory, [](size_t i) { return i == 1100; })});
-  child.run(0);
-  watch({child.pid()});
-  settle(child, memory);
-  const auto frames = frames_of(child, memory);
+  const auto frames = watch_settled(child, memory);
   const uint64_t huge = kPageSize / 8;
   const size_t head =
       (align_down(memory.addr(1100), huge * kPageSize) - memory.addr(0)) / kPageSize;

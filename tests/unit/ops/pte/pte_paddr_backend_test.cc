@@ -1,47 +1,21 @@
-// By this machine's kernel, on page frames of children of this test and no others: the reverse map
-// is of them alone.
 #include "ops/pte/pte_paddr_backend.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "ops/actions/action_calls.h"
-#include "ops/pages/process_pages.h"
-#include "tests/unit/ops/pte/pte_fixture.h"
-#include "tests/unit/ops/required.h"
+#include "tests/unit/ops/pte/pte_paddr_fixture.h"
 #include "tests/unit/ops/rmap/fake_page_tables.h"
-#include "tests/unit/ops/vaddr/vaddr_actions_fixtures.h"
 
 namespace damonfs {
 namespace {
 
-constexpr std::chrono::seconds kSoon{200};  // to scan what sanitizers map
-
-class PtePaddrBackendTest : public testing::Test {
+class PtePaddrBackendTest : public PtePaddrFixture {
  protected:
-  void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "page frames are for root";
-    if (auto tried = PteBackend::create(Paths(), clock_); !tried)
-      SKIP_WITHOUT("pte", tried.error());
-  }
-  void watch(std::vector<pid_t> pids, ProtectedList protect = {}) {
-    keeper_ = *RmapRefresher::create(
-        std::make_unique<ProcfsRmapSource>(Paths(), std::move(protect), std::move(pids)), 1 << 20);
-    auto made = PtePaddrBackend::create(Paths(), *keeper_, clock_);
-    ASSERT_TRUE(made) << made.error().message;
-    bits_ = *std::move(made);
-    keeper_->refresh();
-    ASSERT_TRUE(keeper_->wait(kSoon));
-  }
   // The frames behind the pages of `memory` in the child, ascending by page.
   static std::vector<FrameSample> samples(const Actor& child, const FreshMemory& memory) {
-    Kpageflags frames{Paths()};
-    auto info = ProcessPages::open(*child.process(), frames);
-    const AddrRange range{memory.addr(0), memory.addr(0) + memory.size()};
     std::vector<FrameSample> made;
-    for (const auto& page : info->present_pages({&range, 1})) {
-      made.push_back({.frame = page.entry.pfn()});
-    }
+    for (const auto& page : pages_of(child, memory)) made.push_back({.frame = page.entry.pfn()});
     return made;
   }
   // Has the child do its first action, and watches the frames that it leaves behind `memory`.
@@ -55,10 +29,6 @@ class PtePaddrBackendTest : public testing::Test {
     bits_->check(samples);
     return accessed_of(samples);
   }
-
-  TickingClock clock_;
-  std::unique_ptr<RmapRefresher> keeper_;
-  std::unique_ptr<PtePaddrBackend> bits_;
 };
 
 TEST_F(PtePaddrBackendTest, SeesWhatAChildTouches) {
