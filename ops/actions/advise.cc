@@ -168,6 +168,12 @@ RangeList Adviser::advise(const Process& process, int advice, std::span<const Ad
   return std::move(progress.taken());
 }
 
+void warn_map_not_free(WarnOnce& warn, const Process& process) {
+  warn("map not free",
+       "schemes leave process {} alone for now: somebody holds its memory map and does not let go",
+       process.pid());
+}
+
 Adviser::Failure Adviser::judge(const Process& process, int advice, int error) {
   const char* name = advice_name(advice);
   if (passes_by_itself(error)) return Failure::skip_range;
@@ -179,10 +185,7 @@ Adviser::Failure Adviser::judge(const Process& process, int advice, int error) {
     return Failure::end;
   }
   if (error == kMapNotFree) {
-    warn_(
-        "map not free",
-        "schemes leave process {} alone for now: somebody holds its memory map and does not let go",
-        process.pid());
+    warn_map_not_free(warn_, process);
     return Failure::end;
   }
   if (error == EINVAL) {

@@ -21,6 +21,9 @@ namespace damonfs {
 // for the process's memory map (Process::map_is_free()). No error of process_madvise(2).
 inline constexpr int kMapNotFree = ETIMEDOUT;
 
+// Says, once for each `warn`, that schemes leave the process alone for that.
+void warn_map_not_free(WarnOnce& warn, const Process& process);
+
 // Calls process_madvise(2) on a held process, many ranges a call, and gets past those that fail.
 // Owned by one VaddrActions, same thread.
 class Adviser {

@@ -14,10 +14,6 @@
 namespace damonfs {
 namespace {
 
-uint64_t wall_ns() {
-  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-}
-
 bool is_huge(const Folio& folio) { return folio.size() >= uint64_t{2} << 20; }
 
 // Where the leaf begins that maps `addr`, which is in `folio`.
@@ -48,8 +44,7 @@ Result<AddrRange> IdleSweeper::next_part(const std::shared_ptr<const Process>& p
 
 Result<> IdleSweeper::read_entries(const Process& process, AddrRange part, SweepCost& cost) {
   entries_.assign(part.size() / kPageSize, {});
-  if (!process.map_is_free())
-    return fail(EBUSY, "somebody holds the memory map of process {}", process.pid());
+  if (auto is_free = process.check_map_is_free(); !is_free) return is_free;
   const auto file = process.open_file("pagemap", O_RDONLY);
   if (!file) return tl::unexpected(file.error());
   const uint64_t began = wall_ns();

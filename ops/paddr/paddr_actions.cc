@@ -242,10 +242,7 @@ PaddrActions::Space* PaddrActions::space_of(Batch& batch, uint32_t process) {
     if (mappings && info && is_free) {
       place->second.emplace(Space{held, (*mappings)->all, *std::move(info)});
     } else if (!is_free) {
-      warn_("map not free",
-            "schemes leave process {} alone for now: somebody holds its memory map and does not "
-            "let go",
-            held.pid());
+      warn_map_not_free(warn_, held);
     } else {
       const Error& error = mappings ? info.error() : mappings.error();
       if (!held.is_gone(error.code)) {

@@ -1,7 +1,6 @@
 #include "ops/procfs/known_mappings.h"
 
 #include <cerrno>
-#include <chrono>
 #include <utility>
 
 #include "ops/base/thread_time.h"
@@ -12,34 +11,21 @@ namespace {
 constexpr uint64_t kReadOneOutOf = 20;  // of the time
 constexpr uint64_t kCheapNs = 5'000'000;
 
-uint64_t monotonic_ns() {
-  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-}
-
 }  // namespace
-
-KnownMappings::Known& KnownMappings::known(const std::shared_ptr<const Process>& process) {
-  const auto found = known_.find(process.get());
-  if (found != known_.end() && !found->second.process.expired()) return found->second;
-  std::erase_if(known_, [](const auto& entry) { return entry.second.process.expired(); });
-  Known& added = known_[process.get()];
-  added.process = process;
-  return added;
-}
 
 void KnownMappings::take(Known& known) {
   const uint64_t cpu_ns = known.reading->cpu_ns;
   known.is_slow = cpu_ns > kCheapNs;
-  known.next_ns = known.is_slow ? monotonic_ns() + cpu_ns * kReadOneOutOf : 0;
+  known.next_ns = known.is_slow ? wall_ns() + cpu_ns * kReadOneOutOf : 0;
   known.newest = std::move(known.reading->mapped).map([](Mapped&& mapped) {
     return std::make_shared<const Mapped>(std::move(mapped));
   });
 }
 
 Result<KnownMappings::Mappings> KnownMappings::of(const std::shared_ptr<const Process>& process) {
-  Known& known = this->known(process);
+  Known& known = known_.of(process);
   // One thread that is blocked by a process is enough.
-  const bool is_due = known.reading == nullptr && monotonic_ns() >= known.next_ns;
+  const bool is_due = known.reading == nullptr && wall_ns() >= known.next_ns;
   if (is_due && process->map_is_free()) {
     known.reading = std::make_shared<Reading>();
     const auto read = [process, reading = known.reading] {

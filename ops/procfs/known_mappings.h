@@ -1,11 +1,11 @@
 // What processes have mapped, for threads that may not wait.
 #pragma once
 
-#include <map>
 #include <memory>
 
 #include "core/base/result.h"
 #include "ops/base/beside.h"
+#include "ops/procfs/by_process.h"
 #include "ops/procfs/maps.h"
 #include "ops/procfs/process.h"
 
@@ -43,12 +43,11 @@ class KnownMappings {
     uint64_t next_ns = 0;  // not to be read before
     bool is_slow = false;
   };
-  Known& known(const std::shared_ptr<const Process>& process);
   // Takes over what was read if it has been read to its end.
   static void take(Known& known);
 
   const int first_;
-  std::map<const Process*, Known> known_;
+  ByProcess<Known> known_;
 };
 
 }  // namespace damonfs

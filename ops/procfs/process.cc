@@ -106,6 +106,11 @@ bool Process::map_is_free() const {
   return is_free;
 }
 
+Result<void> Process::check_map_is_free() const {
+  if (map_is_free()) return {};
+  return fail(EBUSY, "somebody holds the memory map of process {} and does not let go", pid_);
+}
+
 Result<Fd> Process::open_file(const char* name, int flags) const {
   Fd file(::openat(directory_.get(), name, flags | O_CLOEXEC));
   if (file.valid()) return file;

@@ -51,6 +51,8 @@ class Process final : public TargetHandle, public std::enable_shared_from_this<P
   // answer at most three times patience() (60 ms), more where the trial itself has no processor; as
   // long as no answer has come this is false, at once. It is true of a process without memory.
   [[nodiscard]] bool map_is_free() const;
+  // The same as an error: EBUSY when it is not.
+  [[nodiscard]] Result<void> check_map_is_free() const;
 
   // Opens a file of its procfs directory, e.g. "maps" or "pagemap", close-on-exec. ESRCH once the
   // process is gone, otherwise what open(2) says.

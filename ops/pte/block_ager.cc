@@ -53,10 +53,6 @@ void drain_lru_batches() {
   ::madvise(page, kPageSize, MADV_COLD);
 }
 
-uint64_t wall_ns() {
-  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-}
-
 }  // namespace
 
 uint64_t BlockAger::units(const LeafBlock& block) {

@@ -22,11 +22,7 @@ void PteBackend::prepare(std::span<Sample> samples) {
   ager_->set_queries(samples, queries_);
   sweeper_.take_notes();
   ager_->make_old(queries_, aged_);
-  for (size_t i = 0; i < aged_.size(); ++i) {
-    // Of the others the sweeper has taken note when they were cleared.
-    if (!aged_[i].young || aged_[i].whole) continue;
-    sweeper_.note_accessed(queries_[i].space->process(), queries_[i].addr);
-  }
+  sweeper_.note_young(queries_, aged_);
 }
 
 void PteBackend::check(std::span<Sample> samples) {
@@ -41,9 +37,7 @@ void PteBackend::check(std::span<Sample> samples) {
     if ((slot.flags & PTE_MAPPED) == 0) return;
     samples[i].leaf_sz = uint64_t{1} << slot.leaf_shift;
     if (!is_young(slot)) {
-      // Another context may have made it old since prepare().
-      samples[i].accessed = !notes.empty() && aged_[i].meaning == BitMeaning::exact &&
-                            PteSweeper::noted(notes, queries_[i], slot);
+      samples[i].accessed = PteSweeper::noted(notes, queries_[i], aged_[i], slot);
       return;
     }
     samples[i].accessed =
@@ -69,10 +63,8 @@ void PteBackend::young(const Process& process, std::span<const uint64_t> addrs,
   for (const uint64_t addr : addrs) queries.push_back({&space, addr});
   std::vector<Aged> aged;
   ager_->make_old(queries, aged);
-  for (size_t i = 0; i < aged.size(); ++i) {
-    young[i] = aged[i].young;
-    if (aged[i].young && !aged[i].whole) sweeper_.note_accessed(process, addrs[i]);
-  }
+  sweeper_.note_young(queries, aged);
+  for (size_t i = 0; i < aged.size(); ++i) young[i] = aged[i].young;
 }
 
 }  // namespace damonfs

@@ -52,15 +52,7 @@ void PtePaddrBackend::prepare(std::span<FrameSample> samples) {
   set_queries(samples);
   sweeper_.take_notes();
   ager_->make_old(queries_, aged_);
-  note_young(queries_, aged_);
-}
-
-void PtePaddrBackend::note_young(std::span<const PageQuery> queries, std::span<const Aged> aged) {
-  for (size_t i = 0; i < aged.size(); ++i) {
-    // Of the others the sweeper has taken note when they were cleared.
-    if (aged[i].young && !aged[i].whole)
-      sweeper_.note_accessed(queries[i].space->process(), queries[i].addr);
-  }
+  sweeper_.note_young(queries_, aged_);
 }
 
 void PtePaddrBackend::look(std::span<FrameSample> samples) {
@@ -87,9 +79,7 @@ void PtePaddrBackend::check(std::span<FrameSample> samples) {
     FrameSample& sample = samples[questions_[i].about];
     sample.leaf_sz = std::max(sample.leaf_sz, uint64_t{1} << slot.leaf_shift);
     if (!is_young(slot)) {
-      // Another context may have made it old since prepare().
-      sample.accessed |= !notes.empty() && aged_[i].meaning == BitMeaning::exact &&
-                         PteSweeper::noted(notes, queries_[i], slot);
+      sample.accessed |= PteSweeper::noted(notes, queries_[i], aged_[i], slot);
       return;
     }
     const bool accessed =
@@ -113,7 +103,7 @@ void PtePaddrBackend::young(std::span<const Folio> folios, std::span<bool> young
   sort(questions, queries);
   std::vector<Aged> aged;
   ager_->make_old(queries, aged);
-  note_young(queries, aged);
+  sweeper_.note_young(queries, aged);
   for (size_t i = 0; i < aged.size(); ++i) {
     if (aged[i].young) young[questions[i].about] = true;
   }

@@ -56,8 +56,6 @@ class PtePaddrBackend final : public PaddrBackend {
   void set_queries(std::span<const FrameSample> samples);
   void ask(const ReverseMap& map, uint64_t frame, uint64_t last, uint32_t about,
            std::vector<Question>& questions);
-  // Tells the sweeper which of the queries' pages were young, and are old now.
-  void note_young(std::span<const PageQuery> queries, std::span<const Aged> aged);
   // In the order that AccessedBitClearer wants; fills `queries`.
   static void sort(std::vector<Question>& questions, std::vector<PageQuery>& queries);
 

@@ -153,18 +153,12 @@ PteSweeper::PteSweeper(AccessedBitClearer& clearer) : clearer_(&clearer), ager_(
 }
 
 PteSweeper::Swept& PteSweeper::swept(const std::shared_ptr<const Process>& process) {
-  const auto known = swept_.find(process.get());
-  if (known != swept_.end() && !known->second.process.expired()) return known->second;
-  std::erase_if(swept_, [this](const auto& entry) {
-    if (!entry.second.process.expired()) return false;
-    notes_.forget(entry.second.pid);
-    return true;
-  });
-  Swept& added = swept_[process.get()];
-  added.process = process;
-  added.pid = process->pid();
-  notes_.want(added.pid);
-  return added;
+  Swept& found = swept_.of(process, [this](const Swept& gone) { notes_.forget(gone.pid); });
+  if (found.pid != process->pid()) {
+    found.pid = process->pid();
+    notes_.want(found.pid);
+  }
+  return found;
 }
 
 Result<CopiedTables> PteSweeper::read(AddressSpace& space, AddrRange range) {
@@ -197,9 +191,9 @@ RangeList PteSweeper::files_of(const Swept& swept) {
 }
 
 void PteSweeper::keep_bits(AddressSpace& space, const ClearPlan& kinds) {
-  const auto known = swept_.find(&space.process());
-  if (known == swept_.end() || !reader_) return;
-  Swept& swept = known->second;
+  Swept* const known = swept_.find(&space.process());
+  if (known == nullptr || !reader_) return;
+  Swept& swept = *known;
   swept.spared.set_files(files_of(swept));
   const auto keep = [&](std::span<LeafBlock> blocks) {
     for (const LeafBlock& block : blocks) {
@@ -253,9 +247,7 @@ void PteSweeper::note_accessed(const Process& process, uint64_t addr) {
   EntrySet page;
   page.set(index_at(addr, kPageSize.shift()));
   notes_.tell(process.pid(), table, page);
-  const auto known = swept_.find(&process);
-  if (known == swept_.end()) return;
-  known->second.sampled[table] |= page;
+  if (Swept* const known = swept_.find(&process)) known->sampled[table] |= page;
 }
 
 EntrySet PteSweeper::sampled_of(const Swept& swept, const LeafBlock& block) {
@@ -356,7 +348,6 @@ Result<SweepPiece> PteSweeper::take_piece(AddressSpace& space, AddrRange range, 
 
 Result<SweepPiece> PteSweeper::sweep_process(const std::shared_ptr<const Process>& process,
                                              AddrRange range, SweepMode mode, FrameStates* states) {
-  const uint64_t began = thread_cpu_ns();
   if (auto loaded = load(); !loaded) return tl::unexpected(loaded.error());
   AddressSpace& space = clearer_->space_of(process);
   space.last_used = clearer_->now();
@@ -377,7 +368,6 @@ Result<SweepPiece> PteSweeper::sweep_process(const std::shared_ptr<const Process
   if (!piece) return piece;
   if (making_old) known.reached = piece->next;
   piece->cost.max_hold_ns = std::max(piece->cost.max_hold_ns, held_ns);
-  piece->cost.cpu_ns = thread_cpu_ns() - began;
   return piece;
 }
 
@@ -409,8 +399,17 @@ Result<SweepPiece> PteSweeper::sweep_frames(const std::shared_ptr<const Process>
   return piece;
 }
 
+void PteSweeper::note_young(std::span<const PageQuery> queries, std::span<const Aged> aged) {
+  for (size_t i = 0; i < aged.size(); ++i) {
+    // Of the others note was taken when they were cleared.
+    if (aged[i].young && !aged[i].whole)
+      note_accessed(queries[i].space->process(), queries[i].addr);
+  }
+}
+
 bool PteSweeper::noted(const std::map<pid_t, SharedNotes::Notes>& notes, const PageQuery& query,
-                       const pte_slot& slot) {
+                       const Aged& aged, const pte_slot& slot) {
+  if (aged.meaning != BitMeaning::exact) return false;
   const auto of_process = notes.find(query.space->process().pid());
   if (of_process == notes.end()) return false;
   const SharedNotes::Tables& tables = of_process->second.tables;

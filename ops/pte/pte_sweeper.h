@@ -6,10 +6,10 @@
 #include <map>
 #include <memory>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "core/sweep.h"
+#include "ops/procfs/by_process.h"
 #include "ops/procfs/known_mappings.h"
 #include "ops/pte/accessed_bit_clearer.h"
 #include "ops/pte/block_ager.h"
@@ -59,9 +59,12 @@ class PteSweeper final : public Sweeper {
   // What other contexts have made old since the last call or sweep, of processes that are swept
   // here: the next sweep tells it.
   std::map<pid_t, SharedNotes::Notes> take_notes();
-  // Whether `notes` have the page that was asked for.
+  // The same of all queries' pages that were found young when they were made old.
+  void note_young(std::span<const PageQuery> queries, std::span<const Aged> aged);
+  // Whether another context has made the page old that was asked for, by `notes`, since this one
+  // did.
   static bool noted(const std::map<pid_t, SharedNotes::Notes>& notes, const PageQuery& query,
-                    const pte_slot& slot);
+                    const Aged& aged, const pte_slot& slot);
 
  private:
   struct Swept {
@@ -110,7 +113,7 @@ class PteSweeper final : public Sweeper {
   KnownMappings mappings_;
   BlockAger ager_;
   std::unique_ptr<TableReader> reader_;
-  std::unordered_map<const Process*, Swept> swept_;
+  ByProcess<Swept> swept_;
   uint32_t max_tables_ = 64;
 
   // Of one piece, kept for their memory.

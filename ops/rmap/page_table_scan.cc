@@ -71,9 +71,7 @@ Result<MappingProcess> ProcfsRmapSource::open(pid_t pid) {
   auto opened = hold(pid);
   if (!opened) return tl::unexpected(opened.error());
   const std::shared_ptr<const Process> process = *std::move(opened);
-  if (!process->map_is_free()) {
-    return fail(EBUSY, "somebody holds the memory map of process {} and does not let go", pid);
-  }
+  if (auto is_free = process->check_map_is_free(); !is_free) return tl::unexpected(is_free.error());
   auto mappings = read_maps(*process);
   if (!mappings) return tl::unexpected(mappings.error());
   mappings_ = *std::move(mappings);

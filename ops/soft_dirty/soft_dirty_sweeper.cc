@@ -28,22 +28,12 @@ uint64_t pages_of(std::span<const SweptRun> runs) {
 
 }  // namespace
 
-SoftDirtySweeper::Swept& SoftDirtySweeper::swept(const std::shared_ptr<const Process>& process) {
-  const auto known = swept_.find(process.get());
-  if (known != swept_.end() && !known->second.process.expired()) return known->second;
-  std::erase_if(swept_, [](const auto& entry) { return entry.second.process.expired(); });
-  Swept& added = swept_[process.get()];
-  added.process = process;
-  return added;
-}
-
 Result<ProcessPages> SoftDirtySweeper::open(const std::shared_ptr<const Process>& process,
                                             AddrRange range, RangeList& mapped) {
   const auto maps = mappings_.of(process);
   if (!maps) return tl::unexpected(maps.error());
   if ((*maps)->all.empty()) return fail(ESRCH, "process {} has no memory", process->pid());
-  if (!process->map_is_free())
-    return fail(EBUSY, "somebody holds the memory map of process {}", process->pid());
+  if (auto is_free = process->check_map_is_free(); !is_free) return tl::unexpected(is_free.error());
   mapped = intersect((*maps)->all, {&range, 1});
   return ProcessPages::open(*process, frames_);
 }
@@ -83,14 +73,12 @@ Result<std::vector<AddrRange>> SoftDirtySweeper::populated(const Target& target)
 }
 
 void SoftDirtySweeper::before_clearing(const Process& process) {
-  const auto known = swept_.find(&process);
-  if (known == swept_.end()) return;
+  Swept* const known = swept_.find(&process);
+  if (known == nullptr) return;
   const uint64_t began = thread_cpu_ns();
-  Swept& swept = known->second;
+  Swept& swept = *known;
   swept.read.clear();
-  const auto held = swept.process.lock();
-  if (!held) return;  // another one, of which this has the address
-  auto bits = read(held);
+  auto bits = read(swept.process.lock());
   if (!bits) return;
   swept.pages_read += pages_of(*bits);
   swept.read = simplify(*std::move(bits), kMaxBorders, kPageSize);
@@ -98,9 +86,9 @@ void SoftDirtySweeper::before_clearing(const Process& process) {
 }
 
 void SoftDirtySweeper::after_clearing(const Process& process, bool cleared) {
-  const auto known = swept_.find(&process);
-  if (known == swept_.end()) return;
-  Swept& swept = known->second;
+  Swept* const known = swept_.find(&process);
+  if (known == nullptr) return;
+  Swept& swept = *known;
   std::vector<SweptRun> read = std::exchange(swept.read, {});
   if (!cleared) return;
   if (read.empty()) {  // what was written in this time is lost
@@ -115,7 +103,7 @@ Result<SweepPiece> SoftDirtySweeper::sweep(const Target& target, AddrRange range
                                            std::vector<SweptRun>& runs) {
   const uint64_t began = thread_cpu_ns();
   const auto process = std::static_pointer_cast<const Process>(target.handle);
-  Swept& known = swept(process);
+  Swept& known = swept_.of(process);
   if (mode == SweepMode::make_old && range.start < std::max<uint64_t>(known.reached, 1) &&
       !known.upcoming.empty())
     known.told = std::exchange(known.upcoming, {});

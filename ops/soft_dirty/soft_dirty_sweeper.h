@@ -3,13 +3,13 @@
 
 #include <cstdint>
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
 #include "core/ranges.h"
 #include "core/sweep.h"
 #include "ops/pages/kpageflags.h"
 #include "ops/pages/process_pages.h"
+#include "ops/procfs/by_process.h"
 #include "ops/procfs/known_mappings.h"
 #include "ops/procfs/process.h"
 
@@ -52,7 +52,6 @@ class SoftDirtySweeper final : public Sweeper {
     uint64_t reached = 0;
   };
 
-  Swept& swept(const std::shared_ptr<const Process>& process);
   // The pages of `process`; `mapped` becomes what it has mapped within `range`. EBUSY when somebody
   // holds its memory map who does not let go.
   Result<ProcessPages> open(const std::shared_ptr<const Process>& process, AddrRange range,
@@ -65,7 +64,7 @@ class SoftDirtySweeper final : public Sweeper {
 
   KnownMappings mappings_;
   Kpageflags frames_{Paths()};  // which is never asked
-  std::unordered_map<const Process*, Swept> swept_;
+  ByProcess<Swept> swept_;
 };
 
 }  // namespace damonfs

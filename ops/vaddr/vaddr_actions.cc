@@ -123,10 +123,7 @@ void VaddrActions::apply_to_process(const SchemeParams& params, std::span<Applic
   if (is_protected(work.front().target->handle, params)) return;
   const auto mappings = mappings_.of(process);
   if (!process->map_is_free()) {
-    warn_(
-        "map not free",
-        "schemes leave process {} alone for now: somebody holds its memory map and does not let go",
-        process->pid());
+    warn_map_not_free(warn_, *process);
     return;
   }
   auto info = ProcessPages::open(*process, frames_, options_.method);
