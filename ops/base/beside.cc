@@ -104,16 +104,21 @@ bool SideWork::run(std::function<void()> work, std::chrono::microseconds patienc
     state_->running = true;
     state_->thread = 0;
     state_->began = std::chrono::steady_clock::now();
+    struct AtEnd {
+      State& state;
+      ~AtEnd() {
+        const std::lock_guard end(state.mutex);
+        state.running = false;
+        state.ended.notify_all();
+      }
+    };
     const bool runs = run_beside([state = state_, work = std::move(work)] {
       {
         const std::lock_guard begin(state->mutex);
         state->thread = ::gettid();
       }
-      const auto done = guarded(work);
-      const std::lock_guard end(state->mutex);
-      state->running = false;
-      state->ended.notify_all();
-      if (!done) spdlog::error("damonfs-beside: {}", done.error().message);
+      const AtEnd end{*state};
+      work();
     });
     if (!runs) {
       state_->running = false;

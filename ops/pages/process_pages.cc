@@ -136,16 +136,15 @@ uint64_t ProcessPages::scan(PageState state, AddrRange span, RangeList& found) {
   if (state == PageState::huge) arg.category_mask |= kIsHuge;
   if (state == PageState::written) arg.category_mask |= kIsSoftDirty;
   arg.return_mask = kIsPresent;
-  for (;;) {
-    const int got = ::ioctl(file_.get(), kPagemapScan, &arg);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return errno != ENOTTY && errno != EINVAL ? span.end : 0;
-    for (int i = 0; i < got; ++i) append_joined(found, {regions[i].start, regions[i].end});
-    // Where `regions` were just enough for a page table, Linux says that it ended one table
-    // earlier.
-    if (got > 0) arg.walk_end = std::max(arg.walk_end, regions[got - 1].end);
-    return arg.walk_end > span.start ? arg.walk_end : span.end;
-  }
+  int got = 0;
+  do {
+    got = ::ioctl(file_.get(), kPagemapScan, &arg);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return errno != ENOTTY && errno != EINVAL ? span.end : 0;
+  for (int i = 0; i < got; ++i) append_joined(found, {regions[i].start, regions[i].end});
+  // Where `regions` were just enough for a page table, Linux says that it ended one table earlier.
+  if (got > 0) arg.walk_end = std::max(arg.walk_end, regions[got - 1].end);
+  return arg.walk_end > span.start ? arg.walk_end : span.end;
 }
 
 std::vector<PagemapEntry> ProcessPages::entries(AddrRange range) {
