@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what is missing, builds, and runs the tests. Every step says how long it
 # took; one that fails does not keep later ones from running, unless they need it.
-# Ends with one line that counts all tests of all steps.
+# Ends with the names of the tests that failed, and one line that counts all tests of all steps.
 
 set -uo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
@@ -167,6 +167,7 @@ if [ -n "$lab" ] && [ -n "$built" ]; then
     fi
 fi
 
+[ $failed = 0 ] || $python tests/junit_count.py --failed "$results" | sed 's/^/failed: /'
 summary="$passed passed, $failed failed"
 [ $skipped = 0 ] || summary="$summary, $skipped skipped"
 echo "$summary"

@@ -19,7 +19,8 @@ namespace {
 constexpr size_t kMaxBeside = 64;
 constexpr std::chrono::seconds kIdleBeside{10};
 
-// The threads. It is never destroyed: some of them may be blocked when the program ends.
+// The threads: as many as work is running, kMaxBeside at most; one that has been without work for
+// kIdleBeside ends. It is never destroyed: some of them may be blocked when the program ends.
 class Crew {
  public:
   static Crew& get() {
@@ -27,6 +28,8 @@ class Crew {
     return *crew;
   }
 
+  // Runs `work`, which must not throw, beside the caller. False, and nothing is run, when there is
+  // no thread to be had or all are busy.
   bool run(std::function<void()> work) {
     std::unique_lock lock(mutex_);
     if (work_.size() < nr_idle_) {
@@ -56,10 +59,7 @@ class Crew {
  private:
   void serve(std::function<void()> work) {
     for (;;) {
-      if (const auto done = guarded(work); !done) {
-        [[maybe_unused]] const auto logged =
-            guarded([&] { spdlog::error("damonfs-beside: {}", done.error().message); });
-      }
+      work();
       work = nullptr;
       std::unique_lock lock(mutex_);
       ++nr_idle_;
@@ -82,8 +82,6 @@ class Crew {
 };
 
 }  // namespace
-
-bool run_beside(std::function<void()> work) { return Crew::get().run(std::move(work)); }
 
 size_t nr_beside() { return Crew::get().nr_running(); }
 
@@ -112,13 +110,16 @@ bool SideWork::run(std::function<void()> work, std::chrono::microseconds patienc
         state.ended.notify_all();
       }
     };
-    const bool runs = run_beside([state = state_, work = std::move(work)] {
+    const bool runs = Crew::get().run([state = state_, work = std::move(work)] {
       {
         const std::lock_guard begin(state->mutex);
         state->thread = ::gettid();
       }
-      const AtEnd end{*state};
-      work();
+      const AtEnd end{*state};  // logging ends before it, too: nobody waits for this thread
+      if (const auto done = guarded(work); !done) {
+        [[maybe_unused]] const auto logged =
+            guarded([&] { spdlog::error("damonfs-beside: {}", done.error().message); });
+      }
     });
     if (!runs) {
       state_->running = false;

@@ -12,13 +12,7 @@
 
 namespace damonfs {
 
-// Runs `work` on a thread beside the caller's, of which there are as many as work is running, 64 at
-// most; one that has been without work for 10 s ends. False, and nothing is run, when there is no
-// thread to be had or all are busy. Nobody ends or waits for work that blocks: whatever it uses
-// must live as long as it does. Any thread may call it. Exceptions of the work are logged.
-[[nodiscard]] bool run_beside(std::function<void()> work);
-
-// How much of such work is running, blocked work included.
+// How much work is running beside (SideWork), blocked work included: 64 pieces at most.
 [[nodiscard]] size_t nr_beside();
 
 // How long to wait for work that should be done at once: 20 ms, and the less the more work is
@@ -29,9 +23,11 @@ namespace damonfs {
 // use it.
 class SideWork {
  public:
-  // Has `work` run beside unless some is running already, and waits for the end of what runs, but
-  // not longer than `patience` from its beginning. Returns whether it has ended; false as well
-  // where there was no thread for it. What the work writes may be read when this has returned true.
+  // Has `work` run on a thread beside the caller's unless some is running already, and waits for
+  // the end of what runs, but not longer than `patience` from its beginning. Returns whether it has
+  // ended; false as well where there was no thread for it. What the work writes may be read when
+  // this has returned true. Nobody ends or waits for work that blocks: whatever it uses must live
+  // as long as it does. Exceptions of the work are logged.
   [[nodiscard]] bool run(std::function<void()> work, std::chrono::microseconds patience) const;
   // The same without new work: whether what was running, if any, has ended.
   [[nodiscard]] bool wait(std::chrono::microseconds patience) const;
