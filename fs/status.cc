@@ -4,10 +4,10 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "core/base/read_json.h"
 #include "core/base/read_whole.h"
 #include "fs/client/status_view.h"
 #include "fs/command/commands.h"
@@ -52,7 +52,7 @@ Result<std::string> read_status(const std::string& mount) {
 }
 
 // What is to be said of a watched process that its regions do not show: a line each.
-std::string process_lines(const nlohmann::ordered_json& target) {
+std::string process_lines(const ReadJson& target) {
   const auto pid = target.at("pid_target").get<int>();
   const auto process = Process::open(pid, Paths());
   if (!process) return {};
@@ -69,7 +69,7 @@ std::string process_lines(const nlohmann::ordered_json& target) {
 }
 
 // The same of all watched processes; nothing where they are described ones.
-std::string process_lines_of_all(const nlohmann::ordered_json& status) {
+std::string process_lines_of_all(const ReadJson& status) {
   std::string lines;
   if (status.at("daemon").at("backend") == "synthetic") return lines;
   for (const auto& kdamond : status.at("kdamonds")) {
@@ -90,9 +90,9 @@ Result<std::string> report(const MountedTree& tree, bool json) {
   auto text = read_status(mount);
   if (!text || json) return text;
   try {
-    const auto status = nlohmann::ordered_json::parse(*text);
+    const auto status = ReadJson::parse(*text);
     return status_view(mount, status) + process_lines_of_all(status);
-  } catch (const nlohmann::json::exception&) {
+  } catch (const ReadJson::exception&) {
     return fail(EPROTO, "{}: the daemon is of another version; use its own damonfs, or --json",
                 mount);
   }

@@ -7,16 +7,16 @@
 #include <cstring>
 #include <memory>
 #include <new>
-#include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/base/read_json.h"
 #include "recording/columns.h"
 
 namespace damonfs {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = ReadJson;
 
 // Headers are what zstd skips, so that `zstd -d` takes a whole record (RFC 8878, "Skippable
 // Frames").

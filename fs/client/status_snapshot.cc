@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <string>
+
+#include "core/base/read_json.h"
 
 namespace damonfs {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = ReadJson;
 
 void read_attrs(const Json& json, MonitoringAttrs& attrs) {
   const Json& intervals = json.at("intervals");

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <string_view>
 #include <vector>
 
@@ -14,7 +13,7 @@ namespace damonfs {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = ReadJson;
 
 uint64_t number(const Json& json, const char* name) { return json.at(name).get<uint64_t>(); }
 

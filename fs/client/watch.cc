@@ -14,10 +14,10 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 
+#include "core/base/read_json.h"
 #include "core/base/read_whole.h"
 #include "fs/client/named_snapshot.h"
 #include "fs/client/private_daemon.h"
@@ -54,9 +54,9 @@ bool serves_pattern(const std::string& mount) {
   if (mount.empty()) return false;
   const auto text = read_whole(mount + "/damonfs/status.json");
   if (!text) return false;
-  const auto status = nlohmann::json::parse(*text, nullptr, false);
-  return status.is_object() && status.value(nlohmann::json::json_pointer("/daemon/backend"),
-                                            std::string()) == "synthetic";
+  const auto status = ReadJson::parse(*text, nullptr, false);
+  return status.is_object() &&
+         status.value(ReadJson::json_pointer("/daemon/backend"), std::string()) == "synthetic";
 }
 
 double now() {

@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
 #include "core/base/guarded.h"
 #include "core/base/json_value.h"
+#include "core/base/read_json.h"
 #include "fs/config/config.h"
 #include "fs/damon/admin_directory.h"
 #include "fs/damon/context_directories.h"
@@ -23,7 +23,7 @@ namespace damonfs {
 namespace {
 
 // What is read; what is saved, while memory may be scarce, is JsonValue.
-using Json = nlohmann::json;
+using Json = ReadJson;
 
 constexpr std::string_view kState = "state";
 constexpr std::string_view kPidTarget = "pid_target";

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/base/read_json.h"
 #include "core/base/read_whole.h"
 #include "fs/command/daemon_state.h"
 #include "fs/command/monotonic.h"
@@ -15,7 +15,7 @@ namespace damonfs {
 
 namespace {
 
-using StatusJson = nlohmann::json;
+using StatusJson = ReadJson;
 
 // A process that watches one for minutes wants new mappings soon, unlike the tree's default.
 constexpr uint64_t kUpdateIntervalUs = 1'000'000;

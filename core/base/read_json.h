@@ -1,0 +1,58 @@
+// JSON that somebody else wrote.
+#pragma once
+
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace damonfs {
+
+// How values of a ReadJson become values of C++. The library's own conversion of a number to an
+// integer is undefined for what the integer cannot hold; here it throws out_of_range.
+template <class T, class = void>
+struct CheckedSerializer : nlohmann::adl_serializer<T> {};
+
+template <std::integral T>
+requires(!std::same_as<T, bool>) struct CheckedSerializer<T, void> {
+  template <class Json>
+  static void from_json(const Json& json, T& value) {
+    if (!json.is_number()) {
+      throw Json::type_error::create(
+          302, "a number is wanted, not " + std::string(json.type_name()), &json);
+    }
+    bool fits = false;
+    if (json.is_number_float()) {
+      // Exact: powers of two, or 0.
+      const double past = std::ldexp(1.0, std::numeric_limits<T>::digits);
+      const double whole = std::trunc(json.template get<double>());
+      fits = whole < past && whole >= (std::is_signed_v<T> ? -past : 0.0);
+      if (fits) value = static_cast<T>(whole);
+    } else if (json.is_number_unsigned()) {
+      const auto number = json.template get_ref<const uint64_t&>();
+      fits = std::in_range<T>(number);
+      if (fits) value = static_cast<T>(number);
+    } else {
+      const auto number = json.template get_ref<const int64_t&>();
+      fits = std::in_range<T>(number);
+      if (fits) value = static_cast<T>(number);
+    }
+    if (!fits) throw Json::out_of_range::create(406, "number out of range: " + json.dump(), &json);
+  }
+  template <class Json>
+  static void to_json(Json& json, T value) {
+    nlohmann::to_json(json, value);
+  }
+};
+
+// A value of JSON, with members in the order in which they came. Throws ReadJson::exception for
+// text that is no JSON, and where a value is read as another type than it has, or as an integer
+// that cannot hold it.
+using ReadJson = nlohmann::basic_json<nlohmann::ordered_map, std::vector, std::string, bool,
+                                      int64_t, uint64_t, double, std::allocator, CheckedSerializer>;
+
+}  // namespace damonfs
