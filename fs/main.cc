@@ -69,17 +69,8 @@ std::optional<int> serve_first_word(const CLI::App& app, std::span<char*> words)
   return refuse(unknown_command(app, first));
 }
 
-int run(std::span<char*> words) {
-  // In the view of `damonfs exec` this program stands by other names, too.
-  const std::string_view name = words.empty() ? "" : base_name(words[0]);
-  if (name == "perf") return run_perf(words);
-  if (name == "pgrep" || name == "pidof" || name == "ps") return run_process_finder(words);
-  CLI::App app(
-      "DAMON, the kernel's data access monitor, in user space: the same tree of files, served by a "
-      "daemon",
-      "damonfs");
-  app.set_version_flag("-V,--version", version_line());
-  app.footer("Exit status: 0 for success, 1 for a failure, 2 for wrong usage.");
+// What the command line says, for each command.
+struct Options {
   MountOptions mount;
   bool keep = false;
   SimulateOptions simulate;
@@ -94,54 +85,78 @@ int run(std::span<char*> words) {
   RecordOptions record;
   ReportOptions report;
   TopOptions top;
-  add_mount(app, mount, keep);
-  add_simulate(app, simulate);
-  add_dump(app, dump);
-  add_status(app, status);
-  add_umount(app, umount);
-  add_doctor(app, doctor);
-  add_watch(app, watch);
-  add_wss(app, wss);
-  add_record(app, record);
-  add_report(app, report);
-  add_top(app, top);
-  add_exec(app, exec);
-  add_attach(app, attach);
+};
+
+void add_commands(CLI::App& app, Options& options) {
+  add_mount(app, options.mount, options.keep);
+  add_simulate(app, options.simulate);
+  add_dump(app, options.dump);
+  add_status(app, options.status);
+  add_umount(app, options.umount);
+  add_doctor(app, options.doctor);
+  add_watch(app, options.watch);
+  add_wss(app, options.wss);
+  add_record(app, options.record);
+  add_report(app, options.report);
+  add_top(app, options.top);
+  add_exec(app, options.exec);
+  add_attach(app, options.attach);
+}
+
+int run_command(const CLI::App& app, const Options& options) {
+  if (app.got_subcommand("mount")) {
+    return options.keep ? run_kept_mount(options.mount) : run_mount(options.mount);
+  }
+  if (app.got_subcommand("simulate")) return run_simulate(options.simulate);
+  if (app.got_subcommand("dump")) return run_dump(options.dump);
+  if (app.got_subcommand("status")) return run_status(options.status);
+  if (app.got_subcommand("umount")) return run_umount(options.umount);
+  if (app.got_subcommand("doctor")) return run_doctor(options.doctor);
+  if (app.got_subcommand("exec")) return run_exec(options.exec);
+  if (app.got_subcommand("attach")) return run_attach(options.attach);
+  if (app.got_subcommand("detach")) return run_detach();
+  if (app.got_subcommand("wss")) return run_wss(options.wss);
+  if (app.got_subcommand("record")) return run_record(options.record);
+  if (app.got_subcommand("report")) return run_report(options.report);
+  if (app.got_subcommand("top")) return run_top(options.top);
+  if (app.got_subcommand("watch")) return run_watch(options.watch);
+  return refuse(unknown_command(app, ""));
+}
+
+int run(std::span<char*> words) {
+  // In the view of `damonfs exec` this program stands by other names, too.
+  const std::string_view name = words.empty() ? "" : base_name(words[0]);
+  if (name == "perf") return run_perf(words);
+  if (name == "pgrep" || name == "pidof" || name == "ps") return run_process_finder(words);
+  CLI::App app(
+      "DAMON, the kernel's data access monitor, in user space: the same tree of files, served by a "
+      "daemon",
+      "damonfs");
+  app.set_version_flag("-V,--version", version_line());
+  app.footer("Exit status: 0 for success, 1 for a failure, 2 for wrong usage.");
+  Options options;
+  add_commands(app, options);
 
   if (const auto served = serve_first_word(app, words)) return *served;
   // What follows the first -- is a command for watch, wss, record or exec and not ours to
   // understand.
   const auto dashes = std::ranges::find(words, std::string_view("--"));
   const std::span ours(words.begin(), dashes);
-  if (dashes != words.end()) watch.command.assign(dashes + 1, words.end());
-  exec.command = wss.command = record.command = watch.command;
+  if (dashes != words.end()) options.watch.command.assign(dashes + 1, words.end());
+  options.exec.command = options.wss.command = options.record.command = options.watch.command;
   try {
     app.parse(static_cast<int>(ours.size()), ours.data());
     const bool takes_command = app.got_subcommand("watch") || app.got_subcommand("wss") ||
                                app.got_subcommand("record") || app.got_subcommand("exec");
     if (dashes != words.end() && !takes_command) throw CLI::ExtrasError({"--"});
-    if (app.got_subcommand("exec") && exec.command.empty()) {
+    if (app.got_subcommand("exec") && options.exec.command.empty()) {
       throw CLI::RequiredError("-- COMMAND");
     }
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     return refuse(usage_error(app, error));
   }
-  if (app.got_subcommand("mount")) return keep ? run_kept_mount(mount) : run_mount(mount);
-  if (app.got_subcommand("simulate")) return run_simulate(simulate);
-  if (app.got_subcommand("dump")) return run_dump(dump);
-  if (app.got_subcommand("status")) return run_status(status);
-  if (app.got_subcommand("umount")) return run_umount(umount);
-  if (app.got_subcommand("doctor")) return run_doctor(doctor);
-  if (app.got_subcommand("exec")) return run_exec(exec);
-  if (app.got_subcommand("attach")) return run_attach(attach);
-  if (app.got_subcommand("detach")) return run_detach();
-  if (app.got_subcommand("wss")) return run_wss(wss);
-  if (app.got_subcommand("record")) return run_record(record);
-  if (app.got_subcommand("report")) return run_report(report);
-  if (app.got_subcommand("top")) return run_top(top);
-  if (app.got_subcommand("watch")) return run_watch(watch);
-  return refuse(unknown_command(app, ""));
+  return run_command(app, options);
 }
 
 }  // namespace

@@ -107,8 +107,8 @@ Result<bool> WorkingSet::sweep(const Stopped& stopped) {
   SweepCost cost;
   runs_.clear();
   const bool all = halvings_ == 0;
-  const auto swept = all ? sweep_range(kAllMemory, SweepMode::make_old, stopped, cost)
-                         : sweep_sample(stopped, looking, cost);
+  auto swept = all ? sweep_range(kAllMemory, SweepMode::make_old, stopped, cost)
+                   : sweep_sample(stopped, looking, cost);
   cost_ += looking;
   cost_ += cost;
   if (!swept || !*swept) return swept;

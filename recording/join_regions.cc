@@ -1,6 +1,7 @@
 #include "recording/join_regions.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace damonfs {
 
@@ -29,7 +30,8 @@ struct Run {
   }
   [[nodiscard]] RecordedRegion joined() const {
     RecordedRegion all = region;
-    all.age = static_cast<uint32_t>(weighted_age / static_cast<double>(region.range.size()) + 0.5);
+    all.age =
+        static_cast<uint32_t>(std::lround(weighted_age / static_cast<double>(region.range.size())));
     return all;
   }
 };

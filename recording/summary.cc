@@ -186,52 +186,63 @@ std::map<std::pair<std::string_view, uint64_t>, uint64_t> SummaryBuilder::shared
   return resident;
 }
 
-void SummaryBuilder::add_range(Sums& sum, SummaryPoint& point, const IdleMap& space,
-                               AddrRange range, uint64_t resident) {
-  const uint64_t now = point.time_us;
+struct SummaryBuilder::RangeSums {
   MemoryByAge by_age;
-  std::vector<uint64_t> idle(kReclaimAges.size());
+  std::vector<uint64_t> idle = std::vector<uint64_t>(kReclaimAges.size());  // by age
   uint64_t untouched = 0;
   uint64_t in_minute = 0;
   uint64_t accessed = 0;
-  space.for_each(range, [&](AddrRange part, const IdleMap::Piece& piece) {
-    const uint64_t idle_us = now - std::min(piece.last_us, now);
-    const uint64_t bytes = part.size();
-    if (piece.heat == Heat::unknown && idle_us < MemoryByAge::kColdUs[0]) {
+
+  // Adds memory that was accessed last `idle_us` ago.
+  void add(uint64_t bytes, Heat heat, uint64_t idle_us) {
+    if (heat == Heat::unknown && idle_us < MemoryByAge::kColdUs[0]) {
       by_age.unknown += bytes;
       return;
     }
-    if (piece.heat == Heat::idle) untouched += bytes;
-    if (piece.heat != Heat::idle && idle_us < MemoryByAge::kColdUs[0]) {
-      (piece.heat == Heat::hot && idle_us == 0 ? by_age.hot : by_age.warm) += bytes;
+    if (heat == Heat::idle) untouched += bytes;
+    if (heat != Heat::idle && idle_us < MemoryByAge::kColdUs[0]) {
+      (heat == Heat::hot && idle_us == 0 ? by_age.hot : by_age.warm) += bytes;
       if (idle_us == 0) accessed += bytes;
       return;
     }
-    if (piece.heat != Heat::idle && idle_us < kMinute) in_minute += bytes;
+    if (heat != Heat::idle && idle_us < kMinute) in_minute += bytes;
     // What was idle all the time may have been so for longer.
     by_age.cold[cold_class(idle_us)] += bytes;
     for (size_t i = 0; i < idle.size() && idle_us >= kReclaimAges[i]; ++i) idle[i] += bytes;
-  });
+  }
+
   // What is accessed is in memory, though a region may be wider than that; of the rest only what
   // fits into what is.
-  by_age.hot = std::min(by_age.hot, resident);
-  by_age.warm = std::min(by_age.warm, resident - by_age.hot);
-  by_age.unknown = std::min(by_age.unknown, resident - by_age.hot - by_age.warm);
-  accessed = std::min(accessed, by_age.hot + by_age.warm);
-  const uint64_t live = by_age.hot + by_age.warm + by_age.unknown;
-  const uint64_t cold = by_age.all_cold();
-  const uint64_t cold_resident = resident - live;
-  for (uint64_t& each : by_age.cold) scale(each, cold_resident, cold);
-  for (uint64_t& each : idle) scale(each, cold_resident, cold);
-  scale(untouched, cold_resident, cold);
-  scale(in_minute, cold_resident, cold);
+  void fit(uint64_t resident) {
+    by_age.hot = std::min(by_age.hot, resident);
+    by_age.warm = std::min(by_age.warm, resident - by_age.hot);
+    by_age.unknown = std::min(by_age.unknown, resident - by_age.hot - by_age.warm);
+    accessed = std::min(accessed, by_age.hot + by_age.warm);
+    const uint64_t cold = by_age.all_cold();
+    const uint64_t cold_resident = resident - by_age.hot - by_age.warm - by_age.unknown;
+    for (uint64_t& each : by_age.cold) scale(each, cold_resident, cold);
+    for (uint64_t& each : idle) scale(each, cold_resident, cold);
+    scale(untouched, cold_resident, cold);
+    scale(in_minute, cold_resident, cold);
+  }
+};
+
+void SummaryBuilder::add_range(Sums& sum, SummaryPoint& point, const IdleMap& space,
+                               AddrRange range, uint64_t resident) {
+  RangeSums of_range;
+  space.for_each(range, [&](AddrRange part, const IdleMap::Piece& piece) {
+    const uint64_t idle_us = point.time_us - std::min(piece.last_us, point.time_us);
+    of_range.add(part.size(), piece.heat, idle_us);
+  });
+  of_range.fit(resident);
+  const MemoryByAge& by_age = of_range.by_age;
   sum.mapped += range.size();
-  sum.untouched += untouched;
+  sum.untouched += of_range.untouched;
   sum.by_age += by_age;
-  for (size_t i = 0; i < idle.size(); ++i) sum.idle[i] += idle[i];
-  point.accessed += accessed;
+  for (size_t i = 0; i < sum.idle.size(); ++i) sum.idle[i] += of_range.idle[i];
+  point.accessed += of_range.accessed;
   point.within_10s += by_age.hot + by_age.warm;
-  point.within_1min += by_age.hot + by_age.warm + in_minute;
+  point.within_1min += by_age.hot + by_age.warm + of_range.in_minute;
   point.resident += by_age.total();
 }
 

@@ -117,6 +117,7 @@ class SummaryBuilder {
     MemoryByAge by_age;
     std::vector<uint64_t> idle;  // by kReclaimAges
   };
+  struct RangeSums;  // of one range
 
   uint32_t number_of(const RecordedName& name);
   void set_table(const RecordFrame& frame, const MappingTable& table);

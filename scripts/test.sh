@@ -8,7 +8,7 @@ cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 
 usage() {
     cat <<EOT
-usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize | --sanitize-units] [--accuracy] [--tidy] [--package] [--require BACKEND[,BACKEND]]
+usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize | --sanitize-units] [--accuracy] [--tidy | --tidy-quick] [--package] [--require BACKEND[,BACKEND]]
   (nothing)    units, the scripted tests on this machine's kernel, and a minute of random operations on a mount
   --lab        ... and in the four guests (scripts/lab)
   --lab-smoke  ... of these only: they boot, doctor, accesses are seen, our tree beside the kernel's; without the guest
@@ -17,7 +17,8 @@ usage: scripts/test.sh [--lab | --lab-smoke] [--sanitize | --sanitize-units] [--
   --sanitize   ... and all but the lab's again under ASan+UBSan and under TSan; a minute of fuzzing of parsers and tree
   --sanitize-units  ... of these the units only
   --accuracy   ... and how right it is about programs with known accesses (5 minutes, a quiet machine)
-  --tidy       clang-tidy over our sources, too
+  --tidy       clang-tidy over our sources, too (an hour)
+  --tidy-quick ... without what clang's analyzer finds (5 minutes)
   --package    Debian packages: built, installed, used and purged in clean roots of Debian 12 and 13, and lintian
   --require    backends that this machine is known to have (pte, idle, soft-dirty):
                a test that would be skipped for want of one fails instead
@@ -33,7 +34,8 @@ while [ $# != 0 ]; do
         --sanitize) sanitize=whole ;;
         --sanitize-units) sanitize=units ;;
         --accuracy) accuracy=yes ;;
-        --tidy) tidy=yes ;;
+        --tidy) tidy=whole ;;
+        --tidy-quick) tidy=quick ;;
         --package) package=yes ;;
         --require) [ -n "${2-}" ] && export DAMONFS_REQUIRE=$2 && shift ;;
         -h | --help) usage && exit ;;
@@ -149,7 +151,8 @@ if build_and_test '' build -DDAMONFS_WERROR=ON ${CI:+-DDAMONFS_WHOLE=ON}; then b
 if [ -n "$built" ]; then step demo demo; fi
 if [ -n "$built" ]; then step damo damo; fi
 if [ -n "$built" ] && [ -n "$accuracy" ]; then step accuracy accuracy; fi
-if [ -n "$tidy" ]; then step tidy scripts/tidy build; fi
+if [ "$tidy" = quick ]; then step tidy-quick scripts/tidy --quick; fi
+if [ "$tidy" = whole ] && [ -n "$built" ]; then step tidy scripts/tidy build; fi
 if [ -n "$package" ]; then step package scripts/test-package.sh; fi
 if [ -n "$sanitize" ]; then
     # clang, which takes half of GCC's time for it, and has another mind about the language.

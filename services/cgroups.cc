@@ -1,6 +1,7 @@
 #include "services/cgroups.h"
 
 #include <dirent.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,7 +51,8 @@ void walk_cgroups(const std::string& directory, const Fn& fn) {
     const std::string folder = std::move(left.back());
     left.pop_back();
     fn(folder);
-    for (const std::string& name : folders_in(folder)) left.push_back(folder + '/' + name);
+    for (const std::string& name : folders_in(folder))
+      left.push_back(fmt::format("{}/{}", folder, name));
   }
 }
 

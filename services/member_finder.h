@@ -26,7 +26,7 @@ struct Member {
   uint64_t start = 0;  // clock ticks since boot
 
   friend bool operator==(const Member&, const Member&) = default;
-  friend auto operator<=>(const Member&, const Member&) = default;
+  friend auto operator<=>(const Member&, const Member&) = default;  // NOLINT: no null pointer
 };
 
 // The processes that a selector means now. A value.

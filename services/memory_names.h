@@ -39,7 +39,8 @@ struct MemoryIdentity {
   uint64_t inode = 0;
 
   [[nodiscard]] bool any() const { return inode != 0; }
-  friend auto operator<=>(const MemoryIdentity&, const MemoryIdentity&) = default;
+  friend auto operator<=>(const MemoryIdentity&,
+                          const MemoryIdentity&) = default;  // NOLINT: no null
 };
 
 // One mapping. A value.

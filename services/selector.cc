@@ -102,7 +102,7 @@ Result<Selector> comm_selector(std::string_view comm) {
   return Selector{Selector::Kind::comm, std::string(comm), {}, 0};
 }
 
-Result<Selector> pids_selector(std::vector<pid_t> pids) {
+Result<Selector> pids_selector(const std::vector<pid_t>& pids) {
   if (pids.empty()) return fail(EINVAL, "a pid is wanted");
   for (const pid_t pid : pids) {
     if (pid <= 0) return fail(EINVAL, "{} is no pid", pid);
@@ -127,8 +127,7 @@ Result<Selector> parse_selector(std::string_view text) {
   const auto kind = static_cast<Selector::Kind>(found - kKindWords.begin());
   if (kind == Selector::Kind::tree) return parse_tree(rest);
   if (kind == Selector::Kind::pids) {
-    return parse_pids(rest).and_then(
-        [](std::vector<pid_t> pids) { return pids_selector(std::move(pids)); });
+    return parse_pids(rest).and_then(pids_selector);
   }
   const auto name = unescape_text(rest);
   if (!name) return tl::unexpected(name.error());

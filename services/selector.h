@@ -38,7 +38,7 @@ struct Selector {
 [[nodiscard]] Result<Selector> cgroup_selector(std::string_view path);
 [[nodiscard]] Result<Selector> tree_selector(pid_t pid);
 [[nodiscard]] Result<Selector> comm_selector(std::string_view comm);
-[[nodiscard]] Result<Selector> pids_selector(std::vector<pid_t> pids);
+[[nodiscard]] Result<Selector> pids_selector(const std::vector<pid_t>& pids);
 
 // From words as the file `follow` has them: "unit NAME", "cgroup PATH", "tree PID" or
 // "tree PID started TICKS", "comm NAME", "pids PID...". A name is the rest of the line, escaped as

@@ -289,9 +289,7 @@ WssResult Measuring::group_result() const {
     report.cost += own.cost;
     result.pinned += kib_of(measured->status, "VmPin") * 1024;
   }
-  for (size_t i = 0; i < found.seconds.size(); ++i) {
-    report.windows.push_back({found.seconds[i], 0, 0});
-  }
+  for (const auto seconds : found.seconds) report.windows.push_back({seconds, 0, 0});
   uint64_t idle = 0;
   for (const MemoryGroup& group : found.groups) {
     report.resident += group.total();

@@ -82,7 +82,7 @@ class ConfigWalk {
   Result<void> expect_process(const std::string& path, const YAML::Node& process);
   Result<void> write(const std::string& path, const std::string& text, const YAML::Mark& mark);
   [[nodiscard]] tl::unexpected<Error> fault(const YAML::Mark& mark, const std::string& path,
-                                            Error error) const;
+                                            const Error& error) const;
 
   struct Setting {
     std::string path;
@@ -179,7 +179,7 @@ Result<void> ConfigWalk::write(const std::string& path, const std::string& text,
 }
 
 tl::unexpected<Error> ConfigWalk::fault(const YAML::Mark& mark, const std::string& path,
-                                        Error error) const {
+                                        const Error& error) const {
   return fault_at(name_, mark, path, error);
 }
 

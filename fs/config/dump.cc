@@ -211,7 +211,7 @@ Result<YAML::Node> TreeDump::run() {
   YAML::Node root;
   root["kdamonds"] = kdamonds->IsNull() ? YAML::Node(YAML::NodeType::Sequence) : *kdamonds;
   for (const char* name : kModules) {
-    const auto parameters = dump_module(name);
+    auto parameters = dump_module(name);
     if (!parameters) return parameters;
     if (!parameters->IsNull()) root[fmt::format("module/{}/parameters", name)] = *parameters;
   }

@@ -38,7 +38,7 @@ struct Place {
 
 off_t header_of(uint32_t which) { return static_cast<off_t>(which * sizeof(Place)); }
 off_t text_of(uint32_t which, uint64_t number) {
-  return static_cast<off_t>(kFirst + (which * 2 + number % 2) * kRoom);
+  return static_cast<off_t>(kFirst + (uint64_t{which} * 2 + number % 2) * kRoom);
 }
 
 Result<void> write_all(const Fd& file, std::string_view text, off_t at) {

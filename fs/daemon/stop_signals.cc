@@ -45,7 +45,7 @@ Result<void> StopSignals::watch(Actions actions) {
 StopSignals::~StopSignals() {
   if (!watcher_.joinable()) return;
   watcher_.request_stop();
-  pthread_kill(watcher_.native_handle(), SIGTERM);
+  pthread_kill(watcher_.native_handle(), SIGTERM);  // NOLINT: it is blocked, and waited for
 }
 
 }  // namespace damonfs

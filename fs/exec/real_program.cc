@@ -48,7 +48,7 @@ std::string find_behind(std::string_view name, std::string_view path, std::strin
     directories = directories_of(fallback);
   }
   for (const std::string& directory : directories) {
-    const std::string program = fmt::format("{}/{}", directory, name);
+    std::string program = fmt::format("{}/{}", directory, name);
     if (is_own(directory) || same_place(program, "/proc/self/exe")) continue;
     if (::access(program.c_str(), X_OK) == 0) return program;
   }

@@ -29,7 +29,8 @@ void NodeTable::add(const Node& node) {
     found = entries_.emplace(node.directory->inode(), std::move(fresh)).first;
   }
   Entry& entry = found->second;
-  ++entry.lookups[static_cast<size_t>(node.index + 1)];
+  const int place = node.index + 1;
+  ++entry.lookups[static_cast<size_t>(place)];
   ++entry.sum;
 }
 

@@ -1,6 +1,7 @@
 #include "fs/metrics/memory_by_age.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <tuple>
 
@@ -142,10 +143,10 @@ class Sums {
       AgedMemory& memory = memories.emplace_back();
       for (size_t age = 0; age < kNrAges; ++age) {
         for (size_t kind = 0; kind < kNrKinds; ++kind) {
-          memory.bytes[age][kind] = static_cast<uint64_t>(sum.bytes[age][kind] + 0.5);
+          memory.bytes[age][kind] = static_cast<uint64_t>(std::llround(sum.bytes[age][kind]));
         }
       }
-      memory.accessed = static_cast<uint64_t>(sum.accessed + 0.5);
+      memory.accessed = static_cast<uint64_t>(std::llround(sum.accessed));
     }
     return memories;
   }

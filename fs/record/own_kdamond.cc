@@ -45,7 +45,7 @@ Result<void> OwnKdamond::set_up(const std::string& mount, const std::vector<int>
   if (auto done = set_up_monitoring(*context, attrs); !done) return done;
   if (!follow.empty()) {
     const auto beside = TreeDirectory::open(mount + "/damonfs/kdamonds/0/contexts/0");
-    const auto followed = beside ? beside->write("follow", follow) : tl::unexpected(beside.error());
+    auto followed = beside ? beside->write("follow", follow) : tl::unexpected(beside.error());
     follows_ = followed.has_value();
     if (follows_ || followed.error().code != ENOENT) return followed;
   }

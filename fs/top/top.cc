@@ -109,13 +109,13 @@ void TopRun::take_input() {
   while (!input && input.error().code == EINTR && EndSignals::received() == 0) {
     input = source_->read();
   }
+  const bool failed = std::exchange(failing_, !input);
   if (input) {
     model_.take(*std::move(input));
-    if (failing_) model_.tell("");
+    if (failed) model_.tell("");
   } else {
     model_.tell(input.error().message);
   }
-  failing_ = !input;
 }
 
 bool TopRun::handle_keys() {

@@ -160,7 +160,7 @@ TopTerminal TopDisplay::terminal() const {
           static_cast<size_t>(std::max(getmaxy(stdscr), 1)), utf8_};
 }
 
-void TopDisplay::draw(const std::vector<TopLine>& lines) {
+void TopDisplay::draw(const std::vector<TopLine>& lines) {  // NOLINT: it changes the terminal
   werase(stdscr);
   const int height = getmaxy(stdscr);
   for (int row = 0; row < height && static_cast<size_t>(row) < lines.size(); ++row) {

@@ -74,7 +74,7 @@ std::string process_name(const TopProcess& process) {
 class MappingNames {
  public:
   // Of what has no mapping.
-  explicit MappingNames(std::string other) { number_of(std::move(other)); }
+  explicit MappingNames(const std::string& other) { number_of(other); }
 
   size_t number_of(const std::string& name) {
     const auto [at, is_new] = numbers_.try_emplace(name, names_.size());

@@ -20,6 +20,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -98,8 +99,7 @@ std::atomic<uint64_t> passes = 0;  // over a thread's share of the hot part
   std::exit(2);
 }
 
-template <size_t N>
-uint64_t parse(std::string_view word, const Unit (&units)[N]) {
+uint64_t parse(std::string_view word, std::span<const Unit> units) {
   uint64_t number = 0;
   const auto part = std::from_chars(word.data(), word.data() + word.size(), number);
   const std::string_view rest = word.substr(static_cast<size_t>(part.ptr - word.data()));
@@ -131,6 +131,26 @@ bool take_flag(std::string_view word, Options& options) {
   return true;
 }
 
+struct NumberOption {
+  std::string_view name;
+  uint64_t Options::*value;
+  std::span<const Unit> units;
+};
+constexpr NumberOption kNumbers[] = {
+    {"--size", &Options::size, kSizes},
+    {"--hot", &Options::hot, kSizes},
+    {"--offset", &Options::offset, kSizes},
+    {"--grow", &Options::grow, kSizes},
+    {"--move-every", &Options::move_every_ns, kTimes},
+    {"--moves", &Options::moves, kCounts},
+    {"--loop-sleep-us", &Options::loop_sleep_us, kCounts},
+    {"--spots", &Options::spots, kCounts},
+    {"--rate", &Options::rate, kCounts},
+    {"--threads", &Options::threads, kCounts},
+    {"--count-every", &Options::count_every_ns, kTimes},
+    {"--seconds", &Options::seconds, kCounts},
+};
+
 Options parse_options(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
@@ -141,34 +161,11 @@ Options parse_options(int argc, char** argv) {
     }
     if (take_flag(word, options)) continue;
     if (i + 1 >= argc) refuse("unknown, or its value is missing", word);
-    const std::string_view value = argv[++i];
-    if (word == "--size")
-      options.size = parse(value, kSizes);
-    else if (word == "--hot")
-      options.hot = parse(value, kSizes);
-    else if (word == "--offset")
-      options.offset = parse(value, kSizes);
-    else if (word == "--grow")
-      options.grow = parse(value, kSizes);
-    else if (word == "--move-every")
-      options.move_every_ns = parse(value, kTimes);
-    else if (word == "--moves")
-      options.moves = parse(value, kCounts);
-    else if (word == "--loop-sleep-us")
-      options.loop_sleep_us = parse(value, kCounts);
-    else if (word == "--spots")
-      options.spots = std::max<uint64_t>(parse(value, kCounts), 1);
-    else if (word == "--rate")
-      options.rate = parse(value, kCounts);
-    else if (word == "--threads")
-      options.threads = parse(value, kCounts);
-    else if (word == "--count-every")
-      options.count_every_ns = parse(value, kTimes);
-    else if (word == "--seconds")
-      options.seconds = parse(value, kCounts);
-    else
-      refuse("unknown", word);
+    const auto* const number = std::ranges::find(kNumbers, word, &NumberOption::name);
+    if (number == std::end(kNumbers)) refuse("unknown", word);
+    options.*number->value = parse(argv[++i], number->units);
   }
+  options.spots = std::max<uint64_t>(options.spots, 1);
   for (uint64_t* size : {&options.size, &options.hot, &options.offset, &options.grow}) {
     *size -= *size % kPage;
   }

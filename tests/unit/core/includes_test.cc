@@ -332,8 +332,8 @@ TEST_F(ArrowCheckerTest, FindsEveryArrowThatIsMissing) {
     const std::string file = room + "/a.h";
     for (const std::string& other : others) {
       const std::string header = other + "/b.h";
-      write(file, "#pragma once\n#include \"" + header + "\"\n");
-      EXPECT_THAT(broken(), ElementsAre(file + ":2: may not include " + header));
+      write(file, fmt::format("#pragma once\n#include \"{}\"\n", header));
+      EXPECT_THAT(broken(), ElementsAre(fmt::format("{}:2: may not include {}", file, header)));
     }
     fs::remove_all(root_ / room);
   }

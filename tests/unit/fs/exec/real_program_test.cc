@@ -28,7 +28,7 @@ class RealProgramTest : public testing::Test {
   }
   ~RealProgramTest() override { files::remove_all(root_); }
   // The folder in which it is found, by a path of folders.
-  std::string found(std::vector<std::string> folders) {
+  std::string found(const std::vector<std::string>& folders) {
     std::string path;
     for (const std::string& folder : folders) {
       path += (path.empty() ? "" : ":") + (root_ / folder).native();

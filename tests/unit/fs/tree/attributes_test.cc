@@ -24,9 +24,9 @@ TEST(RenumberTest, DirectoriesThatAreLetGoMeanwhileDoNotCount) {
         parent.add_child(std::to_string(i), kPlainDirectory, nullptr).shared_from_this());
   }
   Numbered<Item> items;
-  const auto add = [&held](Directory& directory, std::string name, const auto& item) {
+  const auto add = [&held](Directory& directory, const std::string& name, const auto& item) {
     held.clear();
-    directory.add_child(std::move(name), kPlainDirectory, item);
+    directory.add_child(name, kPlainDirectory, item);
   };
   const auto made = renumber(parent, items, 3, add);
   ASSERT_TRUE(made) << made.error().message;
@@ -40,8 +40,8 @@ TEST(RenumberTest, MoreThanATreeMayHaveIsRefusedAndLeavesNone) {
   const std::lock_guard lock(tree.mutex());
   Directory& parent = tree.root().add_child("items", kPlainDirectory, nullptr);
   Numbered<Item> items;
-  const auto add = [](Directory& directory, std::string name, const auto& item) {
-    Directory& made = directory.add_child(std::move(name), kPlainDirectory, item);
+  const auto add = [](Directory& directory, const std::string& name, const auto& item) {
+    Directory& made = directory.add_child(name, kPlainDirectory, item);
     for (int i = 0; i < 20; ++i) made.add_child(std::to_string(i), kPlainDirectory, nullptr);
   };
   const auto made = renumber(parent, items, 400'000, add);

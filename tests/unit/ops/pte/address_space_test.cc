@@ -31,7 +31,7 @@ class AddressSpaceTest : public testing::Test {
   std::string cleared() {
     const std::string name = TempTree::of_process(::getpid(), "clear_refs");
     std::ifstream file(tree_.path(name));
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    std::string text{std::istreambuf_iterator<char>(file), {}};
     tree_.write(name, "");
     return text;
   }

@@ -58,7 +58,7 @@ class Actor {
  public:
   using Action = std::function<void()>;
 
-  explicit Actor(std::vector<Action> actions) {
+  explicit Actor(const std::vector<Action>& actions) {
     EXPECT_EQ(::pipe(orders_.data()), 0);
     EXPECT_EQ(::pipe(answers_.data()), 0);
     pid_ = ::fork();

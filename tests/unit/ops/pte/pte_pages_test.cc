@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <span>
 #include <string>
 
 #include "core/base/fd.h"
@@ -226,6 +227,17 @@ TEST_F(PtePagesTest, LargeFoliosAreSeenPageByPageAndStayWhole) {
   EXPECT_EQ(kib_in_large_folios(child, memory), large_kib) << "a large folio was split";
 }
 
+// Which pages are touched of two huge ones.
+bool is_touched(size_t page) { return page % 100 == 50; }
+
+// Expects that `pages`, of two huge ones, are seen as accessed page by page, as is_touched() says.
+void expect_touched(std::span<const Sample> pages, int round) {
+  for (size_t i = 0; i < pages.size(); ++i) {
+    EXPECT_EQ(pages[i].accessed, is_touched(i)) << "page " << i << ", round " << round;
+    EXPECT_EQ(pages[i].leaf_sz, kPageSize);
+  }
+}
+
 // Huge pages that are mapped page by page; `merge`: in one mapping, else in three each.
 void watch_cut_huge_pages(PteBackend& bits, Clock& clock, bool merge) {
   constexpr size_t kSmall = 512;  // pages of a huge one
@@ -240,11 +252,10 @@ void watch_cut_huge_pages(PteBackend& bits, Clock& clock, bool merge) {
       if (merge) ::mprotect(page, kPageSize, PROT_READ | PROT_WRITE);
     }
   };
-  const auto some = [](size_t i) { return i % 100 == 50; };
   const auto touch_some = [&] {
     flush_tlb();
     for (size_t i = 0; i < 2 * kSmall; ++i)
-      if (some(i)) *memory.page(first + i) = 1;
+      if (is_touched(i)) *memory.page(first + i) = 1;
   };
   Actor child({touch_and_cut, touch_some});
   child.run(0);
@@ -259,10 +270,7 @@ void watch_cut_huge_pages(PteBackend& bits, Clock& clock, bool merge) {
     bits.prepare(samples);
     child.run(1);
     bits.check(samples);
-    for (size_t i = 0; i < samples.size(); ++i) {
-      EXPECT_EQ(samples[i].accessed, some(i)) << "page " << i << ", round " << round;
-      EXPECT_EQ(samples[i].leaf_sz, kPageSize);
-    }
+    expect_touched(samples, round);
   }
   EXPECT_EQ(kib_in_large_folios(child, memory), large_kib) << "a huge page was split";
 }

@@ -83,7 +83,9 @@ class MemoryChild {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       void* address = setup();
       const bool told = ::write(ends[1], &address, sizeof(address)) == sizeof(address);
-      while (told) pause();
+      if (told) {
+        for (;;) pause();
+      }
       _exit(1);
     }
     ::close(ends[1]);
@@ -131,6 +133,13 @@ inline char* map_private(uint64_t nr_pages, int advice = MADV_NOHUGEPAGE) {
   void* at = mmap(nullptr, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED || mprotect(at, size, PROT_READ | PROT_WRITE) != 0) return nullptr;
   return madvise(at, size, advice) == 0 ? static_cast<char*>(at) : nullptr;
+}
+
+// Makes memory at `addr` shared, none of it touched; ends the process when that fails.
+inline void share(char* addr, uint64_t size) {
+  const void* at =
+      mmap(addr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  if (at == MAP_FAILED) _exit(1);
 }
 
 // Has the kernel put pages that were just faulted in on the LRU lists, where it can act on them: to

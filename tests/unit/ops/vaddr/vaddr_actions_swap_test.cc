@@ -62,6 +62,7 @@ INSTANTIATE_TEST_SUITE_P(Methods, SwapTest,
                                          ProcessPages::Method::entries));
 
 constexpr uint64_t kChildPages = 8192;
+constexpr uint64_t kHalf = kChildPages / 2;
 
 void* touched_memory() {
   char* memory = map_private(kChildPages);
@@ -78,19 +79,17 @@ double sum(const std::vector<double>& pages) {
 TEST_P(SwapTest, PageoutAndBack) {
   const MemoryChild child(touched_memory);
   Work work(Action::pageout, child.process());
-  for (uint64_t page = 0; page < kChildPages / 2; page += 16)
-    work.add(child.pages(page, page + 16));
+  for (uint64_t page = 0; page < kHalf; page += 16) work.add(child.pages(page, page + 16));
   auto dry = make(true);
   work.apply(dry);
   EXPECT_THAT(work.applied(), Each(16));
   EXPECT_EQ(child.count(PageState::swapped, child.pages(0, kChildPages)), 0);
   auto actions = make();
   work.apply(actions);
-  const uint64_t left = child.count(PageState::present, child.pages(0, kChildPages / 2));
-  EXPECT_EQ(sum(work.applied()), static_cast<double>(kChildPages / 2 - left)) << "to the page";
-  EXPECT_LE(left, kChildPages / 2 / 10) << "at least nine tenths";
-  EXPECT_EQ(child.count(PageState::present, child.pages(kChildPages / 2, kChildPages)),
-            kChildPages / 2);
+  const uint64_t left = child.count(PageState::present, child.pages(0, kHalf));
+  EXPECT_EQ(sum(work.applied()), static_cast<double>(kHalf - left)) << "to the page";
+  EXPECT_LE(left, kHalf / 10) << "at least nine tenths";
+  EXPECT_EQ(child.count(PageState::present, child.pages(kHalf, kChildPages)), kHalf);
 
   Work back(Action::willneed, child.process());
   const uint64_t swapped = child.count(PageState::swapped, child.pages(0, 1024));
@@ -129,8 +128,7 @@ TEST_P(SwapTest, WillneedOfSharedMemory) {
 TEST_P(SwapTest, AnonFilterSparesSharedMemory) {
   const MemoryChild child([] {
     char* memory = map_private(64);
-    mmap(memory + 32 * kPageSize, 32 * kPageSize, PROT_READ | PROT_WRITE,
-         MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    share(memory + 32 * kPageSize, 32 * kPageSize);
     touch(memory, 0, 64);
     return memory;
   });

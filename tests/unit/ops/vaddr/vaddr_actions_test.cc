@@ -307,8 +307,7 @@ TEST_P(VaddrActionsTest, ATargetWithoutAProcessIsLeftAlone) {
 // 20 pages of private memory, 20 shared ones, 10 private ones that are not there.
 void* mixed_memory() {
   char* memory = map_private(50);
-  mmap(memory + 20 * kPageSize, 20 * kPageSize, PROT_READ | PROT_WRITE,
-       MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  share(memory + 20 * kPageSize, 20 * kPageSize);
   touch(memory, 0, 40);
   return memory;
 }
