@@ -161,11 +161,18 @@ def test_live_trace(damo):
     assert damo("start {pid} --damos_action stat --damos_quota_interval 1s --damos_quota_space 1G").returncode == 0
     process = damo.start(damo.program, "report", "trace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                          text=True, start_new_session=True)
-    wait_until(lambda: select.select([process.stdout], [], [], 0)[0], "for the first lines")
+    first = []
+
+    def has_begun():  # before, damo does not expect a signal
+        if select.select([process.stdout], [], [], 0)[0]:
+            first.append(os.read(process.stdout.fileno(), 4096).decode())
+        return "damon_" in "".join(first)
+
+    wait_until(has_begun, "for the first events")
     time.sleep(5)  # two full pipes
     os.killpg(process.pid, signal.SIGINT)
     try:
-        out = process.communicate(timeout=PATIENCE)[0]
+        out = "".join(first) + process.communicate(timeout=PATIENCE)[0]
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
