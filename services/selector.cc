@@ -11,7 +11,7 @@
 namespace damonfs {
 namespace {
 
-constexpr std::string_view kCgroupMount = "/sys/fs/cgroup/";
+constexpr std::string_view kCgroupMount = "/sys/fs/cgroup";
 // Suffixes of units that have processes.
 constexpr std::array<std::string_view, 6> kUnitSuffixes = {".service", ".scope", ".slice",
                                                            ".socket",  ".mount", ".swap"};
@@ -76,10 +76,15 @@ Result<Selector> unit_selector(std::string_view unit) {
 
 Result<Selector> cgroup_selector(std::string_view path) {
   if (path.empty()) return fail(EINVAL, "the path of a cgroup is wanted, as /system.slice");
-  if (path.starts_with(kCgroupMount)) path.remove_prefix(kCgroupMount.size() - 1);
   std::string name = path.starts_with('/') ? "" : "/";
   name += path;
   while (name.size() > 1 && name.back() == '/') name.pop_back();
+  // Until it means the same each time that it is read.
+  while (name.starts_with(kCgroupMount) &&
+         (name.size() == kCgroupMount.size() || name[kCgroupMount.size()] == '/')) {
+    name.erase(0, kCgroupMount.size());
+  }
+  if (name.empty()) name = "/";
   for (size_t at = 0; at < name.size() && name != "/";) {
     const size_t end = std::min(name.find('/', at + 1), name.size());
     const std::string_view part = std::string_view(name).substr(at + 1, end - at - 1);

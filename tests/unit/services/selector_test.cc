@@ -25,6 +25,11 @@ TEST(Selector, IsForgivingWhereItIsClear) {
   EXPECT_EQ("unit postgresql@15-main.service", round_trip("unit postgresql@15-main"));
   EXPECT_EQ("cgroup /a/b", round_trip("cgroup a/b/"));
   EXPECT_EQ("cgroup /a", round_trip("cgroup /sys/fs/cgroup/a"));
+  EXPECT_EQ("cgroup /a", round_trip("cgroup sys/fs/cgroup/a"));
+  EXPECT_EQ("cgroup /a", round_trip("cgroup /sys/fs/cgroup/sys/fs/cgroup/a"));
+  EXPECT_EQ("cgroup /sys/fs/cgroups", round_trip("cgroup /sys/fs/cgroup/sys/fs/cgroups"));
+  EXPECT_EQ("cgroup /", round_trip("cgroup /sys/fs/cgroup"));
+  EXPECT_EQ("cgroup /", round_trip("cgroup /sys/fs/cgroup/"));
   EXPECT_EQ("pids 3 1", round_trip("pids 3 1 3"));
 }
 
