@@ -201,7 +201,7 @@ void ProcessPages::look_up_huge(AddrRange span, RangeList& found) {
   for (uint64_t addr = blocks.start; addr < blocks.end; addr += kHugePageSize) {
     const auto pages = entries({addr, addr + kHugePageSize});
     const uint64_t first = pages.front().pfn();
-    bool in_order = first != 0 && first % kPages == 0;
+    bool in_order = first != 0 && (first & (kPages - 1)) == 0;
     for (uint64_t i = 0; i < kPages && in_order; ++i) {
       in_order = pages[i].present() && pages[i].pfn() == first + i;
     }
