@@ -27,23 +27,24 @@ requires(!std::same_as<T, bool>) struct CheckedSerializer<T, void> {
       throw Json::type_error::create(
           302, "a number is wanted, not " + std::string(json.type_name()), &json);
     }
-    bool fits = false;
+    const auto take = [&](bool fits, auto number) {
+      if (!fits) {
+        throw Json::out_of_range::create(406, "number out of range: " + json.dump(), &json);
+      }
+      value = static_cast<T>(number);
+    };
     if (json.is_number_float()) {
       // Exact: powers of two, or 0.
       const double past = std::ldexp(1.0, std::numeric_limits<T>::digits);
       const double whole = std::trunc(json.template get<double>());
-      fits = whole < past && whole >= (std::is_signed_v<T> ? -past : 0.0);
-      if (fits) value = static_cast<T>(whole);
+      take(whole < past && whole >= (std::is_signed_v<T> ? -past : 0.0), whole);
     } else if (json.is_number_unsigned()) {
       const auto number = json.template get_ref<const uint64_t&>();
-      fits = std::in_range<T>(number);
-      if (fits) value = static_cast<T>(number);
+      take(std::in_range<T>(number), number);
     } else {
       const auto number = json.template get_ref<const int64_t&>();
-      fits = std::in_range<T>(number);
-      if (fits) value = static_cast<T>(number);
+      take(std::in_range<T>(number), number);
     }
-    if (!fits) throw Json::out_of_range::create(406, "number out of range: " + json.dump(), &json);
   }
   template <class Json>
   static void to_json(Json& json, T value) {
