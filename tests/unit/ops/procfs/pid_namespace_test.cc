@@ -135,6 +135,9 @@ TEST(ProcessStatusTest, Numbers) {
   EXPECT_FALSE(parse_status(""));
   EXPECT_FALSE(parse_status("Tgid:\tx\nNSpid:\t1\n"));
   EXPECT_TRUE(parse_status("Tgid:\t1")->nspid.empty());
+  const auto huge = parse_status("Tgid:\t1\nRssFile:\t8 kB\nRssShmem:\t18446744073709551615 kB\n");
+  EXPECT_EQ(huge->shmem, 0u);
+  EXPECT_EQ(huge->file, 8u << 10);
 }
 
 }  // namespace
