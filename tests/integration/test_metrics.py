@@ -58,8 +58,11 @@ def values(families):
     return found
 
 
-def url_of(daemon_log):
-    return re.search(r"metrics at (http://\S+/metrics)", daemon_log).group(1)
+def url_of(log):
+    """The address that `log()` tells of; the daemon says it some time after it serves."""
+    pattern = re.compile(r"metrics at (http://\S+/metrics)")
+    wait_until(lambda: pattern.search(log()), "for the metrics")
+    return pattern.search(log()).group(1)
 
 
 def scrape(url, accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5"):
@@ -77,9 +80,11 @@ def fresh(url):
 @pytest.fixture
 def served(directory):
     mounted = Mount(directory, "--metrics-listen", "0", pattern=PATTERN)
-    mounted.url = url_of(mounted.log())
-    yield mounted
-    mounted.close()
+    try:
+        mounted.url = url_of(mounted.log)
+        yield mounted
+    finally:
+        mounted.close()
 
 
 def test_what_a_running_kdamond_exports(served):
@@ -221,7 +226,7 @@ def test_a_directory_that_goes_is_one_line_in_the_log(directory):
     try:
         wait_until(path.exists, "for the file")
         (directory / "d").rename(directory / "gone")
-        url = url_of(mounted.log())
+        url = url_of(mounted.log)
         wait_until(lambda: fresh(url)["damonfs_metrics_file_errors_total",] > 2, "for failures")
         assert mounted.log().count("cannot write the metrics file") == 1
         (directory / "d").mkdir()
@@ -264,7 +269,7 @@ def test_a_real_process_by_its_name_and_kinds(children):
         assert process.stdout.readline() == "ready\n"
         daemon.tree.set_up([process.pid])
         daemon.tree.command("on")
-        url = url_of(daemon.said())
+        url = url_of(daemon.said)
         name = 'a"b\\c\nd\ufffd'
         key = ("service", name)
         wait_until(lambda: fresh(url).get(("damonfs_accessed_bytes", key), 0) > 4 * MIB, "for accesses")

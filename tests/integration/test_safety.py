@@ -512,7 +512,7 @@ def test_exec_takes_the_attached_daemon_and_no_other(directory):
 def test_attach_replaces_a_view_whose_daemon_died(directory):
     nr = "/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds"
     done = beside_a_stopped_daemon(directory, """
-        kill -KILL $P; kill -CONT $P; wait $P || true
+        kill -KILL $P; wait $P || true
         $B mount $D/b --backend $S; echo 5 >$D/b%s
         $B attach $D/b; cat %s; $B attach $D/b && exit 9
         $B detach; $B umount $D/b; $B umount $D/a
