@@ -8,9 +8,11 @@ cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 
 usage() {
     cat <<EOT
-usage: scripts/fuzz.sh [--minutes N | --seconds N] [--seed N] [--keep-corpus] [--junit DIR] [KIND | PARSER...]
+usage: scripts/fuzz.sh [--minutes N | --seconds N] [--runs N] [--seed N] [--keep-corpus] [--junit DIR]
+                       [KIND | PARSER...]
   --minutes N    for each kind (default: 10); the parsers share theirs
-  --seed N       the same draws again, as far as threads allow (default: new ones)
+  --runs N       this many inputs for each parser, and a tenth of it for the tree, however long they take
+  --seed N       the same draws again (default: new ones); with --runs the parsers see the same inputs each time
   --keep-corpus  adds what was new to BUILD/fuzz/NAME/corpus, and begins with what is there, too
   --junit DIR    leaves a file for each kind there
   KIND           parsers, tree, mount: only this one; or the names of parsers (default: all kinds)
@@ -19,11 +21,12 @@ is that of build, or \$DAMONFS_BUILD.
 EOT
 }
 
-seconds=600 seed='' keep='' junit='' names=()
+seconds=600 runs='' seed='' keep='' junit='' names=()
 while [ $# -gt 0 ]; do
     case $1 in
         --minutes) seconds=$((${2-x} * 60)) 2>/dev/null || seconds=x; shift ;;
         --seconds) seconds=${2-} && shift ;;
+        --runs) runs=${2-} && shift ;;
         --seed) seed=${2-} && shift ;;
         --keep-corpus) keep=yes ;;
         --junit) junit=${2-} && mkdir -p "$junit" && shift ;;
@@ -33,7 +36,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[[ $seconds =~ ^[0-9]+$ && $seed =~ ^[0-9]*$ ]] || { usage >&2 && exit 2; }
+[[ $seconds =~ ^[0-9]+$ && $runs =~ ^([1-9][0-9]*)?$ && $seed =~ ^[0-9]*$ ]] || { usage >&2 && exit 2; }
 [ ${#names[@]} -gt 0 ] || names=(parsers tree mount)
 
 build=$(realpath -m "${DAMONFS_FUZZ_BUILD:-build-asan}")
@@ -43,13 +46,18 @@ if [ "${names[*]}" != mount ]; then
         -DDAMONFS_SANITIZE=address,undefined -DDAMONFS_FUZZ=ON || exit 2
 fi
 
-# feed NAME SECONDS PROGRAM...: has libFuzzer run PROGRAM for that time; adds what came of it to the file of results.
+# feed NAME SECONDS RUNS PROGRAM...: has libFuzzer run PROGRAM for that time, or with so many inputs; adds what came of it
+# to the file of results. What libFuzzer tries depends on addresses and on when it reads its corpus again, so neither
+# changes.
 feed() {
-    local name=$1 time=$2 place=$build/fuzz/$1 status=0
-    shift 2
+    local name=$1 time=$2 runs=$3 place=$build/fuzz/$1 status=0
+    shift 3
     mkdir -p "$place/corpus"
     [ -n "$keep" ] || find "$place/corpus" -type f -delete
-    "$@" ${seed:+-seed="$seed"} -max_total_time="$time" -max_len=8192 -rss_limit_mb=2048 -timeout=120 -print_final_stats=1 -artifact_prefix="$place/" \
+    local end=(-max_total_time="$time")
+    [ -z "$runs" ] || end=(-runs="$runs")
+    setarch --addr-no-randomize "$@" ${seed:+-seed="$seed"} "${end[@]}" -reload=0 -max_len=8192 -rss_limit_mb=2048 \
+        -timeout=120 -print_final_stats=1 -artifact_prefix="$place/" \
         "$place/corpus" "tests/fuzz/corpus/$name" >"$place/log" 2>&1 || status=$?
     echo "$name: $(grep -o 'number_of_executed_units: .*' "$place/log" | grep -o '[0-9]*') inputs, exit status $status"
     local failure=''
@@ -71,7 +79,7 @@ fuzz_parsers() { # NAME...
     mkdir -p "$build/fuzz" && : >"$cases"
     each=$((seconds / $#))
     for name in "$@"; do
-        feed "$name" $((each > 0 ? each : 1)) "$build/tests/fuzz/fuzz_parsers" "$name" || status=1
+        feed "$name" $((each > 0 ? each : 1)) "$runs" "$build/tests/fuzz/fuzz_parsers" "$name" || status=1
     done
     report parsers
     return $status
@@ -80,7 +88,7 @@ fuzz_parsers() { # NAME...
 fuzz_tree() {
     local status=0 cases=$build/fuzz/tree.cases
     mkdir -p "$build/fuzz" && : >"$cases"
-    feed tree "$seconds" "$build/tests/fuzz/fuzz_tree" || status=1
+    feed tree "$seconds" "${runs:+$((runs / 10 + 1))}" "$build/tests/fuzz/fuzz_tree" || status=1
     report tree
     return $status
 }

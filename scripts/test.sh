@@ -122,10 +122,10 @@ accuracy() {
     DAMONFS_BUILD=$PWD/build $python -m pytest -p no:cacheprovider -q -rA tests/accuracy --junitxml "$results/accuracy/junit.xml"
 }
 
-# A minute of each kind that is built, with the same draws each time: so a change is to blame for what it finds. For new
-# ones, and more of them, there is scripts/fuzz.sh.
+# A minute or so of each kind that is built. Parsers see the same inputs each time, on a slow machine, too: so a change is
+# to blame for what they find. For new ones, and more of them, there is scripts/fuzz.sh.
 fuzz() {
-    scripts/fuzz.sh --seconds 50 --seed 1 --junit "$results/fuzz" ${sanitize:+parsers tree} mount
+    scripts/fuzz.sh --runs 20000 --seconds 50 --seed 1 --junit "$results/fuzz" ${sanitize:+parsers tree} mount
 }
 
 demo() {
