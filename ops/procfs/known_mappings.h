@@ -18,8 +18,9 @@ class KnownMappings {
  public:
   using Mappings = std::shared_ptr<const Mapped>;
 
-  // Of a process that was not asked about before, `first` times patience() is waited.
-  explicit KnownMappings(int first = 1) : first_(first) {}
+  // Of a process that was not asked about before, `first` times patience() is waited: the thread
+  // beside may itself wait for a processor.
+  explicit KnownMappings(int first = 3) : first_(first) {}
 
   // The mappings of `process` (read_mapped()), never null: as they are now if to read them takes
   // less than patience() (20 ms); else as they were when they were last read to the end. Of a
