@@ -19,7 +19,7 @@ import time
 LOOKUP, GETATTR, OPEN, READ, WRITE, INIT, FORGET, INTERRUPT, BATCH_FORGET = 1, 3, 14, 15, 16, 26, 2, 36, 42
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18
 PAGE = mmap.PAGESIZE
-POINT = "/mnt"  # in that namespace
+POINT = "/run"  # in that namespace; the root of a guest need not have /mnt
 NO_ANSWER = (FORGET, INTERRUPT, BATCH_FORGET)
 
 libc = ctypes.CDLL(None, use_errno=True)
