@@ -46,9 +46,12 @@ if [ "${names[*]}" != mount ]; then
         -DDAMONFS_SANITIZE=address,undefined -DDAMONFS_FUZZ=ON || exit 2
 fi
 
+# What libFuzzer tries depends on addresses, and on when it reads its corpus again. A container may refuse to fix them.
+fixed=(setarch --addr-no-randomize)
+"${fixed[@]}" true 2>/dev/null || fixed=()
+
 # feed NAME SECONDS RUNS PROGRAM...: has libFuzzer run PROGRAM for that time, or with so many inputs; adds what came of it
-# to the file of results. What libFuzzer tries depends on addresses and on when it reads its corpus again, so neither
-# changes.
+# to the file of results.
 feed() {
     local name=$1 time=$2 runs=$3 place=$build/fuzz/$1 status=0
     shift 3
@@ -56,7 +59,7 @@ feed() {
     [ -n "$keep" ] || find "$place/corpus" -type f -delete
     local end=(-max_total_time="$time")
     [ -z "$runs" ] || end=(-runs="$runs")
-    setarch --addr-no-randomize "$@" ${seed:+-seed="$seed"} "${end[@]}" -reload=0 -max_len=8192 -rss_limit_mb=2048 \
+    "${fixed[@]}" "$@" ${seed:+-seed="$seed"} "${end[@]}" -reload=0 -max_len=8192 -rss_limit_mb=2048 \
         -timeout=120 -print_final_stats=1 -artifact_prefix="$place/" \
         "$place/corpus" "tests/fuzz/corpus/$name" >"$place/log" 2>&1 || status=$?
     echo "$name: $(grep -o 'number_of_executed_units: .*' "$place/log" | grep -o '[0-9]*') inputs, exit status $status"
