@@ -12,7 +12,8 @@ namespace damonfs {
 namespace {
 
 TEST(Perf, WithoutOneThereIsNothingToReport) {
-  const std::string path = std::getenv("PATH");
+  const char* before = std::getenv("PATH");
+  const std::string path = before == nullptr ? "" : before;
   ::setenv("PATH", kViewPrograms, 1);  // with nothing behind it
   std::string perf = "perf";
   std::string report = "report";
