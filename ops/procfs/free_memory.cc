@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/arithmetic.h"
 #include "core/base/read_whole.h"
 
 namespace damonfs {
@@ -36,7 +37,7 @@ uint64_t available(const Paths& paths) {
   if (!text) return UINT64_MAX;
   const auto value = value_of(*text, "MemAvailable:");
   const auto kib = value ? number_in(*value) : std::nullopt;
-  return kib && *kib <= UINT64_MAX >> 10 ? *kib << 10 : UINT64_MAX;
+  return kib ? mult_frac(*kib, 1024, 1) : UINT64_MAX;
 }
 
 uint64_t left_in(const std::string& cgroup) {

@@ -29,7 +29,7 @@ std::vector<T> numbers_of(std::string_view text, std::string_view key) {
   return numbers;
 }
 
-// 0 for a number that is none of KiB: two of them fit into 64 bits.
+// 0 for a number so large that two of them, as bytes, would not fit into 64 bits.
 uint64_t bytes_of(std::string_view text, std::string_view key) {
   const auto kib = numbers_of<uint64_t>(text, key);
   return kib.empty() || kib.front() > UINT64_MAX >> 11 ? 0 : kib.front() << 10;
