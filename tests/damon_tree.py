@@ -8,6 +8,7 @@ import pathlib
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 BUILD = pathlib.Path(os.environ.get("DAMONFS_BUILD") or
@@ -146,6 +147,29 @@ class Tree:
                 with contextlib.suppress(OSError):
                     self.command("off", int(name))
         self.write("nr_kdamonds", 0)
+
+
+class Reader:
+    """Reads a file of `tree` again and again; what it met. No read may take longer than `patience` seconds."""
+
+    def __init__(self, tree, path, patience, pause=0):
+        self.answers, self.errors, self.patience, self.stopped = set(), [], patience, False
+        self.thread = threading.Thread(target=self.run, args=(tree, path, pause), daemon=True)
+        self.thread.start()
+
+    def run(self, tree, path, pause):
+        while not self.stopped:
+            try:
+                self.answers.add(tree.read(path))
+            except OSError as error:
+                self.errors.append(errno.errorcode[error.errno])
+            time.sleep(pause)
+
+    def stop(self):
+        self.stopped = True
+        self.thread.join(self.patience)
+        assert not self.thread.is_alive(), "the reader hangs"
+        assert self.errors == []
 
 
 class KernelTree(Tree):

@@ -8,12 +8,12 @@ import pathlib
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
 
 from conftest import DAMONFS, PATIENCE, Mount, blocked, fails, mounted_well, opened, real_daemon, wait_until
+from damon_tree import Reader
 
 
 def daemon_of(keeper):
@@ -47,31 +47,6 @@ def kept(directory):
         yield mounted
 
 
-class Reader:
-    """Reads a file again and again; what it met."""
-
-    def __init__(self, tree, path):
-        self.errors, self.longest, self.reads, self.stopped = [], 0.0, 0, False
-        self.thread = threading.Thread(target=self.run, args=(tree, path), daemon=True)
-        self.thread.start()
-
-    def run(self, tree, path):
-        while not self.stopped:
-            began = time.monotonic()
-            try:
-                tree.read(path)
-            except OSError as error:
-                self.errors.append(errno.errorcode[error.errno])
-            self.longest = max(self.longest, time.monotonic() - began)
-            self.reads += 1
-
-    def stop(self):
-        self.stopped = True
-        self.thread.join(PATIENCE)
-        assert not self.thread.is_alive(), "the reader hangs"
-        assert self.errors == []
-
-
 def regions(mount, kdamond=0):
     status = json.loads((mount.path / "damonfs/status.json").read_text())
     found = [k for k in status["kdamonds"] if k["path"].endswith("/%d" % kdamond)]
@@ -89,7 +64,7 @@ def test_a_killed_daemon_goes_on(kept):
     reclaim.write_text("77000")
     os.chmod(kept.kdamonds / "0/contexts/0/operations", 0o440)
     time.sleep(2)
-    reader = Reader(tree, "0/state")
+    reader = Reader(tree, "0/state", PATIENCE)
     with opened(kept.kdamonds / "0/refresh_ms") as held, opened(kept.kdamonds / "0/contexts", os.O_RDONLY) as directory:
         for _ in range(3):
             kill(kept)
@@ -153,7 +128,7 @@ def test_a_program_is_replaced(kept):
     tree = kept.tree
     tree.set_up([1])
     tree.command("on")
-    reader = Reader(tree, "0/state")
+    reader = Reader(tree, "0/state", PATIENCE)
     daemon = daemon_of(kept.process.pid)
     first = int(tree.read("0/pid"))
     kept.process.send_signal(signal.SIGUSR1)
@@ -184,7 +159,7 @@ def test_a_real_process_is_watched_on(make_target):
         daemon.path = pathlib.Path(daemon.directory)
         daemon.tree.set_up([target.pid])
         daemon.tree.command("on")
-        reader = Reader(daemon.tree, "0/state")
+        reader = Reader(daemon.tree, "0/state", PATIENCE)
         check_ages(daemon, lambda: daemon.tree.command("update_schemes_stats"))
         tried = int(daemon.tree.read("0/contexts/0/schemes/0/stats/nr_tried"))
         daemon.tree.command("update_schemes_stats")
