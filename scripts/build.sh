@@ -12,7 +12,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         --dir) dir=$2 ;;
         --only) read -ra targets <<<"$2" ;;
-        -h | --help) sed -n 's/^# usage: /usage: /p' scripts/build.sh && exit ;;
+        -h | --help) sed -n '2,/^$/s/^# \{0,1\}//p' scripts/build.sh && exit ;;
         *) break ;;
     esac
     shift 2
