@@ -64,11 +64,17 @@ bool split_at_random(Target& target, Region& region, const Context& context, Ran
   return true;
 }
 
+// Whether sweeps know that there are no borders in `region`. After reset_aggregated().
+bool is_whole(const Region& region) {
+  return region.swept == SweptState::not_accessed && region.last_nr_accesses == 0;
+}
+
 void split_every_region(Context& context, int pieces) {
   for (Target& target : context.targets) {
     for (auto region = target.regions().begin(); region != target.regions().end();) {
       const auto next = std::next(region);
-      for (int cut = 1; cut < pieces && region->range.size() > 2 * context.min_region_sz; ++cut) {
+      const int nr_cuts = is_whole(*region) ? 0 : pieces - 1;
+      for (int cut = 0; cut < nr_cuts && region->range.size() > 2 * context.min_region_sz; ++cut) {
         split_at_random(target, *region, context, context.random);
       }
       region = next;
@@ -82,7 +88,8 @@ void split_every_nth_region(Context& context, uint64_t step) {
   for (Target& target : context.targets) {
     for (auto region = target.regions().begin(); region != target.regions().end();) {
       const auto next = std::next(region);
-      if (index++ % step == turn && region->range.size() >= 2 * context.min_region_sz) {
+      const bool its_turn = index++ % step == turn;
+      if (its_turn && !is_whole(*region) && region->range.size() >= 2 * context.min_region_sz) {
         split_at_random(target, *region, context, context.random);
       }
       region = next;

@@ -34,7 +34,8 @@ void merge_regions(Context& context, uint64_t threshold, uint64_t sz_limit);
 // Splits each region in two at a random tenth of its size (in three while the number of regions
 // stands still below a third of max_nr_regions); above half of max_nr_regions only so many that the
 // bound holds, taking turns. No part is smaller than min_region_sz, and parts start and end at its
-// multiples.
+// multiples. A region that the last sweep found not accessed anywhere stays whole unless a sample
+// has found an access since: that sweep would have put a border there.
 void split_regions(Context& context);
 
 // Starts a new aggregation: counts of accesses and probe hits become those of the last one, and

@@ -103,6 +103,26 @@ TEST_F(SplitTest, CutsInTwoAtATenth) {
   EXPECT_THAT(seen, ElementsAre(10, 20, 30, 40, 50, 60, 70, 80, 90));
 }
 
+TEST_F(SplitTest, WhatASweepFoundIdleStaysWhole) {
+  for (uint64_t i = 0; i < 5; ++i) add(pages(i * 100, (i + 1) * 100), 0).swept = SweptState(i % 4);
+  // A sample has found an access since.
+  Region& touched = target_.regions().back();
+  touched.swept = SweptState::not_accessed;
+  touched.last_nr_accesses = 1;
+  split_regions(*context_);
+  expect_whole(5, 100);
+  EXPECT_EQ(target_.nr_regions(), 9);
+  EXPECT_THAT(ranges_of(target_), testing::Contains(pages(100, 200)));
+}
+
+TEST_F(SplitTest, SplitOfSomeSparesWhatASweepFoundIdle) {
+  set_bounds(1, 30);
+  add_many(20, 100);
+  for (Region& region : target_.regions()) region.swept = SweptState::not_accessed;
+  for (int i = 0; i < 10; ++i) split_regions(*context_);
+  EXPECT_EQ(target_.nr_regions(), 20);
+}
+
 TEST_F(SplitTest, PartsInheritCountsAndAge) {
   add(pages(0, 100), 6, 5, 4);
   split_regions(*context_);

@@ -94,6 +94,20 @@ TEST_F(DamosTest, MatchesTheMovingSum) {
   EXPECT_THAT(apply(), ElementsAre(pages(0, 1)));
 }
 
+// They count alike as long as the whole region does in which the border was put.
+TEST_F(DamosTest, BordersThatSweepsPutStay) {
+  for (const uint64_t page : {0, 10, 11, 20}) {
+    const uint64_t end = page == 0 ? 10 : page == 10 ? 11 : page == 11 ? 20 : 30;
+    add_region(target_, {pages(page, end), 1, 0}).swept =
+        page == 10 ? SweptState::accessed : SweptState::not_accessed;
+  }
+  context_->attrs.min_nr_regions = 1;
+  add_scheme();
+  apply();
+  EXPECT_THAT(ranges_of(target_), ElementsAre(pages(0, 10), pages(10, 11), pages(11, 30)))
+      << "the last two are joined, as what a quota cuts";
+}
+
 TEST_F(DamosTest, CountsWhatItTriedAndApplied) {
   add_region(target_, {pages(0, 2), 0, 0});
   add_region(target_, {pages(4, 7), 0, 0});
