@@ -53,6 +53,7 @@ void IdleAges::erase(AddrRange range) {
 }
 
 void IdleAges::note(const SweptRun& run) {
+  const auto before = static_cast<uint8_t>(std::max<unsigned>(current() - 1, kFirst));
   for_each_block(run.range, [&](uint64_t addr, uint64_t first, uint64_t end) {
     Block& block = blocks_[addr];
     const auto begin = block.begin() + static_cast<ptrdiff_t>(first);
@@ -62,8 +63,8 @@ void IdleAges::note(const SweptRun& run) {
     } else if (run.state == AccessState::unknown) {
       std::fill(begin, past, kUnknown);
     } else {
-      std::replace_if(
-          begin, past, [](uint8_t page) { return page == kAbsent || page == kUnknown; }, current());
+      std::replace(begin, past, kAbsent, current());
+      std::replace(begin, past, kUnknown, before);
     }
   });
 }

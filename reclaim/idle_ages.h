@@ -25,9 +25,10 @@ class IdleAges {
   inline static const uint64_t kBlockSize = uint64_t{512} * kPageSize;
 
   // Takes over what a sweep at `now_ns`, which never goes back, found: ascending runs, as of
-  // Sweeper::sweep(). What is in no run is forgotten. Pages that are new here, or were unknown,
-  // count as accessed in this sweep. Of what the first sweep finds nobody knows when it was last
-  // accessed: it counts as accessed before that.
+  // Sweeper::sweep(). What is in no run is forgotten. Pages that are new here count
+  // as accessed in this sweep. Those that were unknown, and that this sweep did not find accessed,
+  // count as accessed in the one before. Of what the first sweep finds nobody knows when it was
+  // last accessed: it counts as accessed before that.
   void add(uint64_t now_ns, std::span<const SweptRun> runs);
 
   // How much of a block was accessed within some time, and how much is known. Bytes.

@@ -38,6 +38,10 @@ class FakeSweeper final : public Sweeper {
   void lock(AddrRange range) {
     for (uint64_t at = range.start; at < range.end; at += kPageSize) pages_[at] = State::locked;
   }
+  // They are old from then on.
+  void unlock(AddrRange range) {
+    for (uint64_t at = range.start; at < range.end; at += kPageSize) pages_[at] = State::old;
+  }
 
   Result<SweepPiece> sweep(const Target& /*target*/, AddrRange range, SweepMode mode,
                            std::vector<SweptRun>& runs) override {
@@ -153,6 +157,28 @@ TEST_F(WorkingSetTest, UnknownPagesAreNeitherUsedNorIdle) {
   EXPECT_EQ(report.unknown, 2 * kMiB - kPageSize);
   EXPECT_EQ(windows_of(report).at(10), 6 * kMiB + kPageSize);
   for (const auto& entry : report.idle) EXPECT_EQ(entry.bytes, 0U);
+}
+
+TEST_F(WorkingSetTest, PagesThatAreKnownLaterWereNotUsedSince) {
+  sweeper_.map({0, 8 * kMiB});
+  sweeper_.lock({2 * kMiB, 4 * kMiB});
+  auto set = measure();
+  // Of the kind that clear_refs makes old: known from the third sweep on, half of them untouched.
+  run(set, 12, [&](unsigned i) {
+    if (i == 2) sweeper_.unlock({2 * kMiB, 4 * kMiB});
+    sweeper_.touch({0, 3 * kMiB});
+  });
+  EXPECT_EQ(set.report().unknown, 0U);
+  EXPECT_EQ(windows_of(set.report()).at(10), 3 * kMiB);
+  EXPECT_EQ(set.idle_for(10), 5 * kMiB);
+  sweeper_.lock({4 * kMiB, 5 * kMiB});
+  run(set, 1, [](unsigned) {});
+  sweeper_.unlock({4 * kMiB, 5 * kMiB});
+  run(set, 1, [](unsigned) {});
+  // Nobody knows of accesses before the last second.
+  EXPECT_EQ(windows_of(set.report()).at(1), 0U);
+  EXPECT_EQ(set.idle_for(1), 8 * kMiB);
+  EXPECT_EQ(set.idle_for(2), 7 * kMiB);
 }
 
 TEST_F(WorkingSetTest, MemoryThatGoesIsForgottenAndNewMemoryCountsAsUsed) {
