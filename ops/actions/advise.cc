@@ -30,13 +30,18 @@ uint64_t max_bytes(int advice) {
   const bool slow = advice == MADV_PAGEOUT || advice == MADV_COLLAPSE;
   return slow ? kHugePageSize : std::max<uint64_t>(kHugePageSize, 4096 * kPageSize);
 }
+// So many bytes of huge leaves count as one. That they take a 512th of the time is not used up, for
+// they may be split between the look at them and the call.
+constexpr uint64_t kHugeLeafShare = 8;
 
 uint64_t addr_of(const iovec& piece) { return reinterpret_cast<uint64_t>(piece.iov_base); }
 
 // Pieces to advise, and how far that has come.
 class Progress {
  public:
-  explicit Progress(std::span<const iovec> pieces) : pieces_(pieces), left_(pieces) {}
+  // `leaves` are those of each piece; none: all are small.
+  explicit Progress(std::span<const iovec> pieces, std::span<const Leaves> leaves = {})
+      : pieces_(pieces), leaves_(leaves), left_(pieces) {}
 
   [[nodiscard]] bool finished() const { return left_.empty(); }
   // The number of the next piece, and its address.
@@ -49,16 +54,19 @@ class Progress {
   void fill(std::vector<iovec>& call, uint64_t room) const {
     call.clear();
     uint64_t begun = begun_;
-    for (const iovec& piece : left_) {
+    for (size_t i = next(); i < pieces_.size(); ++i) {
+      const iovec& piece = pieces_[i];
+      const uint64_t share = share_of(i);
       if (room == 0 || call.size() == IOV_MAX) return;
       const uint64_t start = addr_of(piece) + std::exchange(begun, 0);
       const uint64_t whole = addr_of(piece) + piece.iov_len;
       uint64_t end = whole;
-      if (end - start > room) end = std::max(align_down(start + room, kHugePageSize), start);
+      if (end - start > room * share)
+        end = std::max(align_down(start + room * share, kHugePageSize), start);
       if (start == end) return;
       call.push_back({std::bit_cast<void*>(start), end - start});
       if (end < whole) return;  // the next piece comes after all of this one
-      room -= end - start;
+      room -= (end - start) / share;
     }
   }
 
@@ -83,7 +91,12 @@ class Progress {
   }
 
  private:
+  [[nodiscard]] uint64_t share_of(size_t piece) const {
+    return !leaves_.empty() && leaves_[piece] == Leaves::huge ? kHugeLeafShare : 1;
+  }
+
   std::span<const iovec> pieces_;
+  std::span<const Leaves> leaves_;  // parallel to pieces_, or empty
   std::span<const iovec> left_;
   uint64_t begun_ = 0;  // bytes of the first one left that are done
   RangeList taken_;
@@ -220,7 +233,7 @@ AdviseCall cold_advice_for(int pidfd) {
 }
 
 Result<> advise_cold(std::span<const iovec> pieces, const AdviseCall& call,
-                     std::vector<bool>& refused) {
+                     std::vector<bool>& refused, std::span<const Leaves> leaves) {
   refused.assign(pieces.size(), false);
   size_t nr_refused = 0;
   Result<> told;
@@ -238,7 +251,7 @@ Result<> advise_cold(std::span<const iovec> pieces, const AdviseCall& call,
     std::fill(refused.begin() + static_cast<ptrdiff_t>(at.next()), refused.end(), true);
     return false;
   };
-  Progress progress(pieces);
+  Progress progress(pieces, leaves);
   advise_all(progress, MADV_COLD, count, go_on);
   return told;
 }

@@ -187,16 +187,21 @@ Result<> BlockAger::advise(SweepCost& cost) {
 
 Result<> BlockAger::advise_batch(std::span<Range> ranges, SweepCost& cost) {
   pieces_.clear();
+  piece_leaves_.clear();
   piece_of_.clear();
   for (const Range& range : ranges) {
     const AddrRange extent = range.extent;
+    const Leaves leaves =
+        blocks_[range.block].shift > kPageSize.shift() ? Leaves::huge : Leaves::small;
     iovec* before = pieces_.empty() ? nullptr : &pieces_.back();
     const uint64_t reached =
         before != nullptr ? reinterpret_cast<uint64_t>(before->iov_base) + before->iov_len : 0;
     if (before != nullptr && extent.start < reached) {
       if (extent.end > reached) before->iov_len += extent.end - reached;
+      if (leaves == Leaves::small) piece_leaves_.back() = leaves;
     } else {
       pieces_.push_back({reinterpret_cast<void*>(extent.start), extent.size()});
+      piece_leaves_.push_back(leaves);
     }
     piece_of_.push_back(pieces_.size() - 1);
   }
@@ -207,7 +212,7 @@ Result<> BlockAger::advise_batch(std::span<Range> ranges, SweepCost& cost) {
     cost.max_hold_ns = std::max(cost.max_hold_ns, wall_ns() - began);
     return done;
   };
-  if (auto advised = advise_cold(pieces_, timed, refused_); !advised) return advised;
+  if (auto advised = advise_cold(pieces_, timed, refused_, piece_leaves_); !advised) return advised;
   for (size_t i = 0; i < ranges.size(); ++i) ranges[i].refused = refused_[piece_of_[i]];
   return {};
 }

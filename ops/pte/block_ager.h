@@ -83,7 +83,8 @@ class BlockAger {
   std::vector<LeafQuery> leaves_;
   std::vector<PageQuery> queries_;
   std::vector<iovec> pieces_;
-  std::vector<size_t> piece_of_;  // parallel to the ranges of a batch
+  std::vector<Leaves> piece_leaves_;  // parallel to pieces_
+  std::vector<size_t> piece_of_;      // parallel to the ranges of a batch
   std::vector<bool> refused_;
 };
 

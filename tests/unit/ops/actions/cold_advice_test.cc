@@ -75,6 +75,21 @@ TEST(ColdAdviceTest, FewBytesACallSoThatItIsShort) {
   EXPECT_EQ(std::count(refused.begin(), refused.end(), true), 0);
 }
 
+TEST(ColdAdviceTest, HugeLeavesTakeLessTime) {
+  // 100 small pages, 130 huge leaves, and 2 MiB of small pages behind them.
+  std::vector<iovec> mixed = pieces(100);
+  for (size_t i = 0; i < 130; ++i) mixed.push_back(piece(512 * (i + 1), 512));
+  mixed.push_back(piece(512 * 200, 512));
+  std::vector<Leaves> leaves(231, Leaves::small);
+  std::fill_n(leaves.begin() + 100, 130, Leaves::huge);
+  AdvisedKernel kernel;
+  std::vector<bool> refused;
+  EXPECT_TRUE(advise_cold(mixed, std::ref(kernel), refused, leaves));
+  // 100 pages leave room for 3,996, which 62 huge leaves fill but for 28 pages.
+  EXPECT_THAT(kernel.batches, testing::ElementsAre(162, 64, 5));
+  EXPECT_EQ(kernel.taken.size(), 231);
+}
+
 TEST(ColdAdviceTest, RefusedPiecesAreSteppedOver) {
   AdvisedKernel kernel({1, 2, 50, 100});
   std::vector<bool> refused;
