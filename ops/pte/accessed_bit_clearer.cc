@@ -1,8 +1,6 @@
 #include "ops/pte/accessed_bit_clearer.h"
 
-#include <fcntl.h>
 #include <linux/capability.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -11,7 +9,6 @@
 #include "core/base/runs.h"
 #include "core/target.h"
 #include "ops/base/thread_time.h"
-#include "ops/pages/pagemap.h"
 #include "ops/procfs/capabilities.h"
 
 namespace damonfs {
@@ -25,15 +22,6 @@ iovec extent_of(const pte_slot& slot) {
                              ? (slot.addr & ~(kPageSize - 1)) - uint64_t{slot.before} * kPageSize
                              : slot.addr & ~(size - 1);
   return {reinterpret_cast<void*>(start), size};
-}
-
-// Whether the page at `addr` is of a kind in the plan, by its entry in `pagemap`. A private mapping
-// of a file may hold anonymous pages, which this takes for the other kind: they are few.
-bool planned(const ClearPlan& plan, const Fd& pagemap, uint64_t addr) {
-  PagemapEntry entry;
-  const auto at = static_cast<off_t>(addr / kPageSize * sizeof(entry));
-  if (::pread(pagemap.get(), &entry, sizeof(entry), at) != sizeof(entry)) return false;
-  return entry.of_file() ? plan.file : plan.anon;
 }
 
 }  // namespace
@@ -130,12 +118,16 @@ void AccessedBitClearer::make_old(std::span<const PageQuery> queries, std::vecto
 
 void AccessedBitClearer::survey(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
   ranges_.clear();
+  range_leaves_.clear();
   stretches_.clear();
   cooling_.clear();
   stuck_.clear();
   look(queries, true, [&](size_t i, const pte_slot& slot) {
     if (!is_young(slot) || !maps(slot, queries[i])) return;
     aged[i].young = slot.ageing != PTE_AGE_NEVER;
+    // A private mapping of a file may hold anonymous pages, which this takes for the other kind:
+    // they are few.
+    aged[i].file = (slot.flags & PTE_FILE) != 0;
     switch (slot.ageing) {
       case PTE_AGE_COLD:
       case PTE_AGE_MAYBE:
@@ -158,7 +150,10 @@ void AccessedBitClearer::add_cooling(size_t query, AddressSpace* space, const pt
   const bool same = ranges_.size() > stretches_.back().first &&
                     ranges_.back().iov_base == extent.iov_base &&
                     ranges_.back().iov_len == extent.iov_len;
-  if (!same) ranges_.push_back(extent);
+  if (!same) {
+    ranges_.push_back(extent);
+    range_leaves_.push_back(slot.leaf_shift > kPageSize.shift() ? Leaves::huge : Leaves::small);
+  }
   cooling_.push_back({query, ranges_.size() - 1, slot.ageing == PTE_AGE_MAYBE});
 }
 
@@ -173,8 +168,10 @@ void AccessedBitClearer::cool(std::vector<Aged>& aged) {
 void AccessedBitClearer::cool_stretch(const Stretch& stretch, size_t end, std::vector<Aged>& aged) {
   const Process& process = stretch.space->process();
   std::vector<bool> refused;
-  const auto advised = advise_cold(std::span(ranges_).subspan(stretch.first, end - stretch.first),
-                                   cold_advice(*stretch.space), refused);
+  const size_t count = end - stretch.first;
+  const auto advised =
+      advise_cold(std::span(ranges_).subspan(stretch.first, count), cold_advice(*stretch.space),
+                  refused, std::span(range_leaves_).subspan(stretch.first, count));
   refused_.insert(refused_.end(), refused.begin(), refused.end());
   if (advised) return;
   if (advised.error().code == kMapNotFree)
@@ -224,7 +221,7 @@ std::vector<AccessedBitClearer::Share> AccessedBitClearer::shares_of_stuck(
 void AccessedBitClearer::clear_stuck(std::span<const PageQuery> queries, std::vector<Aged>& aged) {
   if (stuck_.empty()) return;
   std::vector<Share> shares = shares_of_stuck(queries);
-  for (Share& share : shares) judge_stuck(share, queries, aged);
+  for (Share& share : shares) judge_stuck(share, aged);
   // Who has waited longest is served first.
   std::stable_sort(shares.begin(), shares.end(), [](const Share& a, const Share& b) {
     return a.space->cleared_at() < b.space->cleared_at();
@@ -234,18 +231,12 @@ void AccessedBitClearer::clear_stuck(std::span<const PageQuery> queries, std::ve
   if (any) look_after_clearing(queries, aged);
 }
 
-void AccessedBitClearer::judge_stuck(Share& share, std::span<const PageQuery> queries,
-                                     std::vector<Aged>& aged) {
+void AccessedBitClearer::judge_stuck(Share& share, std::vector<Aged>& aged) {
   const ClearPlan plan = share.space->plan(now_, estimate_.max_pages());
-  Fd pagemap;
-  if (plan.any() && !plan.all() && may_read(*share.space)) {
-    pagemap = share.space->process().open_file("pagemap", O_RDONLY).value_or(Fd());
-  }
   for (size_t i = share.first; i < share.first + share.nr_stuck; ++i) {
     const size_t query = stuck_[i];
     aged[query].whole = true;
-    const bool clearable =
-        plan.all() || (pagemap.valid() && planned(plan, pagemap, queries[query].addr));
+    const bool clearable = aged[query].file ? plan.file : plan.anon;
     aged[query].meaning = clearable ? BitMeaning::since_clear : BitMeaning::none;
     share.nr_clearable += clearable ? 1 : 0;
   }

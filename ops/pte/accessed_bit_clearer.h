@@ -51,6 +51,7 @@ enum class BitMeaning : uint8_t {
 struct Aged {
   bool young = false;  // the bit was set before, on a page that can be made old
   bool whole = false;  // if at all only with all pages of its kind
+  bool file = false;   // of the kind ClearKind::file, rather than anon; of young pages
   BitMeaning meaning = BitMeaning::exact;
 };
 
@@ -181,7 +182,7 @@ class AccessedBitClearer {
   void look_after_cooling(std::span<const PageQuery> queries);
   void clear_stuck(std::span<const PageQuery> queries, std::vector<Aged>& aged);
   std::vector<Share> shares_of_stuck(std::span<const PageQuery> queries) const;
-  void judge_stuck(Share& share, std::span<const PageQuery> queries, std::vector<Aged>& aged);
+  void judge_stuck(Share& share, std::vector<Aged>& aged);
   bool clear_share(const Share& share);
   // Clears one kind, and learns what that takes. As clear_kinds().
   Result<std::chrono::nanoseconds> clear_kind(AddressSpace& space, ClearKind kind);
@@ -201,6 +202,7 @@ class AccessedBitClearer {
 
   // Of one make_old(), kept for their memory.
   std::vector<iovec> ranges_;
+  std::vector<Leaves> range_leaves_;  // parallel to ranges_
   std::vector<Stretch> stretches_;
   std::vector<Cooling> cooling_;
   std::vector<bool> refused_;  // as long as ranges_

@@ -32,6 +32,7 @@ const std::vector<KernelNeed>& needs() {
   static const std::vector<KernelNeed> all{
       {"struct page", {"compound_head", "compound_info"}},
       {"struct folio", {"index"}},
+      {"struct folio", {"mapping"}},
       {"struct folio", {"_mapcount"}},
       {"enum pageflags", {"PG_lru"}},
       {"enum pageflags", {"PG_head"}},

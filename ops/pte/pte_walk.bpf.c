@@ -31,6 +31,7 @@ struct page {
 
 struct folio {
   unsigned long index;
+  void* mapping; /* bit 0: anonymous memory */
   struct counter _mapcount;
   struct counter _large_mapcount;  /* since 6.10: mappings of all pages */
   struct counter _entire_mapcount; /* 6.2 and newer: mappings as one */
@@ -165,6 +166,8 @@ static __always_inline __u8 ageing_of(struct pte_slot* slot, __u64 table, __u64 
   if (!head) return PTE_AGE_NEVER;
   flags = read_word(head); /* the first word, as the kernel itself asserts */
   large = head != page || flags & head_page;
+
+  if (!((__u64)BPF_CORE_READ((const struct folio*)head, mapping) & 1)) slot->flags |= PTE_FILE;
 
   if (!(flags & lru)) return lowest && !large ? PTE_AGE_MAYBE : PTE_AGE_NEVER;
   if (flags & mlocked) return PTE_AGE_WHOLE;

@@ -18,6 +18,7 @@
 #define PTE_DEAD 1   /* the address space has gone, or the descriptor holds none */
 #define PTE_MAPPED 2 /* an entry maps a page here: leaf_shift says how large */
 #define PTE_YOUNG 4  /* its accessed bit is set */
+#define PTE_FILE 8   /* in runs that ask for ageing: a young page of a file or of shared memory */
 
 /* pte_slot.ageing: what clears the accessed bit of a young entry; set in runs that ask for it */
 #define PTE_AGE_NEVER 0 /* nothing: zero page, hugetlb, device memory */
@@ -31,7 +32,7 @@
 struct pte_slot {
   __u64 addr;      /* in: virtual, bytes */
   __s32 fd;        /* in: descriptor of the running thread that holds the address space */
-  __u8 flags;      /* out: PTE_DEAD, PTE_MAPPED, PTE_YOUNG */
+  __u8 flags;      /* out: PTE_DEAD, PTE_MAPPED, PTE_YOUNG, PTE_FILE */
   __u8 leaf_shift; /* out: log2 of the bytes that the entry maps */
   __u8 ageing;     /* out: PTE_AGE_* */
   __u8 reserved;
