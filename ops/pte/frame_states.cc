@@ -17,14 +17,12 @@ uint64_t bits_of(uint64_t first, uint64_t last) {
 void FrameStates::begin(RangeList wanted) {
   wanted_ = std::move(wanted);
   chunks_.clear();
-  last_number_ = UINT64_MAX;
-  last_chunk_ = nullptr;
   unread_ = false;
 }
 
-FrameStates::Chunk& FrameStates::make_chunk(uint64_t number) {
+void FrameStates::make_chunk(uint64_t number) {
+  if (number >= chunks_.size()) chunks_.resize(number + 1);
   std::unique_ptr<Chunk>& chunk = chunks_[number];
-  if (chunk) return *chunk;
   chunk = std::make_unique<Chunk>();
   const uint64_t base = number << kChunkShift;
   auto range = std::upper_bound(wanted_.begin(), wanted_.end(), base,
@@ -37,16 +35,12 @@ FrameStates::Chunk& FrameStates::make_chunk(uint64_t number) {
       frame = next;
     }
   }
-  return *chunk;
 }
 
 FrameStates::Word& FrameStates::word_of(uint64_t frame) {
   const uint64_t number = frame >> kChunkShift;
-  if (number != last_number_) {
-    last_chunk_ = &make_chunk(number);
-    last_number_ = number;
-  }
-  return (*last_chunk_)[frame % kChunkFrames / 64];
+  if (number >= chunks_.size() || chunks_[number] == nullptr) make_chunk(number);
+  return (*chunks_[number])[frame % kChunkFrames / 64];
 }
 
 template <class Fn>
@@ -124,13 +118,14 @@ void FrameStates::append_runs(uint64_t first, uint64_t last, std::vector<SweptRu
 }
 
 void FrameStates::append_mapped(uint64_t first, uint64_t last, std::vector<SweptRun>& runs) const {
-  for (auto chunk = chunks_.lower_bound(first >> kChunkShift); chunk != chunks_.end(); ++chunk) {
-    const uint64_t base = chunk->first << kChunkShift;
+  for (uint64_t number = first >> kChunkShift; number < chunks_.size(); ++number) {
+    const uint64_t base = number << kChunkShift;
     if (base >= last) break;
+    if (chunks_[number] == nullptr) continue;
     const uint64_t from = std::max(first, base) - base;
     const uint64_t to = std::min(last, base + kChunkFrames) - base;
     for (uint64_t word = from / 64; word * 64 < to; ++word) {
-      const Word& states = (*chunk->second)[word];
+      const Word& states = (*chunks_[number])[word];
       if (states.mapped == 0) continue;
       const uint64_t start = word * 64;
       append_word(states, base + start, bits_of(std::max(from, start) - start, to - start), runs);

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -17,7 +16,8 @@ namespace damonfs {
 // What is known of the page frames of a machine in one pass over the page tables of its processes.
 // A frame was accessed if it was through any of its mappings; else it is unknown if any mapping
 // cannot tell, or could not be looked at. Owned by one PteFrameSweeper, same thread. Memory: four
-// bits a frame, 128 KiB for each GiB in which any is mapped.
+// bits a frame, 16 KiB for each 128 MiB in which any is mapped; eight bytes for each 128 MiB below
+// the highest frame.
 class FrameStates {
  public:
   FrameStates() = default;
@@ -56,7 +56,7 @@ class FrameStates {
   using Chunk = std::array<Word, kChunkFrames / 64>;
 
   Word& word_of(uint64_t frame);
-  Chunk& make_chunk(uint64_t number);
+  void make_chunk(uint64_t number);
   // Calls fn(word, bits) for the words that hold the `count` frames from `first` on.
   template <class Fn>
   void for_each_word(uint64_t first, uint64_t count, const Fn& fn);
@@ -65,9 +65,7 @@ class FrameStates {
                           std::vector<SweptRun>& runs);
 
   RangeList wanted_;
-  std::map<uint64_t, std::unique_ptr<Chunk>> chunks_;  // by number
-  uint64_t last_number_ = UINT64_MAX;                  // of last_chunk_
-  Chunk* last_chunk_ = nullptr;
+  std::vector<std::unique_ptr<Chunk>> chunks_;  // by number; none where no frame is mapped
   bool unread_ = false;
 };
 

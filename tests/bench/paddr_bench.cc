@@ -1,6 +1,6 @@
 // What physical memory costs: making a reverse map of 1 GiB that a child has mapped (time, bytes),
-// making it anew, and a sampling interval with 1,000 regions by `pte` and by `idle`. Nothing but
-// the child is looked at. Needs the rights that the backends need.
+// making it anew, a sampling interval with 1,000 regions by `pte` and by `idle`, and a sweep of all
+// its frames by `pte`. Nothing but the child is looked at. Needs the rights that the backends need.
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -14,6 +14,7 @@
 #include <random>
 #include <vector>
 
+#include "core/target.h"
 #include "ops/idle/idle_paddr_backend.h"
 #include "ops/pages/process_pages.h"
 #include "ops/pte/pte_paddr_backend.h"
@@ -25,34 +26,32 @@ namespace {
 constexpr uint64_t kBytes = uint64_t{1} << 30;
 constexpr size_t kMaxRuns = size_t{1} << 22;
 
-// A child that has 1 GiB and sleeps.
+// A child that has 1 GiB and sleeps until it is told to touch all of it.
 class Sleeper {
  public:
   explicit Sleeper(bool huge) {
     memory_ = static_cast<char*>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
     ::madvise(memory_, kBytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-    std::array<int, 2> ends{};
-    if (memory_ == MAP_FAILED || ::pipe(ends.data()) != 0) std::abort();
+    if (memory_ == MAP_FAILED || ::pipe(orders_.data()) != 0 || ::pipe(answers_.data()) != 0)
+      std::abort();
     pid_ = ::fork();
-    if (pid_ == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      for (uint64_t at = 0; at < kBytes; at += kPageSize) memory_[at] = 1;
-      if (::write(ends[1], "x", 1) == 1) ::pause();
-      ::_exit(0);
-    }
-    char ready = 0;
-    if (::read(ends[0], &ready, 1) != 1) std::abort();
-    ::close(ends[0]);
-    ::close(ends[1]);
+    if (pid_ == 0) obey();
+    touch();
   }
   ~Sleeper() {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
+    for (const int fd : {orders_[0], orders_[1], answers_[0], answers_[1]}) ::close(fd);
     ::munmap(memory_, kBytes);
   }
   Sleeper(const Sleeper&) = delete;
   Sleeper& operator=(const Sleeper&) = delete;
+
+  void touch() const {
+    char answer = 0;
+    if (::write(orders_[1], "x", 1) != 1 || ::read(answers_[0], &answer, 1) != 1) std::abort();
+  }
 
   [[nodiscard]] std::unique_ptr<RmapSource> tables() const {
     return std::make_unique<ProcfsRmapSource>(Paths(), ProtectedList(), std::vector{pid_});
@@ -70,7 +69,19 @@ class Sleeper {
   }
 
  private:
+  [[noreturn]] void obey() const {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    char order = 0;
+    while (::read(orders_[0], &order, 1) == 1) {
+      for (uint64_t at = 0; at < kBytes; at += kPageSize) memory_[at] = 1;
+      if (::write(answers_[1], "x", 1) != 1) break;
+    }
+    ::_exit(0);
+  }
+
   char* memory_;
+  std::array<int, 2> orders_{};
+  std::array<int, 2> answers_{};
   pid_t pid_ = 0;
 };
 
@@ -146,6 +157,50 @@ BENCHMARK(sampling_by_idle)
     ->Args({0, 1000})
     ->Args({1, 1000})
     ->Unit(benchmark::kMicrosecond);
+
+// A pass over all frames. Args: huge pages; whether all of them are accessed before each pass.
+void sweep_by_pte(benchmark::State& state) {
+  const Sleeper sleeper(state.range(0) != 0);
+  const auto made = RmapRefresher::create(sleeper.tables(), kMaxRuns);
+  RmapRefresher& keeper = **made;
+  keeper.refresh();
+  keeper.wait(std::chrono::seconds(60));
+  const auto bits = PtePaddrBackend::create(Paths(), keeper);
+  if (!bits) return state.SkipWithError("pte does not work here");
+  RegionPool pool;
+  const Target nobody(pool, nullptr);
+  constexpr AddrRange kAll{0, uint64_t{1} << 52};
+  std::vector<SweptRun> runs;
+  SweepCost all;
+  const auto pass = [&] {
+    SweepCost cost;
+    runs.clear();
+    for (uint64_t at = 0; at < kAll.end;) {
+      const auto piece =
+          (*bits)->sweeper()->sweep(nobody, {at, kAll.end}, SweepMode::make_old, runs);
+      if (!piece) return state.SkipWithError(piece.error().message.c_str());
+      at = piece->next;
+      cost += piece->cost;
+    }
+    all += cost;
+    state.SetIterationTime(static_cast<double>(cost.cpu_ns) * 1e-9);
+  };
+  pass();
+  pass();
+  all = {};
+  for (auto unused : state) {
+    if (state.range(1) != 0) sleeper.touch();
+    pass();
+  }
+  const auto read = static_cast<double>(std::max<uint64_t>(all.pages_read, 1));
+  state.counters["ns_a_page"] = static_cast<double>(all.cpu_ns) / read;
+  state.counters["made_old"] = static_cast<double>(all.pages_made_old) / read;
+}
+BENCHMARK(sweep_by_pte)
+    ->ArgNames({"huge", "hot"})
+    ->ArgsProduct({{0, 1}, {0, 1}})
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace damonfs
