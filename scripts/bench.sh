@@ -15,7 +15,7 @@ against() {
     local program=$1 guest=$2 backend=$3
     shift 3
     echo "== $program in the guest $guest, backend $backend"
-    scripts/lab/run "$guest" --no-stdin --timeout 1800 --swap 1024 --env PYTHONDONTWRITEBYTECODE=1 \
+    scripts/lab/run "$guest" --no-stdin --timeout 3600 --swap 1024 --env PYTHONDONTWRITEBYTECODE=1 \
         --env "DAMONFS_BUILD=$PWD/build" \
         /usr/bin/python3 "tests/bench/$program.py" --backend "$backend" "$@"
 }
@@ -28,6 +28,8 @@ against against_kernel newest soft-dirty "$@"
 against against_kernel damon pte --paddr "$@"
 against against_kernel idle idle --paddr "$@"
 against against_kernel newest pte --paddr "$@"
+against accuracy_against_kernel damon pte
+against accuracy_against_kernel newest pte
 against actions_against_kernel damon pte
 against watched_under_pressure newest kernel
 against watched_under_pressure newest pte

@@ -57,7 +57,8 @@ class PteTest : public ::testing::Test {
 };
 
 // Touches the pages of `memory` that `which` names; to be run in the child.
-inline Actor::Action touch(const FreshMemory& memory, std::function<bool(size_t)> which) {
+template <typename Which>
+Actor::Action touch(const FreshMemory& memory, Which which) {
   return [&memory, which = std::move(which)] {
     flush_tlb();
     for (size_t i = 0; i < memory.pages(); ++i)
