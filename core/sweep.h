@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/ranges.h"
 #include "core/region.h"
 
 namespace damonfs {
@@ -37,6 +38,8 @@ struct TargetSweeps {
   std::vector<SweptRun> found;      // in this pass, and no borders put yet
   std::vector<SweptRun> this_pass;  // the rest of this pass
   std::vector<SweptRun> last_pass;  // the whole pass before
+  RangeList covered;                // what this pass has swept
+  RangeList last_covered;           // and the pass before
 };
 
 // What sweeping has cost. A value; costs add up.

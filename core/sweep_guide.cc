@@ -115,15 +115,21 @@ void SweepGuide::sweep_piece() {
   }
   credit_ns_ -= static_cast<int64_t>(piece->cost.cpu_ns);
   addr_ = piece->next;
-  if (target->sweeps.nr_passes > 1) keep(*target, {range.start, piece->next}, runs_);
+  keep(*target, {range.start, piece->next}, runs_);
 }
 
 void SweepGuide::keep(Target& target, AddrRange swept, std::span<const SweptRun> runs) const {
-  std::vector<SweptRun>& found = target.sweeps.found;
+  TargetSweeps& sweeps = target.sweeps;
+  if (swept.start == swept.end) return;
+  append_merged(sweeps.covered, swept);
+  if (sweeps.nr_passes == 1) return;
   for (const SweptRun& run : runs) {
-    if (run.state == AccessState::unknown) target.sweeps.unknown_so_far += run.range.size();
+    if (run.state == AccessState::unknown) sweeps.unknown_so_far += run.range.size();
   }
-  for (const SweptRun& run : cover(swept, runs)) append_joined(found, run);
+  std::vector<SweptRun>& found = sweeps.found;
+  for (const AddrRange& part : intersect({&swept, 1}, sweeps.last_covered)) {
+    for (const SweptRun& run : cover(part, runs)) append_joined(found, run);
+  }
   const size_t max = std::max<size_t>(context_.attrs.max_nr_regions, 16);
   if (found.size() > 8 * max) found = simplify(std::move(found), 4 * max, kPageSize);
 }
@@ -141,6 +147,8 @@ void SweepGuide::begin_pass(uint64_t now_ns) {
     target.sweeps.unknown_bytes = std::exchange(target.sweeps.unknown_so_far, 0);
     target.sweeps.last_pass = std::move(target.sweeps.this_pass);
     target.sweeps.this_pass.clear();
+    target.sweeps.last_covered = std::move(target.sweeps.covered);
+    target.sweeps.covered.clear();
   }
   if (Sweeper* const sweeper = this->sweeper()) sweeper->begin_pass(wishes());
 }
@@ -163,7 +171,9 @@ void SweepGuide::count_swept() {
   if (!active_) return;
   for (Target& target : context_.targets) {
     for (Region& region : target.regions()) {
-      if (region.swept == SweptState::accessed) {
+      if (region.nr_accesses > context_.attrs.max_nr_accesses() / 2) {
+        region.swept = SweptState::never;
+      } else if (region.swept == SweptState::accessed) {
         region.nr_accesses = std::max<uint32_t>(region.nr_accesses, 1);
       }
     }

@@ -19,13 +19,16 @@ namespace damonfs {
 // A pass goes once over all cold regions of all targets, a piece of about a millisecond after each
 // sampling interval, as far as the budget lasts: Context::sweep_bp of the time that goes by, and at
 // the start as much as 30 s bring in, for the first pass has to make old what was accessed since
-// ever. What that pass found is not evidence, and is dropped. The next pass begins half a second
-// later, and the distance between two grows to five seconds, so that pages that are accessed seldom
-// are seen as well. A page counts as accessed when one of the last two passes found it so.
+// ever. The next pass begins half a second later, and the distance between two grows to five
+// seconds, so that pages that are accessed seldom are seen as well. What was not swept in the pass
+// before, as all memory in the first one and what was hot then, is no evidence and is dropped: its
+// pages may have been accessed at any time. A page counts as accessed when one of the last two
+// passes found it so.
 //
 // A region that a pass found accessed counts as accessed in one sampling interval of each
-// aggregation at least (Region::swept), so that neither its neighbours nor its age hide it. A
-// region whose accesses cannot be told is marked as such.
+// aggregation at least (Region::swept), so that neither its neighbours nor its age hide it. Once
+// more than half of its samples are accessed the mark goes: sampling tells when it gets cold, and
+// sweeps leave it alone until then. A region whose accesses cannot be told is marked as such.
 //
 // Accesses that are scattered so widely that max_nr_regions do not suffice to tell them apart leave
 // no mark, unless at least a quarter of the memory in between is accessed: there, sampling alone
@@ -55,6 +58,7 @@ class SweepGuide {
   [[nodiscard]] AddrRange next_cold(Target*& target);
   // Whether so many accesses in an aggregation interval are few enough to sweep for more.
   [[nodiscard]] bool few(uint32_t nr_accesses) const;
+  // Takes down what a piece of a pass has found.
   void keep(Target& target, AddrRange swept, std::span<const SweptRun> runs) const;
   static void mark(Region& region, SweptState swept);
   // What a region of `run`, a simplified one, is, given what was found `exact`.

@@ -48,7 +48,10 @@ std::vector<SweptRun> absorb_small(std::span<const SweptRun> runs, uint64_t max_
 std::vector<SweptRun> cover(AddrRange swept, std::span<const SweptRun> runs) {
   std::vector<SweptRun> covered;
   uint64_t done = swept.start;
-  for (const SweptRun& run : runs) {
+  const auto below = [](const SweptRun& run, uint64_t addr) { return run.range.end <= addr; };
+  for (auto next = std::lower_bound(runs.begin(), runs.end(), swept.start, below);
+       next != runs.end() && next->range.start < swept.end; ++next) {
+    const SweptRun& run = *next;
     const AddrRange range{std::max(run.range.start, done), std::min(run.range.end, swept.end)};
     if (range.start >= range.end) continue;
     append_joined(covered, {{done, range.start}, AccessState::not_accessed});

@@ -212,6 +212,24 @@ TEST_F(SweepGuideTest, FollowsHotMemoryThatMoves) {
   EXPECT_GE(score().precision, 0.95);
 }
 
+// Nobody has made its pages old for as long as it was hot: what their bits say is of that time.
+TEST_F(SweepGuideTest, MemoryThatWasHotIsColdAtOnce) {
+  const AddrRange old_place = pages(100 * kPagesOfMiB, 116 * kPagesOfMiB);
+  describe(256 * kPagesOfMiB, {{100 * kPagesOfMiB, 116 * kPagesOfMiB, kMillisecond}});
+  run_until(20 * kSecond);
+  ASSERT_GE(score().recall, 0.95);
+  memory_->heat = {{200 * kPagesOfMiB, 216 * kPagesOfMiB, kMillisecond}};
+  for (uint64_t ms = 20300; ms < 40000; ms += 300) {
+    run_until(ms * kMillisecond);
+    uint64_t found = 0;
+    for (const Region& region : target_->regions()) {
+      if (region.last_nr_accesses != 0 && region.range.overlaps(old_place))
+        found += intersect({&region.range, 1}, {&old_place, 1}).front().size();
+    }
+    EXPECT_LE(found, old_place.size() / 20) << ms;
+  }
+}
+
 TEST_F(SweepGuideTest, StaysWithinItsBudget) {
   describe(8192 * kPagesOfMiB,
            {{0, 4096 * kPagesOfMiB, 7 * kSecond}});  // much that is to be made old
