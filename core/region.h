@@ -24,7 +24,8 @@ struct AddrRange {
   friend bool operator==(const AddrRange&, const AddrRange&) = default;
 };
 
-// What the last sweep (core/sweep.h) said of a region. `never`: it was not swept.
+// What the last sweep (core/sweep.h) said of a region. `never`: it was not swept, or sampling has
+// found it hot since.
 enum class SweptState : uint8_t { never, not_accessed, unknown, accessed };
 
 // One monitored region. Lives in a RegionList of a Target, allocated from its Context's pool;

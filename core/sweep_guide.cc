@@ -121,6 +121,8 @@ void SweepGuide::sweep_piece() {
 void SweepGuide::keep(Target& target, AddrRange swept, std::span<const SweptRun> runs) const {
   TargetSweeps& sweeps = target.sweeps;
   if (swept.start == swept.end) return;
+  // A commit may have put targets in another order in the middle of a pass.
+  if (!sweeps.covered.empty() && swept.start < sweeps.covered.back().start) return;
   append_merged(sweeps.covered, swept);
   if (sweeps.nr_passes == 1) return;
   for (const SweptRun& run : runs) {

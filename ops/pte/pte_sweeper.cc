@@ -298,12 +298,15 @@ void PteSweeper::add_frames(const CopiedTables& copied, const Swept& known, Fram
     LeafBlock& block = blocks_[i];
     const uint64_t frames_a_leaf = (uint64_t{1} << block.shift) / kPageSize;
     const std::span<uint64_t, EntrySet::kSize> frames = frames_of(i);
+    EntrySet beyond;  // RAM: a table that was freed under the read, or a device's memory
     for (unsigned leaf = block.resident.next_set(0); leaf < EntrySet::kSize;
          leaf = block.resident.next_set(leaf + 1)) {
       const uint64_t entry = copied.entries[block.table][block.first_entry + leaf];
       frames[leaf] = align_down(pte_physical(copied.geometry, copied.layout, entry) / kPageSize,
                                 frames_a_leaf);
+      if (frames[leaf] >= copied.layout->phys_end / kPageSize) beyond.set(leaf);
     }
+    block.resident = block.resident.without(beyond);
     nr_leaves_[i] = block.resident.count();
     // The kernel's page of zeros and devices' memory are nobody's.
     if (block.shift == kPageSize.shift()) block.resident = block.resident.without(block.unknown);
