@@ -54,27 +54,26 @@ void merge_regions_of(const Context& context, Target& target, uint64_t threshold
   }
 }
 
-// Cuts off the right part of `region` at a random tenth; false when a part would be no region.
-bool split_at_random(Target& target, Region& region, const Context& context, Random& random) {
-  const uint64_t size = region.range.size();
-  const uint64_t left =
-      align_down(mult_frac(size, random.between(1, 10), 10), context.min_region_sz);
-  if (left == 0 || left >= size) return false;
-  target.split_region(region, left);
-  return true;
-}
-
 // Whether sweeps know that there are no borders in `region`. After reset_aggregated().
 bool is_whole(const Region& region) {
   return region.swept == SweptState::not_accessed && region.last_nr_accesses == 0;
+}
+
+// Cuts off the right part of `region` at a random tenth, unless it is to stay whole or a part would
+// be no region.
+void split_at_random(Target& target, Region& region, const Context& context, Random& random) {
+  if (is_whole(region)) return;
+  const uint64_t size = region.range.size();
+  const uint64_t left =
+      align_down(mult_frac(size, random.between(1, 10), 10), context.min_region_sz);
+  if (left != 0 && left < size) target.split_region(region, left);
 }
 
 void split_every_region(Context& context, int pieces) {
   for (Target& target : context.targets) {
     for (auto region = target.regions().begin(); region != target.regions().end();) {
       const auto next = std::next(region);
-      const int nr_cuts = is_whole(*region) ? 0 : pieces - 1;
-      for (int cut = 0; cut < nr_cuts && region->range.size() > 2 * context.min_region_sz; ++cut) {
+      for (int cut = 1; cut < pieces && region->range.size() > 2 * context.min_region_sz; ++cut) {
         split_at_random(target, *region, context, context.random);
       }
       region = next;
@@ -88,8 +87,7 @@ void split_every_nth_region(Context& context, uint64_t step) {
   for (Target& target : context.targets) {
     for (auto region = target.regions().begin(); region != target.regions().end();) {
       const auto next = std::next(region);
-      const bool its_turn = index++ % step == turn;
-      if (its_turn && !is_whole(*region) && region->range.size() >= 2 * context.min_region_sz) {
+      if (index++ % step == turn && region->range.size() >= 2 * context.min_region_sz) {
         split_at_random(target, *region, context, context.random);
       }
       region = next;

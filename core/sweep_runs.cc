@@ -1,6 +1,7 @@
 #include "core/sweep_runs.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace damonfs {
 
@@ -43,15 +44,21 @@ std::vector<SweptRun> absorb_small(std::span<const SweptRun> runs, uint64_t max_
   return absorbed;
 }
 
+// Those of `runs` that hold some address of `range`.
+std::span<const SweptRun> within(AddrRange range, std::span<const SweptRun> runs) {
+  const auto first = std::ranges::lower_bound(runs, range.start, std::less_equal(),
+                                              [](const SweptRun& run) { return run.range.end; });
+  const auto last = std::ranges::lower_bound(first, runs.end(), range.end, std::less(),
+                                             [](const SweptRun& run) { return run.range.start; });
+  return {first, last};
+}
+
 }  // namespace
 
 std::vector<SweptRun> cover(AddrRange swept, std::span<const SweptRun> runs) {
   std::vector<SweptRun> covered;
   uint64_t done = swept.start;
-  const auto below = [](const SweptRun& run, uint64_t addr) { return run.range.end <= addr; };
-  for (auto next = std::lower_bound(runs.begin(), runs.end(), swept.start, below);
-       next != runs.end() && next->range.start < swept.end; ++next) {
-    const SweptRun& run = *next;
+  for (const SweptRun& run : within(swept, runs)) {
     const AddrRange range{std::max(run.range.start, done), std::min(run.range.end, swept.end)};
     if (range.start >= range.end) continue;
     append_joined(covered, {{done, range.start}, AccessState::not_accessed});
@@ -83,12 +90,10 @@ std::vector<SweptRun> with_accessed_of(std::span<const SweptRun> runs,
 }
 
 uint64_t accessed_in(AddrRange range, std::span<const SweptRun> runs) {
-  const auto below = [](const SweptRun& run, uint64_t addr) { return run.range.end <= addr; };
   uint64_t bytes = 0;
-  for (auto run = std::lower_bound(runs.begin(), runs.end(), range.start, below);
-       run != runs.end() && run->range.start < range.end; ++run) {
-    if (run->state != AccessState::accessed) continue;
-    bytes += std::min(run->range.end, range.end) - std::max(run->range.start, range.start);
+  for (const SweptRun& run : within(range, runs)) {
+    if (run.state != AccessState::accessed) continue;
+    bytes += std::min(run.range.end, range.end) - std::max(run.range.start, range.start);
   }
   return bytes;
 }

@@ -41,12 +41,12 @@ class Progress {
  public:
   // `leaves` are those of each piece; none: all are small.
   explicit Progress(std::span<const iovec> pieces, std::span<const Leaves> leaves = {})
-      : pieces_(pieces), leaves_(leaves), left_(pieces) {}
+      : pieces_(pieces), leaves_(leaves) {}
 
-  [[nodiscard]] bool finished() const { return left_.empty(); }
+  [[nodiscard]] bool finished() const { return next_ == pieces_.size(); }
   // The number of the next piece, and its address.
-  [[nodiscard]] size_t next() const { return pieces_.size() - left_.size(); }
-  [[nodiscard]] uint64_t next_addr() const { return addr_of(left_.front()); }
+  [[nodiscard]] size_t next() const { return next_; }
+  [[nodiscard]] uint64_t next_addr() const { return addr_of(pieces_[next_]); }
   RangeList& taken() { return taken_; }
 
   // Fills `call` with `room` bytes of the pieces at most. A piece that is cut is cut between
@@ -54,7 +54,7 @@ class Progress {
   void fill(std::vector<iovec>& call, uint64_t room) const {
     call.clear();
     uint64_t begun = begun_;
-    for (size_t i = next(); i < pieces_.size(); ++i) {
+    for (size_t i = next_; i < pieces_.size(); ++i) {
       const iovec& piece = pieces_[i];
       const uint64_t share = share_of(i);
       if (room == 0 || call.size() == IOV_MAX) return;
@@ -74,16 +74,16 @@ class Progress {
   void take(uint64_t bytes) {
     while (bytes > 0 && !finished()) {
       const uint64_t start = next_addr() + begun_;
-      const uint64_t size = std::min(left_.front().iov_len - begun_, bytes);
+      const uint64_t size = std::min(pieces_[next_].iov_len - begun_, bytes);
       append_joined(taken_, {start, start + size});
       bytes -= size;
       begun_ += size;
-      if (begun_ == left_.front().iov_len) skip();
+      if (begun_ == pieces_[next_].iov_len) skip();
     }
   }
 
   void skip() {
-    left_ = left_.subspan(1);
+    ++next_;
     begun_ = 0;
   }
   void skip_to(uint64_t addr) {
@@ -97,8 +97,8 @@ class Progress {
 
   std::span<const iovec> pieces_;
   std::span<const Leaves> leaves_;  // parallel to pieces_, or empty
-  std::span<const iovec> left_;
-  uint64_t begun_ = 0;  // bytes of the first one left that are done
+  size_t next_ = 0;                 // what comes before is done
+  uint64_t begun_ = 0;              // bytes of the next one that are done
   RangeList taken_;
 };
 

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "core/base/page_size.h"
 #include "core/base/result.h"
 #include "core/ranges.h"
 #include "ops/actions/action_calls.h"
@@ -62,6 +63,10 @@ AdviseCall cold_advice_for(int pidfd);
 
 // How the page tables map a piece: by an entry for each page, or by huge ones.
 enum class Leaves : uint8_t { small, huge };
+// Of entries that map 1 << shift bytes each.
+inline Leaves leaves_of(unsigned shift) {
+  return shift > kPageSize.shift() ? Leaves::huge : Leaves::small;
+}
 
 // What a backend makes pages old with: gives MADV_COLD to all `pieces` (page-aligned, not empty),
 // as many at once as the kernel takes, and steps over those it refuses: locked, unmapped meanwhile,

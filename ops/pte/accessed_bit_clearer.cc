@@ -152,7 +152,7 @@ void AccessedBitClearer::add_cooling(size_t query, AddressSpace* space, const pt
                     ranges_.back().iov_len == extent.iov_len;
   if (!same) {
     ranges_.push_back(extent);
-    range_leaves_.push_back(slot.leaf_shift > kPageSize.shift() ? Leaves::huge : Leaves::small);
+    range_leaves_.push_back(leaves_of(slot.leaf_shift));
   }
   cooling_.push_back({query, ranges_.size() - 1, slot.ageing == PTE_AGE_MAYBE});
 }

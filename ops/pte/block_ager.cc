@@ -191,8 +191,7 @@ Result<> BlockAger::advise_batch(std::span<Range> ranges, SweepCost& cost) {
   piece_of_.clear();
   for (const Range& range : ranges) {
     const AddrRange extent = range.extent;
-    const Leaves leaves =
-        blocks_[range.block].shift > kPageSize.shift() ? Leaves::huge : Leaves::small;
+    const Leaves leaves = leaves_of(blocks_[range.block].shift);
     iovec* before = pieces_.empty() ? nullptr : &pieces_.back();
     const uint64_t reached =
         before != nullptr ? reinterpret_cast<uint64_t>(before->iov_base) + before->iov_len : 0;

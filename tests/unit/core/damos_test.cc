@@ -96,11 +96,10 @@ TEST_F(DamosTest, MatchesTheMovingSum) {
 
 // They count alike as long as the whole region does in which the border was put.
 TEST_F(DamosTest, BordersThatSweepsPutStay) {
-  for (const uint64_t page : {0, 10, 11, 20}) {
-    const uint64_t end = page == 0 ? 10 : page == 10 ? 11 : page == 11 ? 20 : 30;
-    add_region(target_, {pages(page, end), 1, 0}).swept =
-        page == 10 ? SweptState::accessed : SweptState::not_accessed;
-  }
+  add_region(target_, {pages(0, 10), 1, 0}).swept = SweptState::not_accessed;
+  add_region(target_, {pages(10, 11), 1, 0}).swept = SweptState::accessed;
+  add_region(target_, {pages(11, 20), 1, 0}).swept = SweptState::not_accessed;
+  add_region(target_, {pages(20, 30), 1, 0}).swept = SweptState::not_accessed;
   context_->attrs.min_nr_regions = 1;
   add_scheme();
   apply();
