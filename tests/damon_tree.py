@@ -235,6 +235,19 @@ class Daemon:
         self.close()
 
 
+@contextlib.contextmanager
+def for_emulated_processors():
+    """All that begins in here, on one processor with a process beside it that comes and goes: an emulated one sets accessed
+    bits anew only after it has switched between address spaces (tests/lab/in-guest)."""
+    os.sched_setaffinity(0, {1})
+    beside = subprocess.Popen([WORKLOAD, "--size", "4K", "--hot", "4K", "--loop-sleep-us", "1000", "--quiet"])
+    try:
+        yield
+    finally:
+        beside.kill()
+        beside.wait()
+
+
 def biggest_system_ram():
     """[start, end) of the biggest System RAM resource."""
     lines = [line.split(" : ") for line in pathlib.Path("/proc/iomem").read_text().splitlines()]

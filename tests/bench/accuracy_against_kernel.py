@@ -8,7 +8,9 @@ interval. Attributes are the defaults: 5 ms, 100 ms, 10 to 1,000 regions.
 """
 
 import argparse
+import collections
 import contextlib
+import math
 import os
 import pathlib
 import subprocess
@@ -20,7 +22,7 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 import score  # noqa: E402
-from damon_tree import Daemon, KernelTree, WORKLOAD, cpu_seconds  # noqa: E402
+from damon_tree import Daemon, KernelTree, WORKLOAD, cpu_seconds, for_emulated_processors  # noqa: E402
 
 ENOUGH = 0.9  # recall at which a hot part counts as found
 
@@ -66,40 +68,39 @@ class Workload:
         self.process.wait()
 
 
+# Of one side: `found_after` in seconds, infinite for never; `cpu` is the kdamond's share of a processor.
+Run = collections.namedtuple("Run", "precision recall found_after cpu")
+
+
 def watch(tree, workload, seconds):
-    """(precision, recall, seconds until it was found or None, seconds of the kdamond on a processor)."""
     tree.set_up([workload.process.pid])
     tree.command("on")
     try:
         began = time.monotonic()
         tid = tree.read("0/pid")
         task = "/proc/%s/task/%s" % (tid, tid)
-        scores, found_after = [], None
+        scores, found_after = [], math.inf
         while time.monotonic() < began + seconds:
             time.sleep(0.5)
             taken = tree.snapshot()
             if not taken["regions"]:
                 continue  # the kernel of 6.12 gives up on a scheme that was not applied in time
-            hot = workload.hot
-            # Accessed at all.
-            found = score.hot_ranges(taken, 0, workload.whole)
-            scores.append(score.score(hot, found))
-            if found_after is None and scores[-1].recall >= ENOUGH:
-                found_after = taken["monotonic"] - began
+            found = score.hot_ranges(taken, 0, workload.whole)  # accessed at all
+            scores.append(score.score(workload.hot, found))
+            if scores[-1].recall >= ENOUGH:
+                found_after = min(found_after, taken["monotonic"] - began)
         cpu = cpu_seconds(task) / (time.monotonic() - began)
         late = scores[len(scores) // 2:]
-        return (score.median([s.precision for s in late]), score.median([s.recall for s in late]), found_after, cpu)
+        return Run(score.median([s.precision for s in late]), score.median([s.recall for s in late]), found_after, cpu)
     finally:
         tree.clear()
 
 
 def row(case, side, runs, kernel_cpu):
-    # A run in which nothing was found counts as the longest.
-    found = score.median([run[2] if run[2] is not None else float("inf") for run in runs])
+    found = score.median([run.found_after for run in runs])
     print("| %s | %s | %.2f | %.2f | %s | %.1f |" % (
-        case, side, score.median([run[0] for run in runs]), score.median([run[1] for run in runs]),
-        "never" if found == float("inf") else "%.1f s" % found,
-        score.median([run[3] for run in runs]) / kernel_cpu), flush=True)
+        case, side, score.median([run.precision for run in runs]), score.median([run.recall for run in runs]),
+        "never" if found == math.inf else "%.1f s" % found, score.median([run.cpu for run in runs]) / kernel_cpu), flush=True)
 
 
 def sides(options, stack):
@@ -109,6 +110,22 @@ def sides(options, stack):
         daemon = stack.enter_context(Daemon(options.backend, "--sweep", sweep))
         daemon.tree.at_once = True
         yield name, daemon.tree
+
+
+def compare(case, words, options):
+    workload = Workload(words)
+    try:
+        with contextlib.ExitStack() as stack:
+            trees = list(sides(options, stack))
+            runs = {name: [] for name, _ in trees}
+            for _ in range(options.runs):
+                for name, tree in trees:
+                    runs[name].append(watch(tree, workload, options.seconds))
+        kernel_cpu = score.median([run.cpu for run in runs["kernel"]])
+        for name, _ in trees:
+            row(case, name, runs[name], kernel_cpu)
+    finally:
+        workload.end()
 
 
 def main():
@@ -121,31 +138,12 @@ def main():
     options = parser.parse_args()
     if "DAMONFS_LAB" not in os.environ:
         sys.exit("accuracy_against_kernel: only in a guest of the laboratory: see scripts/bench.sh")
-    # As in against_kernel.py: an emulated processor needs others beside the workload.
-    os.sched_setaffinity(0, {1})
-    beside = subprocess.Popen([WORKLOAD, "--size", "4K", "--hot", "4K", "--loop-sleep-us", "1000", "--quiet"])
-    try:
-        print("%s, backend %s, %d runs of %.0f s\n| program | | precision | recall | found | processor |\n|---|---|---|---|---|---|" % (
-            os.uname().release, options.backend, options.runs, options.seconds), flush=True)
+    print("%s, backend %s, %d runs of %.0f s\n| program | | precision | recall | found | processor |\n|---|---|---|---|---|---|" % (
+        os.uname().release, options.backend, options.runs, options.seconds), flush=True)
+    with for_emulated_processors():
         for case, words in CASES.items():
-            if options.only not in case:
-                continue
-            workload = Workload(words)
-            try:
-                with contextlib.ExitStack() as stack:
-                    trees = list(sides(options, stack))
-                    runs = {name: [] for name, _ in trees}
-                    for _ in range(options.runs):
-                        for name, tree in trees:
-                            runs[name].append(watch(tree, workload, options.seconds))
-                    kernel_cpu = score.median([run[3] for run in runs["kernel"]])
-                    for name, _ in trees:
-                        row(case, name, runs[name], kernel_cpu)
-            finally:
-                workload.end()
-    finally:
-        beside.kill()
-        beside.wait()
+            if options.only in case:
+                compare(case, words, options)
 
 
 if __name__ == "__main__":

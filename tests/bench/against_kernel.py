@@ -18,7 +18,8 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 import score  # noqa: E402
-from damon_tree import Daemon, KernelTree, WORKLOAD, biggest_system_ram, cpu_seconds  # noqa: E402
+from damon_tree import (Daemon, KernelTree, WORKLOAD, biggest_system_ram, cpu_seconds,  # noqa: E402
+                        for_emulated_processors)
 
 SIZE, HOT = "256M", "16M"
 
@@ -118,16 +119,8 @@ def parse():
     return parser.parse_args()
 
 
-def main():
-    options = parse()
-    if "DAMONFS_LAB" not in os.environ:
-        sys.exit("against_kernel: only in a guest of the laboratory: see scripts/bench.sh")
+def compare(options):
     kernel = KernelTree(options.kernel)
-    # An emulated processor sets accessed bits anew only after it has switched between address spaces
-    # (tests/lab/in-guest): all on one, with a process beside the workload that comes and goes.
-    os.sched_setaffinity(0, {1})
-    beside = subprocess.Popen([WORKLOAD, "--size", "4K", "--hot", "4K", "--loop-sleep-us", "1000",
-                               "--quiet"])
     workload = subprocess.Popen([WORKLOAD, "--size", SIZE, "--hot", HOT, "--offset", "96M"],
                                 stdout=subprocess.PIPE, text=True)
     try:
@@ -149,9 +142,16 @@ def main():
                 ratios = [mine.thread_ns / its.thread_ns for mine, its in zip(ours, theirs)]
                 print("  ratio    %s of the kernel's kdamond" % spread(ratios, "%.2f"), flush=True)
     finally:
-        for process in (workload, beside):
-            process.kill()
-            process.wait()
+        workload.kill()
+        workload.wait()
+
+
+def main():
+    options = parse()
+    if "DAMONFS_LAB" not in os.environ:
+        sys.exit("against_kernel: only in a guest of the laboratory: see scripts/bench.sh")
+    with for_emulated_processors():
+        compare(options)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,9 @@
 // making it anew, a sampling interval with 1,000 regions by `pte` and by `idle`, and a sweep of all
 // its frames by `pte`. Nothing but the child is looked at. Needs the rights that the backends need.
 #include <benchmark/benchmark.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <csignal>
+#include <chrono>
 #include <memory>
 #include <random>
 #include <vector>
@@ -19,76 +14,48 @@
 #include "ops/pages/process_pages.h"
 #include "ops/pte/pte_paddr_backend.h"
 #include "ops/rmap/reverse_map_scan.h"
+#include "tests/bench/touched_child.h"
+#include "tests/bench/whole_sweep.h"
 
 namespace damonfs {
 namespace {
 
 constexpr uint64_t kBytes = uint64_t{1} << 30;
 constexpr size_t kMaxRuns = size_t{1} << 22;
+constexpr std::chrono::seconds kLong{60};
 
-// A child that has 1 GiB and sleeps until it is told to touch all of it.
-class Sleeper {
- public:
-  explicit Sleeper(bool huge) {
-    memory_ = static_cast<char*>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
-                                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-    ::madvise(memory_, kBytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-    if (memory_ == MAP_FAILED || ::pipe(orders_.data()) != 0 || ::pipe(answers_.data()) != 0)
-      std::abort();
-    pid_ = ::fork();
-    if (pid_ == 0) obey();
-    touch();
-  }
-  ~Sleeper() {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    for (const int fd : {orders_[0], orders_[1], answers_[0], answers_[1]}) ::close(fd);
-    ::munmap(memory_, kBytes);
-  }
-  Sleeper(const Sleeper&) = delete;
-  Sleeper& operator=(const Sleeper&) = delete;
-
-  void touch() const {
-    char answer = 0;
-    if (::write(orders_[1], "x", 1) != 1 || ::read(answers_[0], &answer, 1) != 1) std::abort();
-  }
+// A child that has 1 GiB, and what maps it.
+struct Watched {
+  explicit Watched(bool huge) : child(kBytes, huge) {}
 
   [[nodiscard]] std::unique_ptr<RmapSource> tables() const {
-    return std::make_unique<ProcfsRmapSource>(Paths(), ProtectedList(), std::vector{pid_});
+    return std::make_unique<ProcfsRmapSource>(Paths(), ProtectedList(), std::vector{child.pid()});
+  }
+  // What has scanned them once.
+  [[nodiscard]] std::unique_ptr<RmapRefresher> keeper() const {
+    auto made = RmapRefresher::create(tables(), kMaxRuns).value();
+    made->refresh();
+    made->wait(kLong);
+    return made;
   }
   // The frames of its memory.
   [[nodiscard]] std::vector<uint64_t> frames() const {
-    const auto process = Process::open(pid_, Paths()).value();
+    const auto process = Process::open(child.pid(), Paths()).value();
     Kpageflags kernel{Paths()};
     auto info = ProcessPages::open(*process, kernel);
-    const auto start = reinterpret_cast<uint64_t>(memory_);
-    const AddrRange all{start, start + kBytes};
+    const AddrRange all = child.range();
     std::vector<uint64_t> found;
     for (const auto& page : info->present_pages({&all, 1})) found.push_back(page.entry.pfn());
     return found;
   }
 
- private:
-  [[noreturn]] void obey() const {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    char order = 0;
-    while (::read(orders_[0], &order, 1) == 1) {
-      for (uint64_t at = 0; at < kBytes; at += kPageSize) memory_[at] = 1;
-      if (::write(answers_[1], "x", 1) != 1) break;
-    }
-    ::_exit(0);
-  }
-
-  char* memory_;
-  std::array<int, 2> orders_{};
-  std::array<int, 2> answers_{};
-  pid_t pid_ = 0;
+  const TouchedChild child;
 };
 
 // Args: huge pages.
 void reverse_map(benchmark::State& state) {
-  const Sleeper sleeper(state.range(0) != 0);
-  const auto tables = sleeper.tables();
+  const Watched watched(state.range(0) != 0);
+  const auto tables = watched.tables();
   uint64_t bytes = 0;
   size_t nr_runs = 0;
   for (auto unused : state) {
@@ -104,15 +71,11 @@ BENCHMARK(reverse_map)->ArgName("huge")->Arg(0)->Arg(1)->Unit(benchmark::kMillis
 
 // A second scan and all later ones, through the keeper, which rests nine times as long as it works.
 void refresh(benchmark::State& state) {
-  const Sleeper sleeper(state.range(0) != 0);
-  const auto made = RmapRefresher::create(sleeper.tables(), kMaxRuns);
-  RmapRefresher& keeper = **made;
-  constexpr std::chrono::seconds kLong{60};
-  keeper.refresh();
-  keeper.wait(kLong);
+  const Watched watched(state.range(0) != 0);
+  const auto keeper = watched.keeper();
   for (auto unused : state) {
-    keeper.refresh();
-    keeper.wait(kLong);
+    keeper->refresh();
+    keeper->wait(kLong);
   }
 }
 BENCHMARK(refresh)->ArgName("huge")->Arg(0)->Arg(1)->UseRealTime()->Unit(benchmark::kMillisecond);
@@ -131,14 +94,11 @@ void sample(benchmark::State& state, PaddrBackend& bits, const std::vector<uint6
 }
 
 void sampling_by_pte(benchmark::State& state) {
-  const Sleeper sleeper(state.range(0) != 0);
-  const auto made = RmapRefresher::create(sleeper.tables(), kMaxRuns);
-  RmapRefresher& keeper = **made;
-  keeper.refresh();
-  keeper.wait(std::chrono::seconds(60));
-  const auto bits = PtePaddrBackend::create(Paths(), keeper);
+  const Watched watched(state.range(0) != 0);
+  const auto keeper = watched.keeper();
+  const auto bits = PtePaddrBackend::create(Paths(), *keeper);
   if (!bits) return state.SkipWithError("pte does not work here");
-  sample(state, **bits, sleeper.frames());
+  sample(state, **bits, watched.frames());
 }
 BENCHMARK(sampling_by_pte)
     ->ArgNames({"huge", "regions"})
@@ -147,10 +107,10 @@ BENCHMARK(sampling_by_pte)
     ->Unit(benchmark::kMicrosecond);
 
 void sampling_by_idle(benchmark::State& state) {
-  const Sleeper sleeper(state.range(0) != 0);
+  const Watched watched(state.range(0) != 0);
   const auto bits = IdlePaddrBackend::open(Paths());
   if (!bits) return state.SkipWithError("idle page tracking is not there");
-  sample(state, **bits, sleeper.frames());
+  sample(state, **bits, watched.frames());
 }
 BENCHMARK(sampling_by_idle)
     ->ArgNames({"huge", "regions"})
@@ -160,12 +120,9 @@ BENCHMARK(sampling_by_idle)
 
 // A pass over all frames. Args: huge pages; whether all of them are accessed before each pass.
 void sweep_by_pte(benchmark::State& state) {
-  const Sleeper sleeper(state.range(0) != 0);
-  const auto made = RmapRefresher::create(sleeper.tables(), kMaxRuns);
-  RmapRefresher& keeper = **made;
-  keeper.refresh();
-  keeper.wait(std::chrono::seconds(60));
-  const auto bits = PtePaddrBackend::create(Paths(), keeper);
+  const Watched watched(state.range(0) != 0);
+  const auto keeper = watched.keeper();
+  const auto bits = PtePaddrBackend::create(Paths(), *keeper);
   if (!bits) return state.SkipWithError("pte does not work here");
   RegionPool pool;
   const Target nobody(pool, nullptr);
@@ -173,23 +130,16 @@ void sweep_by_pte(benchmark::State& state) {
   std::vector<SweptRun> runs;
   SweepCost all;
   const auto pass = [&] {
-    SweepCost cost;
-    runs.clear();
-    for (uint64_t at = 0; at < kAll.end;) {
-      const auto piece =
-          (*bits)->sweeper()->sweep(nobody, {at, kAll.end}, SweepMode::make_old, runs);
-      if (!piece) return state.SkipWithError(piece.error().message.c_str());
-      at = piece->next;
-      cost += piece->cost;
-    }
-    all += cost;
-    state.SetIterationTime(static_cast<double>(cost.cpu_ns) * 1e-9);
+    const auto cost = sweep_whole(*(*bits)->sweeper(), nobody, kAll, runs);
+    if (!cost) return state.SkipWithError(cost.error().message.c_str());
+    all += *cost;
+    state.SetIterationTime(static_cast<double>(cost->cpu_ns) * 1e-9);
   };
   pass();
   pass();
   all = {};
   for (auto unused : state) {
-    if (state.range(1) != 0) sleeper.touch();
+    if (state.range(1) != 0) watched.child.touch();
     pass();
   }
   const auto read = static_cast<double>(std::max<uint64_t>(all.pages_read, 1));

@@ -3,14 +3,8 @@
 // largest process has. Larger ones are described (backend `synthetic`), which needs nothing.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <array>
 #include <chrono>
-#include <csignal>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -21,61 +15,12 @@
 #include "ops/procfs/process.h"
 #include "ops/pte/pte_backend.h"
 #include "ops/synthetic/synthetic_vaddr.h"
+#include "tests/bench/touched_child.h"
+#include "tests/bench/whole_sweep.h"
 #include "tests/unit/core/virtual_clock.h"
 
 namespace damonfs {
 namespace {
-
-constexpr uint64_t kPage = 4096;
-
-// A child with memory, all of it there, that writes to all of it when told to.
-class Workload {
- public:
-  Workload(uint64_t bytes, bool huge) : bytes_(bytes) {
-    memory_ = static_cast<char*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-    ::madvise(memory_, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-    if (::pipe(orders_.data()) != 0 || ::pipe(answers_.data()) != 0) std::abort();
-    pid_ = ::fork();
-    if (pid_ == 0) work();
-    touch();
-  }
-  ~Workload() {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    for (const int fd : {orders_[0], orders_[1], answers_[0], answers_[1]}) ::close(fd);
-    ::munmap(memory_, bytes_);
-  }
-  Workload(const Workload&) = delete;
-  Workload& operator=(const Workload&) = delete;
-
-  void touch() {
-    char answer = 0;
-    if (::write(orders_[1], "x", 1) != 1 || ::read(answers_[0], &answer, 1) != 1) std::abort();
-  }
-  [[nodiscard]] pid_t pid() const { return pid_; }
-  [[nodiscard]] AddrRange range() const {
-    const auto start = reinterpret_cast<uint64_t>(memory_);
-    return {start, start + bytes_};
-  }
-
- private:
-  [[noreturn]] void work() {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    char order = 0;
-    do {
-      if (::read(orders_[0], &order, 1) != 1) ::_exit(0);
-      for (uint64_t i = 0; i < bytes_; i += kPage) memory_[i] = 1;
-    } while (::write(answers_[1], "x", 1) == 1);
-    ::_exit(0);
-  }
-
-  uint64_t bytes_;
-  char* memory_;
-  std::array<int, 2> orders_{};
-  std::array<int, 2> answers_{};
-  pid_t pid_ = -1;
-};
 
 uint64_t free_mib() {
   std::ifstream file("/proc/meminfo");
@@ -90,7 +35,7 @@ uint64_t free_mib() {
 void sweep(benchmark::State& state) {
   const auto mib = static_cast<uint64_t>(state.range(0));
   if (free_mib() < mib + mib / 4) return state.SkipWithError("not enough free memory");
-  Workload workload(mib << 20, state.range(1) != 0);
+  const TouchedChild workload(mib << 20, state.range(1) != 0);
   auto bits = PteBackend::create(Paths{});
   auto process = Process::open(workload.pid(), Paths{});
   if (!bits || !process) return state.SkipWithError("not permitted");
@@ -100,27 +45,21 @@ void sweep(benchmark::State& state) {
   std::vector<SweptRun> runs;
   SweepCost all;
   std::chrono::nanoseconds wall{0};
-  const auto sweep_all = [&](AddrRange range) {
-    SweepCost cost;
+  const auto sweep_all = [&] {
     const auto began = std::chrono::steady_clock::now();
-    runs.clear();
-    while (range.start < range.end) {
-      const auto piece = sweeper.sweep(target, range, SweepMode::make_old, runs);
-      if (!piece) return state.SkipWithError(piece.error().message.c_str());
-      range.start = piece->next;
-      cost += piece->cost;
-    }
-    all += cost;
+    const auto cost = sweep_whole(sweeper, target, workload.range(), runs);
+    if (!cost) return state.SkipWithError(cost.error().message.c_str());
+    all += *cost;
     wall += std::chrono::steady_clock::now() - began;
-    state.SetIterationTime(static_cast<double>(cost.cpu_ns) * 1e-9);
+    state.SetIterationTime(static_cast<double>(cost->cpu_ns) * 1e-9);
   };
-  sweep_all(workload.range());
-  sweep_all(workload.range());
+  sweep_all();
+  sweep_all();
   all = {};
   wall = {};
   for (auto unused : state) {
     if (state.range(2) != 0) workload.touch();
-    sweep_all(workload.range());
+    sweep_all();
   }
   const auto ns = static_cast<double>(all.cpu_ns);
   state.counters["ns_a_page"] = ns / static_cast<double>(all.pages_read);
@@ -152,13 +91,7 @@ void sweep_of_a_described_process(benchmark::State& state) {
   SweepCost all;
   for (auto unused : state) {
     clock.advance_ns(1000000000);
-    runs.clear();
-    for (AddrRange range{0, uint64_t{1} << 47}; range.start < range.end;) {
-      const auto piece =
-          operations.sweeper()->sweep(target, range, SweepMode::make_old, runs).value();
-      range.start = piece.next;
-      all += piece.cost;
-    }
+    all += sweep_whole(*operations.sweeper(), target, {0, uint64_t{1} << 47}, runs).value();
   }
   state.counters["real_ms"] = benchmark::Counter(static_cast<double>(all.cpu_ns) * 1e-6,
                                                  benchmark::Counter::kAvgIterations);
