@@ -20,6 +20,14 @@ constexpr uint64_t kMaxCreditNs = 5'000'000'000;     // likewise: what is not us
 // when at least one of so many bytes is.
 constexpr uint64_t kDenseShare = 4;
 
+// A region is hot when less than one of so many samples finds no access. One of hot and idle memory
+// has fewer accesses, and sweeps tell where the border is.
+constexpr uint64_t kHotShare = 10;
+
+// Memory that the last pass found idle is news when more than one of so many samples finds an
+// access.
+constexpr uint32_t kNewsShare = 20;
+
 int64_t share(uint64_t ns, uint64_t budget_bp) {
   return static_cast<int64_t>(mult_frac(ns, budget_bp, 10000));
 }
@@ -31,8 +39,9 @@ Sweeper* SweepGuide::sweeper() const {
   return context_.operations->sweeper();
 }
 
-bool SweepGuide::few(uint32_t nr_accesses) const {
-  return nr_accesses <= std::max<uint32_t>(context_.attrs.max_nr_accesses() / 10, 1);
+bool SweepGuide::is_hot(uint32_t nr_accesses) const {
+  const uint64_t max = context_.attrs.max_nr_accesses();
+  return nr_accesses > 1 && (max - std::min<uint64_t>(nr_accesses, max)) * kHotShare < max;
 }
 
 void SweepGuide::refill(uint64_t now_ns) {
@@ -44,7 +53,7 @@ void SweepGuide::refill(uint64_t now_ns) {
 }
 
 AddrRange SweepGuide::cold_bytes(const Region& region) const {
-  if (!few(region.last_nr_accesses)) return {};
+  if (is_hot(region.last_nr_accesses)) return {};
   return {mult_frac(region.range.start, context_.addr_unit, 1),
           mult_frac(region.range.end, context_.addr_unit, 1)};
 }
@@ -143,7 +152,9 @@ void SweepGuide::begin_pass(uint64_t now_ns) {
   const uint64_t aggregation_ns = context_.attrs.aggr_us * 1000;
   const uint64_t distance =
       std::min(kFirstDistanceNs << std::min<uint64_t>(nr_passes_ / 2, 10), kMaxDistanceNs);
+  const bool early = now_ns < next_pass_ns_;
   next_pass_ns_ = now_ns + std::max(distance, aggregation_ns);
+  early_pass_ns_ = early ? next_pass_ns_ : now_ns + kFirstDistanceNs;
   for (Target& target : context_.targets) {
     ++target.sweeps.nr_passes;
     target.sweeps.unknown_bytes = std::exchange(target.sweeps.unknown_so_far, 0);
@@ -173,7 +184,7 @@ void SweepGuide::count_swept() {
   if (!active_) return;
   for (Target& target : context_.targets) {
     for (Region& region : target.regions()) {
-      if (region.nr_accesses > context_.attrs.max_nr_accesses() / 2) {
+      if (is_hot(region.nr_accesses)) {
         region.swept = SweptState::never;
       } else if (region.swept == SweptState::accessed) {
         region.nr_accesses = std::max<uint32_t>(region.nr_accesses, 1);
@@ -194,8 +205,20 @@ void SweepGuide::place_borders() {
     place_borders_of(target, left);
     left -= std::min(left, target.nr_regions() - before);
   }
+  if (in_pass_) return;
   const uint64_t now_ns = clock_.now_ns();
-  if (!in_pass_ && now_ns >= next_pass_ns_) begin_pass(now_ns);
+  if (now_ns >= (has_news() ? early_pass_ns_ : next_pass_ns_)) begin_pass(now_ns);
+}
+
+bool SweepGuide::has_news() const {
+  for (const Target& target : context_.targets) {
+    for (const Region& region : target.regions()) {
+      if (region.swept == SweptState::not_accessed &&
+          region.nr_accesses > context_.attrs.max_nr_accesses() / kNewsShare)
+        return true;
+    }
+  }
+  return false;
 }
 
 void SweepGuide::place_borders_of(Target& target, size_t max_borders) {
@@ -247,7 +270,7 @@ void SweepGuide::cut(Target& target, std::span<const SweptRun> runs,
                           wide ? align_up(end, unit) : align_down(end, unit)};
     while (region != target.regions().end() && region->range.end <= range.start) ++region;
     for (; region != target.regions().end() && region->range.start < range.end; ++region) {
-      if (!few(region->nr_accesses)) continue;
+      if (is_hot(region->nr_accesses)) continue;
       if (region->range.start < range.start) {
         target.split_region(*region, range.start - region->range.start);
         continue;  // with the right part
