@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -18,7 +19,7 @@ namespace damonfs {
 namespace {
 
 constexpr uint64_t kMagic = 0x646d6e6671303101;  // changes with the layout
-enum SlotState : uint32_t { kFree, kTaken, kIntroduction };
+enum SlotState : uint32_t { kFree, kTaken, kIntroduction, kAnswered };
 
 bool wants_answer(uint32_t opcode) {
   return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
@@ -32,6 +33,14 @@ struct KeptRequests::Slot {
   uint32_t unused;
   fuse_in_header header;
 };
+
+// At the end of a slot, where no request reaches: what kAnswered is about.
+struct KeptRequests::Answer {
+  uint64_t size;
+  std::array<char, 56> bytes;
+};
+
+const size_t KeptRequests::kRoom = kSlotSize - offsetof(Slot, header) - sizeof(Answer);
 
 struct KeptRequests::Memory {
   uint64_t magic;
@@ -79,6 +88,11 @@ KeptRequests::Slot& KeptRequests::slot(size_t number) const {
   return *reinterpret_cast<Slot*>(static_cast<char*>(mapped_) + kHeaderSize + number * kSlotSize);
 }
 
+KeptRequests::Answer& KeptRequests::answer(size_t number) const {
+  char* const end = reinterpret_cast<char*>(&slot(number)) + kSlotSize;
+  return *reinterpret_cast<Answer*>(end - sizeof(Answer));
+}
+
 uint64_t KeptRequests::generation() const { return mapped().generation; }
 
 std::vector<char> KeptRequests::introduction() const {
@@ -86,6 +100,19 @@ std::vector<char> KeptRequests::introduction() const {
   if (first.state != kIntroduction) return {};
   const auto* bytes = reinterpret_cast<const char*>(&first.header);
   return {bytes, bytes + first.header.len};
+}
+
+void KeptRequests::send_answers(int device) {
+  for (size_t i = 0; i < kNrSlots; ++i) {
+    Slot& one = slot(i);
+    if (one.state != kAnswered) continue;
+    const Answer& kept = answer(i);
+    if (kept.size <= kept.bytes.size()) {
+      [[maybe_unused]] const ssize_t sent = ::write(device, kept.bytes.data(), kept.size);
+    }
+    one.header.len = 0;
+    one.state = kFree;
+  }
 }
 
 std::vector<std::vector<char>> KeptRequests::unanswered() {
@@ -96,8 +123,7 @@ std::vector<std::vector<char>> KeptRequests::unanswered() {
     Slot& one = slot(i);
     if (one.state != kTaken) continue;
     const fuse_in_header& header = one.header;
-    const bool whole =
-        header.len >= sizeof(header) && header.len <= kSlotSize - offsetof(Slot, header);
+    const bool whole = header.len >= sizeof(header) && header.len <= kRoom;
     if (!whole || !wants_answer(header.opcode)) {
       one.state = kFree;
       continue;
@@ -129,7 +155,6 @@ ssize_t KeptRequests::read(int device, void* buffer, size_t size) {
   const size_t number = take_slot();
   if (number == kNrSlots) return ::read(device, buffer, size);
   Slot& taken = slot(number);
-  constexpr size_t kRoom = kSlotSize - offsetof(Slot, header);
   const ssize_t got = ::read(device, &taken.header, std::min(size, kRoom));
   const int error = errno;
   if (got > 0) std::memcpy(buffer, &taken.header, static_cast<size_t>(got));
@@ -152,6 +177,20 @@ void KeptRequests::keep(size_t number, uint64_t unique) {
   if (!kept) slot(number).state = kFree;
 }
 
+void KeptRequests::keep_answer(uint64_t unique, std::span<const iovec> parts) {
+  const std::lock_guard lock(mutex_);
+  const auto found = slots_.find(unique);
+  if (found == slots_.end()) return;
+  Answer& kept = answer(found->second);
+  kept.size = 0;
+  for (const iovec& part : parts) {
+    if (part.iov_len > kept.bytes.size() - kept.size) return;
+    std::memcpy(kept.bytes.data() + kept.size, part.iov_base, part.iov_len);
+    kept.size += part.iov_len;
+  }
+  slot(found->second).state = kAnswered;
+}
+
 void KeptRequests::release(uint64_t unique) {
   const std::lock_guard lock(mutex_);
   const auto found = slots_.find(unique);
@@ -163,12 +202,13 @@ void KeptRequests::release(uint64_t unique) {
 }
 
 ssize_t KeptRequests::write(int device, std::span<const iovec> parts) {
+  const bool has_header = !parts.empty() && parts[0].iov_len >= sizeof(fuse_out_header);
+  const uint64_t unique =
+      has_header ? static_cast<const fuse_out_header*>(parts[0].iov_base)->unique : 0;
+  if (unique != 0) keep_answer(unique, parts);
   const ssize_t written = ::writev(device, parts.data(), static_cast<int>(parts.size()));
   const int error = errno;
-  if (!parts.empty() && parts[0].iov_len >= sizeof(fuse_out_header)) {
-    const auto* header = static_cast<const fuse_out_header*>(parts[0].iov_base);
-    if (header->unique != 0) release(header->unique);
-  }
+  if (unique != 0) release(unique);
   errno = error;
   return written;
 }

@@ -100,7 +100,9 @@ Result<std::unique_ptr<Session>> Session::resume(
     const std::map<uint64_t, std::shared_ptr<Directory>>& old) {
   prepare_process();
   std::unique_ptr<Session> session(new Session(tree, std::move(mounted), std::move(keeping)));
-  session->left_ = session->server_.kept()->unanswered();
+  KeptRequests& kept = *session->server_.kept();
+  kept.send_answers(session->mounted_.device_fd.get());
+  session->left_ = kept.unanswered();
   std::ranges::reverse(session->left_);
   session->server_.take_over(old);
   auto resumed = session->introduce_again();

@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/fuse.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -98,6 +101,40 @@ TEST_F(KeptRequestsTest, TheNextDaemonAnswersWhatWasLeft) {
   kept_ = *std::move(next);
   answer(2);
   EXPECT_TRUE(left().empty());
+}
+
+// A daemon is killed as it sends an answer: maybe the kernel has it, and who waited for it went on.
+TEST_F(KeptRequestsTest, WhatWasAnsweredIsAnsweredAgainAndNotCarriedOutAgain) {
+  ask(4, FUSE_WRITE);
+  ask(6, FUSE_WRITE);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), 0);
+  const Fd reads(ends[0]);
+  const Fd full(ends[1]);
+  const std::array<char, 4096> text{};
+  while (::write(full.get(), text.data(), text.size()) > 0) {
+  }
+  ASSERT_EQ(::fcntl(full.get(), F_SETFL, 0), 0);
+  const pid_t killed = ::fork();
+  if (killed == 0) {
+    const fuse_out_header header{sizeof(header), -EBUSY, 4};
+    const iovec part{const_cast<fuse_out_header*>(&header), sizeof(header)};
+    kept_->write(full.get(), {&part, 1});
+    ::_exit(0);
+  }
+  auto next = KeptRequests::open(Fd(::fcntl(kept_->memory().get(), F_DUPFD_CLOEXEC, 0)));
+  ASSERT_TRUE(next);
+  pollfd answered{kernel_.get(), POLLIN, 0};
+  for (int tries = 0; tries < 1000 && ::poll(&answered, 1, 10) == 0; ++tries) {
+    (*next)->send_answers(device_.get());
+  }
+  ::kill(killed, SIGKILL);
+  ::waitpid(killed, nullptr, 0);
+  fuse_out_header got{};
+  ASSERT_EQ(::recv(kernel_.get(), &got, sizeof(got), MSG_DONTWAIT), ssize_t{sizeof(got)});
+  EXPECT_EQ(got.unique, 4);
+  EXPECT_EQ(got.error, -EBUSY);
+  EXPECT_EQ(left(), (std::vector<uint64_t>{6}));
 }
 
 TEST_F(KeptRequestsTest, OtherMemoryIsRefused) {
