@@ -14,10 +14,16 @@ size_t place(uint64_t inode) { return (inode - 1) % Directory::kInodesEach; }
 NodeTable::NodeTable(std::shared_ptr<Directory> root) { add({std::move(root), -1}); }
 
 std::optional<Node> NodeTable::find(uint64_t inode) const {
+  const uint64_t first = inode - place(inode);
+  const int index = static_cast<int>(place(inode)) - 1;
   const std::lock_guard lock(mutex_);
-  const auto entry = entries_.find(inode - place(inode));
-  if (entry == entries_.end()) return std::nullopt;
-  return Node{entry->second.directory, static_cast<int>(place(inode)) - 1};
+  if (const auto entry = entries_.find(first); entry != entries_.end()) {
+    return Node{entry->second.directory, index};
+  }
+  const auto adopted = adopted_.find(first);
+  auto directory = adopted == adopted_.end() ? nullptr : adopted->second.lock();
+  if (directory == nullptr) return std::nullopt;
+  return Node{std::move(directory), index};
 }
 
 void NodeTable::add(const Node& node) {
@@ -36,9 +42,7 @@ void NodeTable::add(const Node& node) {
 
 void NodeTable::adopt(uint64_t inode, const std::shared_ptr<Directory>& directory) {
   const std::lock_guard lock(mutex_);
-  Entry entry{directory, std::vector<uint64_t>(1 + directory->type().attributes.size()), 1};
-  entry.lookups[0] = 1;
-  entries_.emplace(inode, std::move(entry));
+  adopted_.emplace(inode, directory);
 }
 
 void NodeTable::forget(uint64_t inode, uint64_t times) {

@@ -40,7 +40,8 @@ class NodeTable {
   void add(const Node& node);
   void forget(uint64_t inode, uint64_t times);
   // The kernel knows `directory`, and maybe files of it, by numbers from `inode` on that an earlier
-  // daemon gave them, beside those that this one will. While nobody else uses the table.
+  // daemon gave them, beside those that this one will. How often it was told of them is not known,
+  // so they stand for it as long as it is in the tree. While nobody else uses the table.
   void adopt(uint64_t inode, const std::shared_ptr<Directory>& directory);
 
   [[nodiscard]] bool knows(uint64_t inode) const;
@@ -53,7 +54,8 @@ class NodeTable {
   };
 
   mutable std::mutex mutex_;
-  std::unordered_map<uint64_t, Entry> entries_;  // by the directory's inode
+  std::unordered_map<uint64_t, Entry> entries_;                     // by the directory's inode
+  std::unordered_map<uint64_t, std::weak_ptr<Directory>> adopted_;  // likewise, of earlier daemons
 };
 
 }  // namespace damonfs

@@ -66,6 +66,21 @@ TEST_F(NodeTableTest, HoldsWhatLeftTheTreeUntilItIsForgotten) {
   EXPECT_TRUE(weak.expired());
 }
 
+// The kernel forgets an answer that it does not use, although it knows the directory from another
+// one.
+TEST_F(NodeTableTest, NumbersOfAnEarlierDaemonStandWhileTheDirectoryIsThere) {
+  const uint64_t inode = directory_->inode() + 10 * Directory::kInodesEach;
+  table_.adopt(inode, directory_);
+  table_.forget(inode, 1);
+  ASSERT_TRUE(table_.find(inode));
+  EXPECT_EQ(table_.find(inode)->directory, directory_);
+  EXPECT_EQ(table_.find(inode + 2)->index, 1);
+  EXPECT_FALSE(table_.knows(directory_->inode()));
+  tree_.root().remove_child("dir");
+  directory_.reset();
+  EXPECT_FALSE(table_.find(inode));
+}
+
 TEST_F(NodeTableTest, IgnoresWhatItDoesNotKnow) {
   table_.forget(12345, 1);
   table_.add({directory_, 0});
