@@ -25,11 +25,16 @@ Result<std::string> read_whole(const Fd& file, size_t most) {
 }
 
 Result<std::string> read_whole(const std::string& path) {
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) return fail(errno, "{}: {}", path, std::strerror(errno));
-  auto text = read_whole(file);
-  if (!text) return fail(text.error().code, "{}: {}", path, std::strerror(text.error().code));
-  return text;
+  constexpr int kTries = 5;
+  for (int tries = 1;; ++tries) {
+    const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) return fail(errno, "{}: {}", path, std::strerror(errno));
+    auto text = read_whole(file);
+    if (text) return text;
+    const int error = text.error().code;
+    if (error != ESTALE || tries == kTries)
+      return fail(error, "{}: {}", path, std::strerror(error));
+  }
 }
 
 }  // namespace damonfs

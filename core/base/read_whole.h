@@ -14,7 +14,8 @@ namespace damonfs {
 // What read(2) says when it fails.
 [[nodiscard]] Result<std::string> read_whole(const Fd& file, size_t most = SIZE_MAX);
 
-// All of the file at `path`. What open(2) or read(2) says when it fails, with the path.
+// All of the file at `path`. What open(2) or read(2) says when it fails, with the path. One that
+// becomes stale in the middle (ESTALE: whoever serves it was replaced) is read anew.
 [[nodiscard]] Result<std::string> read_whole(const std::string& path);
 
 }  // namespace damonfs

@@ -31,6 +31,10 @@ timespec wall_time() {
   return time;
 }
 
+void reply_text(fuse_req* request, std::string_view text) {
+  fuse_reply_buf(request, text.data(), text.size());
+}
+
 }  // namespace
 
 Server::Server(Tree& tree, int max_inline_stores, KeptRequests* kept,
@@ -125,7 +129,7 @@ fuse_entry_param Server::entry_of(const Node& node) const {
 void Server::look_up(fuse_req* request, uint64_t parent, const char* name) {
   const auto above = known_.find(parent);
   if (!above || !above->is_directory()) {
-    fuse_reply_err(request, ENOENT);
+    fuse_reply_err(request, ESTALE);  // the kernel looks the whole path up again
     return;
   }
   std::unique_lock lock(tree_.mutex());
@@ -263,7 +267,7 @@ std::shared_ptr<Handle> Server::handle_of(uint64_t number, uint64_t inode) {
     std::unique_lock lock(tree_.mutex());
     handle = make_handle(*node, O_RDONLY, lock);
   } else {
-    return nullptr;  // its text has gone
+    return nullptr;  // its text has gone: read_lost_snapshot()
   }
   return handles_.adopt(number, std::move(handle));
 }
@@ -281,10 +285,10 @@ void Server::read(fuse_req* request, uint64_t inode, const fuse_file_info& file,
   }
   const auto* snapshot = handle == nullptr ? nullptr : std::get_if<OpenSnapshot>(handle.get());
   if (snapshot != nullptr) {
-    const std::string_view text = snapshot->read(offset, size);
-    fuse_reply_buf(request, text.data(), text.size());
+    reply_text(request, snapshot->read(offset, size));
     return;
   }
+  if (handle == nullptr && read_lost_snapshot(request, inode, file.fh, size, offset)) return;
   auto* open = handle == nullptr ? nullptr : std::get_if<OpenFile>(handle.get());
   if (open == nullptr) {
     fuse_reply_err(request, handle == nullptr ? no_handle() : EBADF);
@@ -295,7 +299,24 @@ void Server::read(fuse_req* request, uint64_t inode, const fuse_file_info& file,
     fuse_reply_err(request, text.error().code);
     return;
   }
-  fuse_reply_buf(request, text->data(), text->size());
+  reply_text(request, *text);
+}
+
+bool Server::read_lost_snapshot(fuse_req* request, uint64_t inode, uint64_t file, size_t size,
+                                uint64_t offset) {
+  const auto node = took_over_ ? known_.find(inode) : std::nullopt;
+  if (!node || node->is_directory() || node->attribute().snapshot == nullptr) return false;
+  if (offset != 0) {
+    fuse_reply_err(request, ESTALE);  // the rest of another text would not fit
+    return true;
+  }
+  snapshots_.open(request, *node, [this, file, size](fuse_req* reading, std::string text) {
+    const auto handle =
+        handles_.adopt(file, std::make_shared<Handle>(std::in_place_type<OpenSnapshot>,
+                                                      std::move(text), snapshot_memory_));
+    reply_text(reading, std::get<OpenSnapshot>(*handle).read(0, size));
+  });
+  return true;
 }
 
 void Server::write(fuse_req* request, uint64_t inode, uint64_t file, const char* text,

@@ -78,6 +78,10 @@ class Server {
   [[nodiscard]] int no_handle() const;
   void read(fuse_req* request, uint64_t inode, const fuse_file_info& file, size_t size,
             uint64_t offset);
+  // Answers a read of a snapshot whose text an earlier daemon had: from its start on, with one that
+  // is made now; else with ESTALE. False, and answers nothing, when `file` was no such handle.
+  [[nodiscard]] bool read_lost_snapshot(fuse_req* request, uint64_t inode, uint64_t file,
+                                        size_t size, uint64_t offset);
   void write(fuse_req* request, uint64_t inode, uint64_t file, const char* text, size_t size);
   void open_directory(fuse_req* request, uint64_t inode, fuse_file_info* file);
   void read_directory(fuse_req* request, uint64_t inode, uint64_t file, size_t size,

@@ -124,6 +124,20 @@ def test_what_was_removed_stays_removed(kept):
     assert not (kept.kdamonds / "0").exists()
 
 
+def test_a_snapshot_is_made_anew_from_its_start_on_only(kept):
+    kept.tree.write("nr_kdamonds", 1)
+    status = kept.path / "damonfs/status.json"
+    with opened(status) as unread, opened(status) as half_read:
+        os.read(half_read, 10)
+        kill(kept)
+        with fails(errno.ESTALE):
+            os.read(half_read, 10)
+        for handle in (unread, half_read):
+            text = os.pread(handle, 1 << 20, 0)
+            assert json.loads(text)["kdamonds"][0]["path"].endswith("/kdamonds/0")
+            assert os.pread(handle, 1 << 20, 10) == text[10:]
+
+
 def test_a_program_is_replaced(kept):
     tree = kept.tree
     tree.set_up([1])
