@@ -1,5 +1,6 @@
 #include "fs/fuse/invalidator.h"
 
+#include <chrono>
 #include <utility>
 
 #include "core/base/guarded.h"
@@ -7,10 +8,18 @@
 
 namespace damonfs {
 
-Result<void> Invalidator::start(ForgetFn forget) {
-  auto thread = start_thread(
-      "damonfs-forget",
-      [this, forget = std::move(forget)](const std::stop_token& stop) { run(forget, stop); });
+namespace {
+
+// By then the kernel has told that it forgot what was not in use.
+constexpr std::chrono::milliseconds kMoment{100};
+
+}  // namespace
+
+Result<void> Invalidator::start(ForgetFn forget_all, ForgetFn forget_rest) {
+  auto thread =
+      start_thread("damonfs-forget",
+                   [this, forget_all = std::move(forget_all), forget_rest = std::move(forget_rest)](
+                       const std::stop_token& stop) { run(forget_all, forget_rest, stop); });
   if (!thread) return tl::unexpected(thread.error());
   thread_ = *std::move(thread);
   return {};
@@ -21,7 +30,8 @@ void Invalidator::add(Tree::Removal removal) {
   if (guarded([&] { removals_.push_back(std::move(removal)); })) added_.notify_one();
 }
 
-void Invalidator::run(const ForgetFn& forget, const std::stop_token& stop) {
+void Invalidator::run(const ForgetFn& forget_all, const ForgetFn& forget_rest,
+                      const std::stop_token& stop) {
   while (true) {
     std::vector<Tree::Removal> removals;
     {
@@ -31,7 +41,15 @@ void Invalidator::run(const ForgetFn& forget, const std::stop_token& stop) {
     }
     for (const Tree::Removal& removal : removals) {
       if (stop.stop_requested()) return;
-      forget(removal);
+      if (removal.top) forget_all(removal);
+    }
+    {
+      std::unique_lock lock(mutex_);
+      added_.wait_for(lock, stop, kMoment, [] { return false; });
+    }
+    for (const Tree::Removal& removal : removals) {
+      if (stop.stop_requested()) return;
+      forget_rest(removal);
     }
   }
 }

@@ -67,4 +67,16 @@ bool NodeTable::knows(uint64_t inode) const {
   return found != entries_.end() && found->second.lookups[place(inode)] > 0;
 }
 
+std::vector<Node> NodeTable::files_known(uint64_t inode) const {
+  std::vector<Node> files;
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(inode);
+  if (found == entries_.end()) return files;
+  const auto& [directory, lookups, sum] = found->second;
+  for (size_t place = 1; place < lookups.size(); ++place) {
+    if (lookups[place] > 0) files.push_back({directory, static_cast<int>(place) - 1});
+  }
+  return files;
+}
+
 }  // namespace damonfs

@@ -45,6 +45,8 @@ class NodeTable {
   void adopt(uint64_t inode, const std::shared_ptr<Directory>& directory);
 
   [[nodiscard]] bool knows(uint64_t inode) const;
+  // The files that the kernel knows of the directory `inode`.
+  [[nodiscard]] std::vector<Node> files_known(uint64_t inode) const;
 
  private:
   struct Entry {

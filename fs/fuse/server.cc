@@ -52,12 +52,20 @@ Server::Server(Tree& tree, int max_inline_stores, KeptRequests* kept,
 Server::~Server() { tree_.on_removal(nullptr); }
 
 Result<void> Server::attach(fuse_session* session) {
-  return invalidator_.start([this, session](const Tree::Removal& removal) {
-    // One that the kernel does not know has nothing below it that the kernel knows.
-    if (!known_.knows(removal.inode)) return;
-    fuse_lowlevel_notify_inval_entry(session, removal.parent_inode, removal.name.data(),
-                                     removal.name.size());
-  });
+  const auto forget = [session](uint64_t parent, std::string_view name) {
+    fuse_lowlevel_notify_inval_entry(session, parent, name.data(), name.size());
+  };
+  // One that the kernel does not know has nothing below it that the kernel knows.
+  const auto forget_all = [this, forget](const Tree::Removal& removal) {
+    if (known_.knows(removal.inode)) forget(removal.parent_inode, removal.name);
+  };
+  const auto forget_rest = [this, forget](const Tree::Removal& removal) {
+    for (const Node& file : known_.files_known(removal.inode)) {
+      forget(removal.inode, file.attribute().name);
+    }
+    if (!removal.top && known_.knows(removal.inode)) forget(removal.parent_inode, removal.name);
+  };
+  return invalidator_.start(forget_all, forget_rest);
 }
 
 void Server::take_over(const std::map<uint64_t, std::shared_ptr<Directory>>& old) {

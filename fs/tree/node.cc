@@ -54,9 +54,7 @@ void Directory::remove_child(std::string_view name) {
   if (found == children_.end()) return;
   const auto child = std::move(found->second);
   children_.erase(found);
-  const bool known = child->parent_ != nullptr && tree_.on_removal_;
   child->mark_removed();
-  if (known) tree_.on_removal_({child->inode_, inode_, child->name_});
 }
 
 bool Directory::is_number(std::string_view name) {
@@ -72,10 +70,13 @@ void Directory::remove_numbered_children() {
 }
 
 void Directory::mark_removed() {
+  if (parent_ != nullptr && tree_.on_removal_) {
+    tree_.on_removal_({inode_, parent_->inode_, name_, !parent_->removed_});
+  }
+  removed_ = true;
   for (const auto& [name, child] : children_) child->mark_removed();
   children_.clear();
   parent_ = nullptr;
-  removed_ = true;
 }
 
 std::shared_ptr<Directory> Directory::child(std::string_view name) const {

@@ -203,9 +203,11 @@ class Tree {
     uint64_t inode;
     uint64_t parent_inode;
     std::string name;
+    bool top;  // the parent is still there
   };
-  // Called under the lock, before the write that removes the directory is answered: it must not
-  // wait for anything that a user of the tree may hold. Set while nobody uses the tree.
+  // Called for a directory that is removed, then for those below it, under the lock, before the
+  // write that removes the directory is answered: it must not wait for anything that a user of the
+  // tree may hold. Set while nobody uses the tree.
   void on_removal(std::function<void(Removal)> listener) { on_removal_ = std::move(listener); }
 
  private:

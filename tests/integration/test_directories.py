@@ -3,10 +3,11 @@
 import ctypes
 import errno
 import os
+import pathlib
 import subprocess
 import sys
 
-from conftest import PATIENCE, fails, opened
+from conftest import PATIENCE, fails, opened, wait_until
 
 # Directories that go away.
 
@@ -26,6 +27,25 @@ def test_open_files_of_a_removed_directory(mount):
             os.write(unread, b"off")
         assert os.fstat(unread).st_nlink == 1
         assert mount.tree.read("0/state") == "off"
+
+
+def resident_bytes(mount):
+    status = pathlib.Path("/proc/%d/status" % mount.process.pid).read_text().split()
+    return int(status[status.index("VmRSS:") + 1]) << 10
+
+
+def test_removed_directories_go_with_their_last_open_file(mount):
+    def use(times):
+        for _ in range(times):
+            mount.tree.write("nr_kdamonds", 1)
+            mount.tree.write("0/contexts/nr_contexts", 1)
+            with opened(mount.kdamonds / "0/contexts/0/monitoring_attrs/intervals/sample_us"):
+                mount.tree.write("nr_kdamonds", 0)
+
+    use(1000)
+    before = resident_bytes(mount)
+    use(6000)  # 1.5 KiB each
+    wait_until(lambda: resident_bytes(mount) < before + (4 << 20), "for the directories to go")
 
 
 def test_a_read_goes_on_where_it_was_when_its_directory_went(mount):

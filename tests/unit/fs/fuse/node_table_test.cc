@@ -54,6 +54,17 @@ TEST_F(NodeTableTest, CountsWhatTheKernelWasToldOf) {
   EXPECT_FALSE(table_.knows(self.inode()));
 }
 
+TEST_F(NodeTableTest, TellsWhichFilesTheKernelKnows) {
+  EXPECT_TRUE(table_.files_known(directory_->inode()).empty());
+  table_.add({directory_, -1});
+  table_.add({directory_, 1});
+  const auto files = table_.files_known(directory_->inode());
+  ASSERT_EQ(files.size(), 1);
+  EXPECT_EQ(files[0].attribute().name, "b");
+  table_.forget(directory_->inode() + 2, 1);
+  EXPECT_TRUE(table_.files_known(directory_->inode()).empty());
+}
+
 TEST_F(NodeTableTest, HoldsWhatLeftTheTreeUntilItIsForgotten) {
   const std::weak_ptr<Directory> weak = directory_;
   const uint64_t inode = directory_->inode();

@@ -221,14 +221,19 @@ class ListeningTest : public NodeTest {
   std::vector<Tree::Removal> removed_;
 };
 
-TEST_F(ListeningTest, IsToldOfWhatIsRemovedAndNotOfWhatIsBelow) {
+TEST_F(ListeningTest, IsToldOfWhatIsRemovedAndThenOfWhatIsBelow) {
   EXPECT_EQ(write(count_file, "2"), 0);
   EXPECT_THAT(removed_, IsEmpty());
   const uint64_t first = directory_.child("0")->inode();
+  const uint64_t below = directory_.child("0")->child("below")->inode();
   EXPECT_EQ(write(count_file, "1"), 0);
-  EXPECT_THAT(removed_names(), ElementsAre("0", "1"));
+  EXPECT_THAT(removed_names(), ElementsAre("0", "below", "1", "below"));
   EXPECT_EQ(removed_[0].inode, first);
   EXPECT_EQ(removed_[0].parent_inode, directory_.inode());
+  EXPECT_TRUE(removed_[0].top);
+  EXPECT_EQ(removed_[1].inode, below);
+  EXPECT_EQ(removed_[1].parent_inode, first);
+  EXPECT_FALSE(removed_[1].top);
 }
 
 TEST_F(ListeningTest, IsNotToldOfWhatNobodyCouldSee) {
