@@ -20,7 +20,8 @@ namespace damonfs {
 //
 // The kernel forgets a directory with all below it, but for what is in use: a file that is open
 // then, and the directories above it, it would know for ever after. So a moment later it is told of
-// each of them, after which it forgets them as soon as they are not used any more.
+// each of them, and of names that it did not find there, after which it forgets them as soon as
+// they are not used any more.
 class Invalidator {
  public:
   // May wait for any request to be answered.

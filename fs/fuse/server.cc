@@ -22,6 +22,7 @@ namespace {
 // wait for locks that callers of other requests hold (see Invalidator).
 constexpr double kForever = 86400;
 constexpr double kNever = 0;
+constexpr uint64_t kNoInode = 0;                    // of a name that nothing has
 constexpr size_t kMaxListed = 1 << 20;              // bytes of one answer
 constexpr uint32_t kParallelDirectWrites = 1 << 6;  // FOPEN_PARALLEL_DIRECT_WRITES, Linux 6.2
 
@@ -63,7 +64,8 @@ Result<void> Server::attach(fuse_session* session) {
     for (const Node& file : known_.files_known(removal.inode)) {
       forget(removal.inode, file.attribute().name);
     }
-    if (!removal.top && known_.knows(removal.inode)) forget(removal.parent_inode, removal.name);
+    const bool known = removal.inode == kNoInode || known_.knows(removal.inode);
+    if (!removal.top && known) forget(removal.parent_inode, removal.name);
   };
   return invalidator_.start(forget_all, forget_rest);
 }
@@ -150,7 +152,10 @@ void Server::look_up(fuse_req* request, uint64_t parent, const char* name) {
     found = {above->directory->child(name), -1};
   }
   if (found.directory == nullptr) {
+    const bool removed = above->directory->removed();
     lock.unlock();
+    // The kernel keeps in mind that there is no such name, and the directory with it.
+    if (removed) invalidator_.add({kNoInode, parent, name, false});
     fuse_reply_err(request, ENOENT);
     return;
   }
