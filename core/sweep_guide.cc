@@ -20,9 +20,9 @@ constexpr uint64_t kMaxCreditNs = 5'000'000'000;     // likewise: what is not us
 // when at least one of so many bytes is.
 constexpr uint64_t kDenseShare = 4;
 
-// A region is hot when less than one of so many samples finds no access. One of hot and idle memory
-// has fewer accesses, and sweeps tell where the border is.
-constexpr uint64_t kHotShare = 10;
+// A region is hot when more than so many tenths of its samples find an access. One of hot and idle
+// memory has fewer accesses, and sweeps tell where the border is.
+constexpr uint64_t kHotTenths = 9;
 
 // Memory that the last pass found idle is news when more than one of so many samples finds an
 // access.
@@ -41,7 +41,7 @@ Sweeper* SweepGuide::sweeper() const {
 
 bool SweepGuide::is_hot(uint32_t nr_accesses) const {
   const uint64_t max = context_.attrs.max_nr_accesses();
-  return nr_accesses > 1 && (max - std::min<uint64_t>(nr_accesses, max)) * kHotShare < max;
+  return nr_accesses > 1 && uint64_t{10} * nr_accesses > kHotTenths * max;
 }
 
 void SweepGuide::refill(uint64_t now_ns) {

@@ -255,6 +255,11 @@ def biggest_system_ram():
     return max(((start, last + 1) for start, last in ranges), key=lambda r: r[1] - r[0])
 
 
+def resident_bytes(pid):
+    status = pathlib.Path("/proc/%d/status" % pid).read_text().split()
+    return int(status[status.index("VmRSS:") + 1]) << 10
+
+
 def cpu_seconds(task):
     """Processor time of `task`, a directory of procfs such as "/proc/12" or "/proc/12/task/13". From
     schedstat where the kernel keeps it, else from stat, in ticks of 10 ms."""

@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 
-from damon_tree import WORKLOAD, Daemon, Tree
+from damon_tree import WORKLOAD, Daemon, Tree, resident_bytes
 
 KILL_EACH = 15  # seconds; five within a minute would be one too many
 LINE_EACH = 10
@@ -113,9 +113,8 @@ def daemon_of(keeper):
 
 
 def look(pid):
-    status = pathlib.Path("/proc/%d/status" % pid).read_text()
-    rss = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
-    return len(os.listdir("/proc/%d/fd" % pid)), len(os.listdir("/proc/%d/task" % pid)), rss
+    return (len(os.listdir("/proc/%d/fd" % pid)), len(os.listdir("/proc/%d/task" % pid)),
+            resident_bytes(pid) >> 10)
 
 
 def is_bounded(lines):
@@ -134,7 +133,7 @@ def oversee(daemon, until):
     while time.monotonic() < until:
         time.sleep(1)
         pid, now = daemon_of(daemon.process.pid), time.monotonic()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it has ended
             # Just before a kill, when it has been at work for a while.
             if pid and now - last_line > LINE_EACH:
                 last_line = now

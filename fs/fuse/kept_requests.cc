@@ -32,6 +32,11 @@ struct KeptRequests::Slot {
   std::atomic<uint32_t> state;
   uint32_t unused;
   fuse_in_header header;
+
+  void free() {
+    header.len = 0;
+    state = kFree;
+  }
 };
 
 // At the end of a slot, where no request reaches: what kAnswered is about.
@@ -110,8 +115,7 @@ void KeptRequests::send_answers(int device) {
     if (kept.size <= kept.bytes.size()) {
       [[maybe_unused]] const ssize_t sent = ::write(device, kept.bytes.data(), kept.size);
     }
-    one.header.len = 0;
-    one.state = kFree;
+    one.free();
   }
 }
 
@@ -163,8 +167,7 @@ ssize_t KeptRequests::read(int device, void* buffer, size_t size) {
   } else if (got > 0 && wants_answer(taken.header.opcode)) {
     keep(number, taken.header.unique);
   } else {
-    taken.header.len = 0;
-    taken.state = kFree;
+    taken.free();
   }
   errno = error;
   return got;
@@ -195,10 +198,8 @@ void KeptRequests::release(uint64_t unique) {
   const std::lock_guard lock(mutex_);
   const auto found = slots_.find(unique);
   if (found == slots_.end()) return;
-  Slot& answered = slot(found->second);
+  slot(found->second).free();
   slots_.erase(found);
-  answered.header.len = 0;
-  answered.state = kFree;
 }
 
 ssize_t KeptRequests::write(int device, std::span<const iovec> parts) {

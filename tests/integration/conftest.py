@@ -17,6 +17,7 @@ sys.path.insert(0, str(TESTS))
 from damon_tree import DAMONFS, Daemon, Tree, comes_true  # noqa: E402
 from toucher_client import Stuck, Target  # noqa: E402
 
+SANITIZED = "asan" in os.environ.get("DAMONFS_BUILD", "") or "tsan" in os.environ.get("DAMONFS_BUILD", "")
 PATTERN = """\
 process *
   map heap 0x10000000 16M

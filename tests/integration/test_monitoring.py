@@ -1,15 +1,14 @@
 """What a kdamond on a described process does, seen through the tree."""
 
 import os
-import pathlib
 
 import pytest
 
-from conftest import THREE_MAPPINGS, Mount, wait_until
+from conftest import SANITIZED, THREE_MAPPINGS, Mount, wait_until
+from damon_tree import resident_bytes
 
 MIB = 1 << 20
 MANY = 10000  # regions that are asked for
-SANITIZED = "asan" in os.environ.get("DAMONFS_BUILD", "") or "tsan" in os.environ.get("DAMONFS_BUILD", "")
 
 
 @pytest.fixture
@@ -47,5 +46,4 @@ def test_many_regions_take_little_memory(mount):
     wait_until(lambda: regions() > 0.94 * MANY, "for the regions")
     for _ in range(20):  # in turn by several threads
         regions()
-    status = pathlib.Path("/proc/%d/status" % mount.process.pid).read_text().split()
-    assert int(status[status.index("VmRSS:") + 1]) * 1024 <= 20 * MIB
+    assert resident_bytes(mount.process.pid) <= 20 * MIB
