@@ -25,8 +25,7 @@ void rescale_region(Region& region, const MonitoringAttrs& from, const Monitorin
   if (from.sample_us == 0 || from.aggr_us == 0 || to.sample_us == 0 || to.aggr_us == 0) return;
   region.last_nr_accesses = rescale_count(region.last_nr_accesses, from, to);
   region.nr_accesses = aggregating ? 0 : rescale_count(region.nr_accesses, from, to);
-  region.last_nr_unknown = rescale_count(region.last_nr_unknown, from, to);
-  region.nr_unknown = aggregating ? 0 : rescale_count(region.nr_unknown, from, to);
+  region.unknown = region.unknown && !aggregating;
   for (uint8_t& hits : region.last_probe_hits) hits = rescale_hits(hits, from, to);
   for (uint8_t& hits : region.probe_hits) hits = aggregating ? 0 : rescale_hits(hits, from, to);
   region.age = static_cast<uint32_t>(mult_frac(region.age, from.aggr_us, to.aggr_us));

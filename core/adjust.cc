@@ -16,6 +16,7 @@ uint64_t last_merge_score(const Context& context, const Region& region) {
 }
 
 void update_age(const Context& context, Region& region, uint64_t threshold) {
+  if (is_unknown(region)) return;
   const uint64_t score = merge_score(context, region);
   const uint64_t last = last_merge_score(context, region);
   const bool changed = difference(score, last) > threshold || (score == 0) != (last == 0);
@@ -36,8 +37,13 @@ uint32_t weighted_mean(uint32_t a, uint64_t weight_a, uint32_t b, uint64_t weigh
   return static_cast<uint32_t>(sum / (weight_a + weight_b));
 }
 
+// Whether as much is known of the one as of the other.
+bool known_alike(const Region& left, const Region& right) {
+  return left.swept == right.swept && is_unknown(left) == is_unknown(right);
+}
+
 void merge_regions_of(const Context& context, Target& target, uint64_t threshold, uint64_t sz_limit,
-                      bool across_swept) {
+                      bool across_known) {
   auto left = target.regions().begin();
   if (left == target.regions().end()) return;
   for (auto right = std::next(left); right != target.regions().end();) {
@@ -45,7 +51,7 @@ void merge_regions_of(const Context& context, Target& target, uint64_t threshold
         left->range.end == right->range.start &&
         difference(merge_score(context, *left), merge_score(context, *right)) <= threshold &&
         left->range.size() + right->range.size() <= sz_limit &&
-        (left->swept == right->swept || across_swept);
+        (across_known || known_alike(*left, *right));
     if (alike) {
       right = merge_two_regions(target, left, right);
     } else {
@@ -103,7 +109,8 @@ RegionList::iterator merge_two_regions(Target& target, RegionList::iterator left
   const uint64_t right_sz = right->range.size();
   left->nr_accesses = weighted_mean(left->nr_accesses, left_sz, right->nr_accesses, right_sz);
   left->age = weighted_mean(left->age, left_sz, right->age, right_sz);
-  left->nr_unknown = weighted_mean(left->nr_unknown, left_sz, right->nr_unknown, right_sz);
+  left->unknown = left->unknown || right->unknown;
+  left->last_unknown = left->last_unknown || right->last_unknown;
   for (size_t p = 0; p < kMaxProbes; ++p) {
     left->probe_hits[p] = static_cast<uint8_t>(
         weighted_mean(left->probe_hits[p], left_sz, right->probe_hits[p], right_sz));
@@ -168,8 +175,8 @@ void reset_aggregated(Context& context) {
     for (Region& region : target.regions()) {
       region.last_nr_accesses = region.nr_accesses;
       region.nr_accesses = 0;
-      region.last_nr_unknown = region.nr_unknown;
-      region.nr_unknown = 0;
+      region.last_unknown = region.unknown;
+      region.unknown = false;
       region.last_probe_hits = region.probe_hits;
       region.probe_hits = {};
     }

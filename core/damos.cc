@@ -18,7 +18,8 @@ bool alike(const Region& left, const Region& right) {
   return left.range.end == right.range.start && left.age == right.age &&
          left.last_nr_accesses == right.last_nr_accesses && left.nr_accesses == right.nr_accesses &&
          left.last_probe_hits == right.last_probe_hits && left.probe_hits == right.probe_hits &&
-         left.swept == right.swept;
+         left.swept == right.swept && left.unknown == right.unknown &&
+         left.last_unknown == right.last_unknown;
 }
 
 // Joins again what quotas and filters cut.

@@ -133,7 +133,7 @@ uint64_t KdamondLoop::check_samples() {
   for (Target& target : context_.targets) {
     for (Region& region : target.regions()) {
       if (accesses && sample->accessed) ++region.nr_accesses;
-      if (accesses && sample->unknown) ++region.nr_unknown;
+      if (accesses && sample->unknown) region.unknown = true;
       for (size_t p = 0; p < context_.probes.size(); ++p) {
         if ((sample->probes_hit >> p & 1) != 0) count_hit(region.probe_hits[p]);
       }

@@ -40,8 +40,8 @@ struct Region : boost::intrusive::list_base_hook<> {
     nr_accesses = other.nr_accesses;
     last_nr_accesses = other.last_nr_accesses;
     age = other.age;
-    nr_unknown = other.nr_unknown;
-    last_nr_unknown = other.last_nr_unknown;
+    unknown = other.unknown;
+    last_unknown = other.last_unknown;
     probe_hits = other.probe_hits;
     last_probe_hits = other.last_probe_hits;
     swept = other.swept;
@@ -51,13 +51,21 @@ struct Region : boost::intrusive::list_base_hook<> {
   uint64_t sampling_addr = 0;  // the address that is sampled in the current sampling interval
   uint32_t nr_accesses = 0;  // samples found accessed in the running (or just finished) aggregation
   uint32_t last_nr_accesses = 0;  // nr_accesses of the last finished aggregation
-  uint32_t age = 0;               // aggregation intervals for which nr_accesses held
-  uint32_t nr_unknown = 0;        // samples that could not be told, in the running aggregation
-  uint32_t last_nr_unknown = 0;   // and in the last finished one
-  ProbeHits probe_hits{};         // samples that hit each probe, in the running aggregation
-  ProbeHits last_probe_hits{};    // and in the last finished one
+  uint32_t age = 0;  // aggregation intervals for which nr_accesses held; unknown ones do not count
+  bool unknown = false;         // whether any sample could not be told, in the running aggregation
+  bool last_unknown = false;    // and in the last finished one
+  ProbeHits probe_hits{};       // samples that hit each probe, in the running aggregation
+  ProbeHits last_probe_hits{};  // and in the last finished one
   SweptState swept = SweptState::never;
 };
+
+// Whether nobody can tell if all of the region is cold. Sweeps know it of each page; where there
+// are none, when it was so of any sample of the last aggregation.
+inline bool is_unknown(const Region& region) {
+  if (region.nr_accesses + region.last_nr_accesses != 0) return false;
+  if (region.swept != SweptState::never) return region.swept == SweptState::unknown;
+  return region.unknown || region.last_unknown;
+}
 
 using RegionList = boost::intrusive::list<Region, boost::intrusive::constant_time_size<true>>;
 

@@ -16,14 +16,6 @@ namespace {
 // adjacent ones), small enough to be forgotten soon.
 constexpr size_t kBatch = 1024;
 
-// Whether nobody can tell if all of the region is cold. Sweeps know it of each page; where there
-// are none, when it was so of any sample of the last aggregation.
-bool is_unknown(const Region& region) {
-  if (region.nr_accesses + region.last_nr_accesses != 0) return false;
-  if (region.swept != SweptState::never) return region.swept == SweptState::unknown;
-  return region.nr_unknown + region.last_nr_unknown != 0;
-}
-
 }  // namespace
 
 bool in_pattern(const Context& context, const Scheme& scheme, const Region& region) {

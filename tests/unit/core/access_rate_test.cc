@@ -50,6 +50,14 @@ TEST(RescaleRegion, DropsWhatARunningAggregationCounted) {
   EXPECT_EQ(region.age, 20);
 }
 
+TEST(RescaleRegion, WhatWasUnknownStaysSo) {
+  Region region = region_with(0, 0, 0);
+  region.unknown = region.last_unknown = true;
+  rescale_region(region, intervals(1000, 100000), intervals(100000, 100000), true);
+  EXPECT_FALSE(region.unknown);
+  EXPECT_TRUE(region.last_unknown);
+}
+
 TEST(RescaleRegion, SameIntervalsChangeNothing) {
   for (uint32_t count = 0; count <= 20; ++count) {
     Region region = region_with(count, 20 - count, count);

@@ -158,6 +158,48 @@ TEST_F(AdjustTest, AgesByTheFirstThreshold) {
   EXPECT_THAT(known_of(target_), ElementsAre(Known{pages(0, 2), 9, 0}, Known{pages(2, 4), 9, 0}));
 }
 
+// --- What samples could not tell
+
+TEST_F(AdjustTest, AnUnknownRegionDoesNotBecomePartOfAColdOne) {
+  add(pages(0, 1), 0).unknown = true;
+  add(pages(1, 100), 0);
+  merge_regions(*context_, 20, kNoLimit);
+  EXPECT_THAT(ranges_of(target_), ElementsAre(pages(0, 1), pages(1, 100)));
+}
+
+TEST_F(AdjustTest, AnAccessTellsWhatOtherSamplesCouldNot) {
+  add(pages(0, 1), 1).unknown = true;
+  add(pages(1, 2), 1);
+  merge_regions(*context_, 0, kNoLimit);
+  EXPECT_THAT(ranges_of(target_), ElementsAre(pages(0, 2)));
+}
+
+TEST_F(AdjustTest, WhatAnUnknownRegionIsMergedWithIsUnknown) {
+  context_->attrs.max_nr_regions = 3;
+  for (uint64_t i = 0; i < 4; ++i) add(pages(10 * i, 10 * i + 10), 0);
+  target_.add_region(pages(40, 41)).unknown = true;
+  merge_regions(*context_, 0, kNoLimit);
+  ASSERT_EQ(target_.nr_regions(), 2);
+  reset_aggregated(*context_);
+  EXPECT_FALSE(is_unknown(front()));
+  EXPECT_TRUE(is_unknown(target_.regions().back()));
+  context_->attrs.max_nr_regions = 1;
+  merge_regions(*context_, 0, kNoLimit);
+  ASSERT_EQ(target_.nr_regions(), 1);
+  EXPECT_TRUE(is_unknown(front()));
+}
+
+TEST_F(AdjustTest, AgeStandsStillWhileNobodyKnows) {
+  add(pages(0, 1), 0, 0, 3).unknown = true;
+  merge_regions(*context_, 2, kNoLimit);
+  reset_aggregated(*context_);
+  merge_regions(*context_, 2, kNoLimit);
+  EXPECT_EQ(front().age, 3);
+  reset_aggregated(*context_);
+  merge_regions(*context_, 2, kNoLimit);
+  EXPECT_EQ(front().age, 4);
+}
+
 // --- Escalation while there are too many
 
 TEST_F(AdjustTest, KeepsTheThresholdWhileThereAreFewEnough) {

@@ -265,9 +265,11 @@ TEST_F(DamosTest, DoesNotJoinWhatDiffers) {
   add_region(target_, {pages(3, 4), 2, 3}, 4);  // last aggregation
   add_region(target_, {pages(5, 6), 2, 3}, 4);  // not a neighbour
   add_region(target_, {pages(6, 60), 0, 0}, 0);
+  add_region(target_, {pages(60, 61), 0, 0}, 0).unknown = true;
+  add_region(target_, {pages(61, 62), 0, 0}, 0).last_unknown = true;
   add_scheme();
   apply();
-  EXPECT_EQ(target_.nr_regions(), 6);
+  EXPECT_EQ(target_.nr_regions(), 8);
 }
 
 TEST_F(DamosTest, JoinsNothingWhileNoSchemeIsDue) {

@@ -76,17 +76,19 @@ TEST_F(KdamondLoopTest, AnObserverSeesAnAggregationsCountsAtItsEnd) {
   EXPECT_EQ(max, 20);
 }
 
-TEST_F(KdamondLoopTest, CountsWhatSamplesCouldNotTell) {
-  fake_.unknown = [](const Sample&) { return true; };
-  uint32_t max = 0;
+TEST_F(KdamondLoopTest, OneSampleThatCouldNotBeToldMakesTheAggregationUnknown) {
+  fake_.unknown = [&](const Sample&) { return fake_.nr_checks == 8; };
+  bool unknown = false;
   context_->observer = [&](const Context& context) {
-    max = std::max(max, context.targets.front().regions().front().nr_unknown);
+    unknown = unknown || context.targets.front().regions().front().unknown;
   };
   start();
   run(20);
-  EXPECT_EQ(max, 20);
+  EXPECT_TRUE(unknown);
   run(1);
-  EXPECT_EQ(context_->targets.front().regions().front().last_nr_unknown, 20);
+  const Region& region = context_->targets.front().regions().front();
+  EXPECT_FALSE(region.unknown);
+  EXPECT_TRUE(region.last_unknown);
 }
 
 // --- The order of things

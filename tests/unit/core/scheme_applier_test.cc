@@ -21,13 +21,13 @@ using testing::IsEmpty;
 TEST_F(SchemeApplierTest, LeavesAloneWhatASampleCouldNotTell) {
   scheme_->params.action = Action::pageout;
   Target& target = add_target(pages(0, 10));
-  target.add_region(pages(10, 20)).nr_unknown = 1;
-  target.add_region(pages(20, 30)).last_nr_unknown = 1;
+  target.add_region(pages(10, 20)).unknown = true;
+  target.add_region(pages(20, 30)).last_unknown = true;
   Region& seen = target.add_region(pages(30, 40));
-  seen.last_nr_unknown = 10;
+  seen.last_unknown = true;
   seen.last_nr_accesses = 1;
   Region& swept = target.add_region(pages(40, 50));
-  swept.last_nr_unknown = 20;
+  swept.last_unknown = true;
   swept.swept = SweptState::not_accessed;
   EXPECT_THAT(round(), ElementsAre(pages(0, 10), pages(30, 40), pages(40, 50)));
   scheme_->params.action = Action::stat;
