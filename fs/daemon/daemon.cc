@@ -245,13 +245,13 @@ Result<void> Serving::make_tree() {
 }
 
 Result<void> Serving::make_session() {
-  OldDirectories old;
+  std::vector<std::shared_ptr<Directory>> known;  // to the kernel
   if (left_) {
-    auto matched = match_directories(*tree_, left_->files);
-    if (!matched) return tl::unexpected(matched.error());
-    old = *std::move(matched);
+    auto restored = restore_inodes(*tree_, left_->files);
+    if (!restored) return tl::unexpected(restored.error());
+    known = *std::move(restored);
     requests_ = std::move(left_->requests);
-    state_ = std::make_unique<StateKeeper>(*tree_, std::move(left_->texts), old);
+    state_ = std::make_unique<StateKeeper>(*tree_, std::move(left_->texts));
     // Before the first answer: the kernel learns numbers of directories from answers, and the next
     // daemon has to know them.
     state_->save_all();
@@ -261,12 +261,12 @@ Result<void> Serving::make_session() {
     auto texts = KeptTexts::make();
     if (!texts) return tl::unexpected(texts.error());
     requests_ = *std::move(requests);
-    state_ = std::make_unique<StateKeeper>(*tree_, *std::move(texts), OldDirectories());
+    state_ = std::make_unique<StateKeeper>(*tree_, *std::move(texts));
   }
   Keeping keeping;
   if (requests_) keeping = {requests_.get(), [state = state_.get()] { state->files_changed(); }};
   auto session =
-      left_ ? Session::resume(*tree_, std::move(left_->mounted), std::move(keeping), old)
+      left_ ? Session::resume(*tree_, std::move(left_->mounted), std::move(keeping), known)
             : Session::mount(*tree_, options_.mount_point, options_.nonempty, std::move(keeping));
   if (!session) return tl::unexpected(session.error());
   session_ = *std::move(session);

@@ -137,7 +137,7 @@ Result<void> StateKeeper::start() {
 void StateKeeper::save_files_now() {
   constexpr auto kQuick = std::chrono::milliseconds(20);
   const auto began = processor_time();
-  const std::string text = save_files(tree_, old_);
+  const std::string text = save_files(tree_);
   if (auto put = texts_.put(KeptTexts::files, text); !put) {
     spdlog::warn("{}", put.error().message);
   }

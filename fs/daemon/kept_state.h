@@ -56,9 +56,7 @@ inline constexpr const char* kResumeVariable = "DAMONFS_RESUME";
 // What keeps the state of one tree. save_all() on any thread; start() once; the tree outlives it.
 class StateKeeper {
  public:
-  // `old`: see save_files().
-  StateKeeper(Tree& tree, KeptTexts texts, OldDirectories old)
-      : tree_(tree), texts_(std::move(texts)), old_(std::move(old)) {}
+  StateKeeper(Tree& tree, KeptTexts texts) : tree_(tree), texts_(std::move(texts)) {}
 
   // Saves from a thread of its own, each second, or more seldom where saving takes longer than a
   // hundredth of that. EAGAIN, ENOMEM when no thread is to be had.
@@ -78,7 +76,6 @@ class StateKeeper {
   std::mutex mutex_;  // over texts_ and those below; taken before the tree's
   KeptTexts texts_;
   SavedContexts contexts_;
-  OldDirectories old_;
   bool slow_ = false;
   std::mutex wake_mutex_;
   std::condition_variable_any wake_;

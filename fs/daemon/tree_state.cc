@@ -292,14 +292,10 @@ auto with_json(std::string_view text, const Work& work) -> decltype(work(Json())
 
 }  // namespace
 
-std::string save_files(Tree& tree, OldDirectories& old) {
+std::string save_files(Tree& tree) {
   std::unique_lock lock(tree.mutex());
   Saving saving(tree, lock);
   saving.walk(tree.root(), "");
-  std::erase_if(old, [](const auto& one) { return one.second->removed(); });
-  for (const auto& [inode, directory] : old) {
-    saving.directories.push_back({directory->path(), inode, names_of(*directory)});
-  }
   JsonValue kdamonds = JsonValue::array();
   const auto admin = kdamonds_directory(tree);
   for (const auto& [name, directory] : admin->children()) {
@@ -357,19 +353,6 @@ Result<void> restore(Tree& tree, std::string_view files, std::string_view contex
   });
 }
 
-Result<OldDirectories> match_directories(Tree& tree, std::string_view files) {
-  return with_json(files, [&](const Json& parsed) -> Result<OldDirectories> {
-    OldDirectories matched;
-    const std::lock_guard lock(tree.mutex());
-    for (const Json& one : parsed.at("directories")) {
-      const auto directory = tree.find(one.at(0).get<std::string>());
-      if (directory == nullptr || names_of(*directory) != one.at(2).get<std::string>()) continue;
-      matched.emplace(one.at(1).get<uint64_t>(), directory);
-    }
-    return matched;
-  });
-}
-
 Result<void> skip_inodes(Tree& tree, std::string_view files) {
   return with_json(files, [&](const Json& parsed) -> Result<void> {
     // Of what was made after this was saved the kernel was told of less.
@@ -379,6 +362,22 @@ Result<void> skip_inodes(Tree& tree, std::string_view files) {
     const std::lock_guard lock(tree.mutex());
     tree.skip_inodes(last);
     return {};
+  });
+}
+
+Result<std::vector<std::shared_ptr<Directory>>> restore_inodes(Tree& tree, std::string_view files) {
+  using Directories = std::vector<std::shared_ptr<Directory>>;
+  return with_json(files, [&](const Json& parsed) -> Result<Directories> {
+    Directories same;
+    const std::lock_guard lock(tree.mutex());
+    for (const Json& one : parsed.at("directories")) {
+      const auto directory = tree.find(one.at(0).get<std::string>());
+      if (directory == nullptr || directory.get() == &tree.root()) continue;
+      if (names_of(*directory) != one.at(2).get<std::string>()) continue;
+      directory->set_inode(one.at(1).get<uint64_t>());
+      same.push_back(directory);
+    }
+    return same;
   });
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/result.h"
 #include "core/kdamond.h"
@@ -14,13 +15,9 @@
 
 namespace damonfs {
 
-// Directories of a tree by inode numbers that earlier daemons gave them.
-using OldDirectories = std::map<uint64_t, std::shared_ptr<Directory>>;
-
 // The directories and files of the tree, and what each running kdamond was last told to run, as
-// JSON. `old` are numbers that the kernel may still have; those of directories that were removed
-// are taken out. Takes the tree's lock.
-[[nodiscard]] std::string save_files(Tree& tree, OldDirectories& old);
+// JSON. Takes the tree's lock.
+[[nodiscard]] std::string save_files(Tree& tree);
 
 // What the contexts of the running kdamonds have found so far, by the paths of these, as JSON:
 // regions and ages, what schemes have done, tuned intervals. One that has not answered after
@@ -35,11 +32,12 @@ using SavedContexts = std::map<std::string, std::string>;
 // save_files() and join_contexts(). Without the tree's lock, on one thread.
 Result<void> restore(Tree& tree, std::string_view files, std::string_view contexts);
 
-// The directories that a saved tree had, by the inode numbers that they had: those that are in
-// `tree`, too, and have the same files.
-[[nodiscard]] Result<OldDirectories> match_directories(Tree& tree, std::string_view files);
-
 // Has all directories that are made from now on have numbers above those of the saved tree.
 Result<void> skip_inodes(Tree& tree, std::string_view files);
+
+// Gives directories of `tree` the inode numbers that they had in the saved tree, where they have
+// the same files as there. Returns them. After skip_inodes() and restore(), while nobody uses the
+// tree.
+Result<std::vector<std::shared_ptr<Directory>>> restore_inodes(Tree& tree, std::string_view files);
 
 }  // namespace damonfs

@@ -13,17 +13,18 @@ size_t place(uint64_t inode) { return (inode - 1) % Directory::kInodesEach; }
 
 NodeTable::NodeTable(std::shared_ptr<Directory> root) { add({std::move(root), -1}); }
 
+std::shared_ptr<Directory> NodeTable::directory(uint64_t inode) const {
+  const auto entry = entries_.find(inode);
+  if (entry != entries_.end()) return entry->second.directory;
+  const auto adopted = adopted_.find(inode);
+  return adopted == adopted_.end() ? nullptr : adopted->second.lock();
+}
+
 std::optional<Node> NodeTable::find(uint64_t inode) const {
-  const uint64_t first = inode - place(inode);
-  const int index = static_cast<int>(place(inode)) - 1;
   const std::lock_guard lock(mutex_);
-  if (const auto entry = entries_.find(first); entry != entries_.end()) {
-    return Node{entry->second.directory, index};
-  }
-  const auto adopted = adopted_.find(first);
-  auto directory = adopted == adopted_.end() ? nullptr : adopted->second.lock();
-  if (directory == nullptr) return std::nullopt;
-  return Node{std::move(directory), index};
+  auto found = directory(inode - place(inode));
+  if (found == nullptr) return std::nullopt;
+  return Node{std::move(found), static_cast<int>(place(inode)) - 1};
 }
 
 void NodeTable::add(const Node& node) {
@@ -40,9 +41,9 @@ void NodeTable::add(const Node& node) {
   ++entry.sum;
 }
 
-void NodeTable::adopt(uint64_t inode, const std::shared_ptr<Directory>& directory) {
+void NodeTable::adopt(const std::shared_ptr<Directory>& directory) {
   const std::lock_guard lock(mutex_);
-  adopted_.emplace(inode, directory);
+  adopted_.emplace(directory->inode(), directory);
 }
 
 void NodeTable::forget(uint64_t inode, uint64_t times) {
@@ -62,19 +63,25 @@ void NodeTable::forget(uint64_t inode, uint64_t times) {
 }
 
 bool NodeTable::knows(uint64_t inode) const {
+  const uint64_t first = inode - place(inode);
   const std::lock_guard lock(mutex_);
-  const auto found = entries_.find(inode - place(inode));
+  const auto adopted = adopted_.find(first);
+  if (adopted != adopted_.end() && !adopted->second.expired()) return true;
+  const auto found = entries_.find(first);
   return found != entries_.end() && found->second.lookups[place(inode)] > 0;
 }
 
 std::vector<Node> NodeTable::files_known(uint64_t inode) const {
   std::vector<Node> files;
+  std::shared_ptr<Directory> held;  // goes after the lock is released
   const std::lock_guard lock(mutex_);
-  const auto found = entries_.find(inode);
-  if (found == entries_.end()) return files;
-  const auto& [directory, lookups, sum] = found->second;
-  for (size_t place = 1; place < lookups.size(); ++place) {
-    if (lookups[place] > 0) files.push_back({directory, static_cast<int>(place) - 1});
+  held = directory(inode);
+  if (held == nullptr) return files;
+  const auto entry = entries_.find(inode);
+  const bool all = adopted_.contains(inode);
+  for (size_t i = 0; i < held->type().attributes.size(); ++i) {
+    const bool looked_up = entry != entries_.end() && entry->second.lookups[1 + i] > 0;
+    if (all || looked_up) files.push_back({held, static_cast<int>(i)});
   }
   return files;
 }

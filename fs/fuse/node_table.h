@@ -39,10 +39,10 @@ class NodeTable {
   // Changes nothing when it throws, for want of memory.
   void add(const Node& node);
   void forget(uint64_t inode, uint64_t times);
-  // The kernel knows `directory`, and maybe files of it, by numbers from `inode` on that an earlier
-  // daemon gave them, beside those that this one will. How often it was told of them is not known,
-  // so they stand for it as long as it is in the tree. While nobody else uses the table.
-  void adopt(uint64_t inode, const std::shared_ptr<Directory>& directory);
+  // An earlier daemon told the kernel of `directory` and maybe of files of it. How often is not
+  // known, so all of them count as known for as long as the directory is in the tree. While nobody
+  // else uses the table.
+  void adopt(const std::shared_ptr<Directory>& directory);
 
   [[nodiscard]] bool knows(uint64_t inode) const;
   // The files that the kernel knows of the directory `inode`.
@@ -55,9 +55,12 @@ class NodeTable {
     uint64_t sum = 0;
   };
 
+  // Null for one that the kernel was not told of. With the lock.
+  [[nodiscard]] std::shared_ptr<Directory> directory(uint64_t inode) const;
+
   mutable std::mutex mutex_;
   std::unordered_map<uint64_t, Entry> entries_;                     // by the directory's inode
-  std::unordered_map<uint64_t, std::weak_ptr<Directory>> adopted_;  // likewise, of earlier daemons
+  std::unordered_map<uint64_t, std::weak_ptr<Directory>> adopted_;  // likewise
 };
 
 }  // namespace damonfs

@@ -71,11 +71,9 @@ Result<void> Server::attach(fuse_session* session) {
   return invalidator_.start(forget_all, forget_rest);
 }
 
-void Server::take_over(const std::map<uint64_t, std::shared_ptr<Directory>>& old) {
+void Server::take_over(std::span<const std::shared_ptr<Directory>> known) {
   constexpr int kHandlesEach = 40;  // bits
-  for (const auto& [inode, directory] : old) {
-    if (inode != tree_.root().inode()) known_.adopt(inode, directory);
-  }
+  for (const auto& directory : known) known_.adopt(directory);
   if (kept_ != nullptr) handles_.begin_above(kept_->generation() << kHandlesEach);
   took_over_ = true;
 }

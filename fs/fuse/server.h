@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <ctime>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 
 #include "fs/fuse/invalidator.h"
 #include "fs/fuse/kept_requests.h"
@@ -47,8 +47,9 @@ class Server {
   Result<void> attach(fuse_session* session);
 
   // Goes on where an earlier daemon was: the kernel has numbers of files, directories and handles
-  // from it. `old` are the directories by the numbers that they had. Before the first request.
-  void take_over(const std::map<uint64_t, std::shared_ptr<Directory>>& old);
+  // from it. `known` are the directories that have the numbers they had there. Before the first
+  // request.
+  void take_over(std::span<const std::shared_ptr<Directory>> known);
   // Where requests are read and answered; null: they are not kept.
   [[nodiscard]] KeptRequests* kept() const { return kept_; }
 

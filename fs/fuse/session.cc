@@ -97,14 +97,14 @@ Result<std::unique_ptr<Session>> Session::mount(Tree& tree, const std::string& m
 
 Result<std::unique_ptr<Session>> Session::resume(
     Tree& tree, FuseMount mounted, Keeping keeping,
-    const std::map<uint64_t, std::shared_ptr<Directory>>& old) {
+    std::span<const std::shared_ptr<Directory>> known) {
   prepare_process();
   std::unique_ptr<Session> session(new Session(tree, std::move(mounted), std::move(keeping)));
   KeptRequests& kept = *session->server_.kept();
   kept.send_answers(session->mounted_.device_fd.get());
   session->left_ = kept.unanswered();
   std::ranges::reverse(session->left_);
-  session->server_.take_over(old);
+  session->server_.take_over(known);
   auto resumed = session->introduce_again();
   if (resumed) resumed = session->start_workers();
   if (!resumed) return tl::unexpected(resumed.error());

@@ -3,9 +3,9 @@
 
 #include <condition_variable>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -36,11 +36,10 @@ class Session {
   static Result<std::unique_ptr<Session>> mount(Tree& tree, const std::string& mount_point,
                                                 bool nonempty = false, Keeping keeping = {});
   // Goes on with a mount that an earlier daemon had, and first with the requests that it left. The
-  // tree is as it was there; `old` are its directories by the numbers that they had. Errors as
-  // mount(); EPROTO also when that daemon had not begun to serve.
-  static Result<std::unique_ptr<Session>> resume(
-      Tree& tree, FuseMount mounted, Keeping keeping,
-      const std::map<uint64_t, std::shared_ptr<Directory>>& old);
+  // tree is as it was there; `known` are the directories that have the numbers they had there.
+  // Errors as mount(); EPROTO also when that daemon had not begun to serve.
+  static Result<std::unique_ptr<Session>> resume(Tree& tree, FuseMount mounted, Keeping keeping,
+                                                 std::span<const std::shared_ptr<Directory>> known);
   // As stop() and wait().
   ~Session();
   Session(const Session&) = delete;

@@ -90,6 +90,11 @@ std::string Directory::path() const {
   return above.empty() ? name_ : above + '/' + name_;
 }
 
+void Directory::set_inode(uint64_t inode) {
+  assert(inode % kInodesEach == inode_ % kInodesEach);
+  inode_ = inode;
+}
+
 Directory::Owner Directory::owner(int index) const {
   if (owners_ != nullptr) {
     const auto found = owners_->find(index);

@@ -128,6 +128,9 @@ class Directory : public std::enable_shared_from_this<Directory> {
   // in a tree's life. Every directory has kInodesEach numbers to itself, counted from 1.
   [[nodiscard]] uint64_t inode() const { return inode_; }
   static constexpr uint64_t kInodesEach = 256;
+  // Gives it another number, which no directory of the tree has or will have. While nobody uses the
+  // tree.
+  void set_inode(uint64_t inode);
 
   // Permission bits, owners and times as chmod, chown and utimes left them; `index` -1 is the
   // directory itself.

@@ -3,8 +3,11 @@
 import ctypes
 import errno
 import os
+import pathlib
+import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -44,6 +47,41 @@ def test_removed_directories_go_with_their_last_open_file(mount):
     before = resident_bytes(mount.process.pid)
     use(6000)  # 1.5 KiB each
     wait_until(lambda: resident_bytes(mount.process.pid) < before + (4 << 20), "for the directories to go")
+
+
+SEARCH = """
+import os, sys
+while True:
+    for name in ("", "/targets", "/targets/0", "/schemes/0"):
+        try:
+            os.stat(sys.argv[1] + name)
+        except OSError:
+            pass
+"""
+
+
+def nr_inodes():
+    """How many inodes of FUSE the kernel has, of all mounts."""
+    found = re.search(r"^fuse_inode +(\d+)", pathlib.Path("/proc/slabinfo").read_text(), re.MULTILINE)
+    return int(found[1])
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/slabinfo"), reason="this kernel does not count inodes")
+def test_names_that_were_not_found_go_with_their_directory(mount):
+    """Who looks for a file while its directory is removed has the kernel keep that name, and with it all above it."""
+    before = nr_inodes()
+    searchers = [subprocess.Popen([sys.executable, "-c", SEARCH, mount.kdamonds / "0/contexts/0"]) for _ in range(3)]
+    try:
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            mount.tree.write("nr_kdamonds", 1)
+            mount.tree.write("0/contexts/nr_contexts", 1)
+            mount.tree.write("nr_kdamonds", 0)
+    finally:
+        for searcher in searchers:
+            searcher.kill()
+            searcher.wait()
+    wait_until(lambda: nr_inodes() < before + 500, "for the inodes to go")
 
 
 def test_a_read_goes_on_where_it_was_when_its_directory_went(mount):

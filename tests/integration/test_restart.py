@@ -53,6 +53,10 @@ def regions(mount, kdamond=0):
     return found[0]["contexts"][0]["targets"][0]["regions"]
 
 
+def inodes(mount):
+    return {path: os.stat(path).st_ino for path in mount.rglob("*")}
+
+
 def test_a_killed_daemon_goes_on(kept):
     tree = kept.tree
     tree.set_up([1], [1])
@@ -64,6 +68,7 @@ def test_a_killed_daemon_goes_on(kept):
     reclaim.write_text("77000")
     os.chmod(kept.kdamonds / "0/contexts/0/operations", 0o440)
     time.sleep(2)
+    numbers = inodes(kept.path)
     reader = Reader(tree, "0/state", PATIENCE)
     with opened(kept.kdamonds / "0/refresh_ms") as held, opened(kept.kdamonds / "0/contexts", os.O_RDONLY) as directory:
         for _ in range(3):
@@ -72,6 +77,7 @@ def test_a_killed_daemon_goes_on(kept):
             assert os.pread(held, 100, 0) == b"250\n"
             assert sorted(os.listdir(directory)) == ["0", "nr_contexts"]
     reader.stop()
+    assert inodes(kept.path) == numbers
     assert tree.read("0/contexts/0/monitoring_attrs/nr_regions/max") == "777"
     assert tree.read("1/contexts/0/monitoring_attrs/intervals/sample_us") == "7000"
     assert not tree.running(1)

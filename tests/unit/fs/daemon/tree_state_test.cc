@@ -1,6 +1,6 @@
 #include "fs/daemon/tree_state.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cerrno>
 #include <chrono>
@@ -16,10 +16,7 @@ constexpr std::chrono::milliseconds kPatience{5000};
 
 class TreeStateTest : public StateTest {
  protected:
-  std::string saved() {
-    OldDirectories none;
-    return save_files(tree_.tree(), none);
-  }
+  std::string saved() { return save_files(tree_.tree()); }
   // What a new daemon makes of the tree as it is now.
   void restore_into(FakeTree& next) {
     const std::string files = saved();
@@ -78,27 +75,31 @@ TEST_F(TreeStateTest, AProcessThatHasGoneIsNotTakenForAnother) {
   EXPECT_EQ(next.write(kState, "on"), EINVAL);
 }
 
-TEST_F(TreeStateTest, OldNumbersMeanTheSameDirectories) {
+TEST_F(TreeStateTest, DirectoriesHaveTheNumbersThatTheyHad) {
   const std::string files = saved();
+  const uint64_t old = tree_.open(kState).directory->inode();
   FakeTree next;
+  ASSERT_TRUE(skip_inodes(next.tree(), files));
   ASSERT_TRUE(restore(next.tree(), files, "{}"));
-  const auto matched = match_directories(next.tree(), files);
-  ASSERT_TRUE(matched);
-  const auto old = tree_.open(kState).directory;
-  ASSERT_TRUE(matched->contains(old->inode()));
-  EXPECT_EQ(matched->at(old->inode()), next.open(kState).directory);
+  const auto directory = next.open(kState).directory;
+  EXPECT_GT(directory->inode(), old);
+  const auto known = restore_inodes(next.tree(), files);
+  ASSERT_TRUE(known);
+  EXPECT_EQ(directory->inode(), old);
+  EXPECT_THAT(*known, testing::Contains(directory));
+  EXPECT_EQ(next.tree().root().inode(), tree_.tree().root().inode());
 }
 
-TEST_F(TreeStateTest, NumbersOfAllDaemonsBeforeAreKept) {
-  OldDirectories old = {{4711 * Directory::kInodesEach + 1, tree_.open(kState).directory},
-                        {4712 * Directory::kInodesEach + 1, tree_.open(kState).directory}};
-  const std::string files = save_files(tree_.tree(), old);
-  const auto matched = match_directories(tree_.tree(), files);
-  ASSERT_TRUE(matched);
-  for (const auto& [inode, directory] : old) EXPECT_EQ(matched->at(inode), directory);
-  set("kdamonds/nr_kdamonds", "0");
-  EXPECT_FALSE(save_files(tree_.tree(), old).empty());
-  EXPECT_TRUE(old.empty());
+TEST_F(TreeStateTest, ADirectoryWithOtherFilesHasANewNumber) {
+  std::string files = saved();
+  const uint64_t old = tree_.open(kState).directory->inode();
+  const auto at = files.find("state");
+  ASSERT_NE(at, std::string::npos);
+  files.replace(at, 5, "stale");
+  FakeTree next;
+  const auto known = restore_inodes(next.tree(), files);
+  ASSERT_TRUE(known);
+  for (const auto& directory : *known) EXPECT_NE(directory->inode(), old);
 }
 
 TEST_F(TreeStateTest, NewNumbersAreAboveAllOldOnes) {

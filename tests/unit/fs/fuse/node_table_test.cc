@@ -79,17 +79,22 @@ TEST_F(NodeTableTest, HoldsWhatLeftTheTreeUntilItIsForgotten) {
 
 // The kernel forgets an answer that it does not use, although it knows the directory from another
 // one.
-TEST_F(NodeTableTest, NumbersOfAnEarlierDaemonStandWhileTheDirectoryIsThere) {
-  const uint64_t inode = directory_->inode() + 10 * Directory::kInodesEach;
-  table_.adopt(inode, directory_);
+TEST_F(NodeTableTest, WhatAnEarlierDaemonToldOfIsKnownWhileItIsThere) {
+  const uint64_t inode = directory_->inode();
+  table_.adopt(directory_);
+  table_.add({directory_, 1});
+  table_.forget(inode + 2, 1);
   table_.forget(inode, 1);
   ASSERT_TRUE(table_.find(inode));
   EXPECT_EQ(table_.find(inode)->directory, directory_);
   EXPECT_EQ(table_.find(inode + 2)->index, 1);
-  EXPECT_FALSE(table_.knows(directory_->inode()));
+  EXPECT_TRUE(table_.knows(inode));
+  EXPECT_EQ(table_.files_known(inode).size(), 2);
   tree_.root().remove_child("dir");
   directory_.reset();
   EXPECT_FALSE(table_.find(inode));
+  EXPECT_FALSE(table_.knows(inode));
+  EXPECT_TRUE(table_.files_known(inode).empty());
 }
 
 TEST_F(NodeTableTest, IgnoresWhatItDoesNotKnow) {
